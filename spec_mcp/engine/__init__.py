@@ -1,0 +1,1 @@
+"""Decides, and does nothing else: events in, commands out, the standard library alone."""

@@ -1,0 +1,203 @@
+"""What to do: everything that the engine asks for. The relay carries commands out in order and reports back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from spec_mcp.engine.calls import Arguments, CallKey
+from spec_mcp.engine.effects import FileValidator, ToolValidator
+from spec_mcp.engine.events import CallId, SpeculationId
+from spec_mcp.engine.states import State
+
+
+class How(StrEnum):
+    """How a call was answered."""
+
+    HIT = "hit"
+    JOIN = "join"
+    MISS = "miss"
+
+
+# --- for the client -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Invoke:
+    """Send the client's request to its server, byte for byte; after this the server has seen its id."""
+
+    call: CallId
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Answer the call with the speculation's held notifications and then its result, under the call's id."""
+
+    call: CallId
+    speculation: SpeculationId
+    how: How
+    saved_s: float
+    """The wait that the client was spared, as far as can be known."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassOn:
+    """Let a server's request through to the client."""
+
+    server: str
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Answer a server's request with an error: only a speculation can have caused it."""
+
+    server: str
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardCancellation:
+    """Send the client's cancellation on: the server has seen the id that it names."""
+
+    call: CallId
+
+
+@dataclass(frozen=True, slots=True)
+class Withhold:
+    """Drop the server notification just reported: only a speculation can have caused it."""
+
+    server: str
+
+
+# --- for the server -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Make the speculation's call under an id of ours and hold what comes back."""
+
+    speculation: SpeculationId
+    session: str
+    server: str
+    tool: str
+    arguments: Arguments
+    key: CallKey
+
+
+@dataclass(frozen=True, slots=True)
+class CancelSpeculation:
+    """Tell the server that the speculation's result is no longer wanted; its answer is still swallowed."""
+
+    speculation: SpeculationId
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Forget what is held for the speculation."""
+
+    speculation: SpeculationId
+
+
+@dataclass(frozen=True, slots=True)
+class Validate:
+    """Read the validator's present value: before launch (`call` is None) or for the call that would adopt."""
+
+    speculation: SpeculationId
+    call: CallId | None
+    validator: FileValidator | ToolValidator
+    arguments: Arguments
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Compare the speculation's result with the call's (shadow mode), then `Drop` follows."""
+
+    speculation: SpeculationId
+    call: CallId
+
+
+# --- for the predictor and the record -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Predict:
+    """Guess what this session's client calls next: after its last step, or after the parent's result as well."""
+
+    session: str
+    step: int
+    parent: SpeculationId | None
+    q: float
+    """The probability of the parent, 1.0 without one: the chain's guesses are conditional on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PinFingerprint:
+    """Remember the definition of a tool seen for the first time."""
+
+    server: str
+    tool: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallSettled:
+    """A call has its answer; for the record and for learning."""
+
+    call: CallId
+    session: str
+    server: str
+    tool: str
+    how: How
+    speculation: SpeculationId | None
+    wait_s: float
+    saved_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpeculationEnded:
+    """A speculation came to an end; for the record and for learning. Times are the engine's clock."""
+
+    speculation: SpeculationId
+    session: str
+    server: str
+    tool: str
+    arguments: Arguments
+    state: State
+    reason: str
+    q: float
+    source: str
+    launched_at: float | None
+    returned_at: float | None
+    ended_at: float
+    call: CallId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A candidate was not launched."""
+
+    session: str
+    server: str
+    tool: str
+    reason: str
+
+
+Command = (
+    Invoke
+    | Reply
+    | PassOn
+    | Refuse
+    | ForwardCancellation
+    | Withhold
+    | Launch
+    | CancelSpeculation
+    | Drop
+    | Validate
+    | Compare
+    | Predict
+    | PinFingerprint
+    | CallSettled
+    | SpeculationEnded
+    | Skipped
+)

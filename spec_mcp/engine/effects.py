@@ -1,0 +1,109 @@
+"""What a manifest says of a server and of each of its tools, in the form that the engine decides by.
+
+The manifest package reads the author's file and compiles it to these values; the engine never sees the file.
+A tool that is not listed is `UNLISTED`: unsafe, and touching everything of its server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from spec_mcp.engine.calls import Equivalence
+
+
+class Effect(StrEnum):
+    """What a tool does to the world."""
+
+    READ = "read"
+    REVERSIBLE = "reversible"
+    UNSAFE = "unsafe"
+
+
+@dataclass(frozen=True, slots=True)
+class FileValidator:
+    """A local file whose inode, size, mtime and ctime must be the same at adoption as before launch."""
+
+    path: str
+    """A template over the arguments, such as `{path}`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolValidator:
+    """A cheap tool whose result must be the same at adoption as before launch."""
+
+    tool: str
+    arguments: Mapping[str, str]
+    """JMESPath expressions over `arguments`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FollowRule:
+    """The author's word that one call is often followed by another."""
+
+    tool: str
+    arguments: Mapping[str, str]
+    """JMESPath expressions over `arguments`, `result` and `before`; a list fans out."""
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Surrogate:
+    """A cheap tool that guesses the answer of a slow one that is still running."""
+
+    tool: str
+    arguments: Mapping[str, str]
+    k: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToolPolicy:
+    """What the manifest says of one tool. Durations are seconds."""
+
+    effect: Effect
+    touches: tuple[str, ...] | None = None
+    """Templates of resource names; None: everything of its server."""
+    ttl_s: float | None = None
+    """How old a read's result may be when it is adopted; None only where `exclusive`."""
+    fresh: FileValidator | ToolValidator | None = None
+    exclusive: bool = False
+    cost_s: float = 0.0
+    open_world: bool = True
+    hosts: tuple[str, ...] = ()
+    open_world_per_minute: float = 10.0
+    adopt_errors: bool = False
+    reuse_s: float = 0.0
+    settle_s: float = 0.0
+    fingerprint: str | None = None
+    equal: Mapping[str, tuple[Equivalence, ...]] = field(default_factory=dict[str, tuple[Equivalence, ...]])
+    followed_by: tuple[FollowRule, ...] = ()
+    surrogate: Surrogate | None = None
+
+
+UNLISTED = ToolPolicy(effect=Effect.UNSAFE)
+"""What holds for a tool of which no manifest speaks."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPolicy:
+    """What the manifest says of one server."""
+
+    server: str
+    """`serverInfo.name` that it speaks for."""
+    tools: Mapping[str, ToolPolicy] = field(default_factory=dict[str, ToolPolicy])
+    stateless: bool = False
+    concurrent: bool = False
+    """Works on several calls at once; False: serial until measured otherwise."""
+    cancel: bool = False
+    """Bears `notifications/cancelled`."""
+    source: str = ""
+    """The file it came from, for messages."""
+
+    def tool(self, name: str) -> ToolPolicy:
+        """The policy of a tool, `UNLISTED` where the manifest does not name it."""
+        return self.tools.get(name, UNLISTED)
+
+
+NO_MANIFEST = ServerPolicy(server="")
+"""A plain proxy: every tool is unlisted."""

@@ -1,0 +1,276 @@
+"""What can happen: everything that the engine is told. `Engine.handle` takes one of these and the time.
+
+Together with `commands.py` this is the whole boundary between deciding and doing. Numbers that name calls and
+speculations are ours and never reused; the relay keeps the bytes that belong to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from spec_mcp.engine.calls import Arguments, CallKey
+
+CallId = int
+"""One request of a client, of any method: counted by the relay, whatever id the client gave it."""
+
+SpeculationId = int
+"""One speculation, counted by the engine."""
+
+
+class Mode(StrEnum):
+    """What spec-mcp does with its predictions."""
+
+    OFF = "off"
+    SHADOW = "shadow"
+    ON = "on"
+
+
+class Answer(StrEnum):
+    """How a request was answered."""
+
+    RESULT = "result"
+    TOOL_ERROR = "tool-error"
+    """A result with `isError`."""
+    ERROR = "error"
+    """A JSON-RPC error."""
+    INPUT_REQUIRED = "input-required"
+    TASK = "task"
+    """The result names a task that goes on."""
+    TAINTED = "tainted"
+    """The result holds one of our own ids or tokens."""
+    NONE = "none"
+    """The connection was lost before an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the engine needs to know of an answer; its bytes stay with the relay."""
+
+    answer: Answer
+    size_bytes: int = 0
+    rate_limited: bool = False
+    task: str | None = None
+    """The task's id, where `answer` is `TASK`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A predicted call with its probability of use before the next conflicting write."""
+
+    server: str
+    tool: str
+    arguments: Arguments
+    q: float
+    """A cautious estimate of the probability, in 0 to 1."""
+    source: str
+    """Which predictor said so, and by which evidence: shown to users, never decided by."""
+    copied_whole: bool = False
+    """Every argument value is a whole value that occurred earlier in the conversation."""
+
+
+# --- connections and definitions ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A connection to a server stands; `epoch` is larger than that of any connection before it."""
+
+    server: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The server died or was left; calls in flight there are answered by `CallReturned` with `Answer.NONE`."""
+
+    server: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolsListed:
+    """The complete tool list of this connection: name to fingerprint of the definition."""
+
+    server: str
+    fingerprints: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolsChanged:
+    """The server said that its tools changed: until they are listed again, none is known."""
+
+    server: str
+
+
+# --- what clients do ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CallArrived:
+    """A client made a `tools/call`."""
+
+    call: CallId
+    session: str
+    server: str
+    tool: str
+    arguments: Arguments | None
+    """None where they are no object or could not be read."""
+    key: CallKey | None
+    """None: never matches (rule 5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestArrived:
+    """A client made any other request of a server."""
+
+    call: CallId
+    session: str
+    server: str
+    method: str
+    task: str | None = None
+    """The task that it asks about."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallCancelled:
+    """The client cancelled a request of its own that it believes in flight."""
+
+    call: CallId
+
+
+@dataclass(frozen=True, slots=True)
+class ClientNotified:
+    """A notification from a client other than a cancellation."""
+
+    session: str
+    server: str
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchArrived:
+    """A JSON-RPC batch array with requests of these methods (tool names beside `tools/call`)."""
+
+    call: CallId
+    session: str
+    server: str
+    members: tuple[tuple[str, str | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionClosed:
+    """The client left."""
+
+    session: str
+
+
+# --- what servers do ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CallReturned:
+    """The server answered a request that was invoked, or can no longer answer it."""
+
+    call: CallId
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class SpeculationReturned:
+    """The server answered a speculation, or can no longer answer it."""
+
+    speculation: SpeculationId
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEnded:
+    """A task is terminal."""
+
+    server: str
+    task: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerNotified:
+    """A notification from a server other than progress of a call or of a speculation."""
+
+    server: str
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAsked:
+    """A request from a server to its client; answered by `PassOn` or `Refuse` under the same number."""
+
+    server: str
+    request: int
+    method: str
+
+
+# --- what the relay reports -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """The answer to `Validate`: the validator's present value, None where it cannot be trusted."""
+
+    speculation: SpeculationId
+    call: CallId | None
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The answer to `Compare` (shadow mode)."""
+
+    speculation: SpeculationId
+    call: CallId
+    equal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """The answer to `Predict`, in the order of the predictor's confidence."""
+
+    session: str
+    step: int
+    parent: SpeculationId | None
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModeSet:
+    """Somebody switched the mode."""
+
+    mode: Mode
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """Time has passed: the engine's `deadline_s` is reached."""
+
+
+Event = (
+    Connected
+    | Disconnected
+    | ToolsListed
+    | ToolsChanged
+    | CallArrived
+    | RequestArrived
+    | CallCancelled
+    | ClientNotified
+    | BatchArrived
+    | SessionClosed
+    | CallReturned
+    | SpeculationReturned
+    | TaskEnded
+    | ServerNotified
+    | ServerAsked
+    | Validated
+    | Compared
+    | Predicted
+    | ModeSet
+    | Ticked
+)
