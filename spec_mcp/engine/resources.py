@@ -111,7 +111,7 @@ def _pieces(template: str) -> list[tuple[str, str | None]]:
 def _instantiate(
     template: str, arguments: Arguments, equal: Mapping[str, Sequence[Equivalence]]
 ) -> list[Pattern]:
-    open_texts = [""]
+    open_texts: list[str] = [""]
     closed: list[Pattern] = []
     for literal, name in _pieces(template):
         if name is None:
