@@ -1,0 +1,9 @@
+"""The errors that a person can mend. Imports nothing: every layer may raise one, and `__main__` reports it once."""
+
+
+class UserError(Exception):
+    """A file, a key or a command line is wrong, and its user can put it right.
+
+    The text is one line, `FILE: key: what to do`, without a full stop; the program prints it after `spec-mcp: ` on
+    standard error and exits with 2. Subclasses say whose file it is.
+    """
