@@ -110,8 +110,16 @@ class Validate:
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """Shadow mode: keep the call's answer beside the client's copy, until `Compare` or `Drop` of the speculation."""
+
+    speculation: SpeculationId
+    call: CallId
+
+
+@dataclass(frozen=True, slots=True)
 class Compare:
-    """Compare the speculation's result with the call's (shadow mode), then `Drop` follows."""
+    """Shadow mode: compare the speculation's result with the call's, which has been kept; then `Drop` follows."""
 
     speculation: SpeculationId
     call: CallId
@@ -126,9 +134,8 @@ class Predict:
 
     session: str
     step: int
-    parent: SpeculationId | None
-    q: float
-    """The probability of the parent, 1.0 without one: the chain's guesses are conditional on it."""
+    lineage: tuple[SpeculationId, ...] = ()
+    """The chain of speculations whose results are to be supposed, nearest last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +201,7 @@ Command = (
     | CancelSpeculation
     | Drop
     | Validate
+    | Keep
     | Compare
     | Predict
     | PinFingerprint

@@ -58,6 +58,37 @@ class Surrogate:
 
 
 @dataclass(frozen=True, slots=True)
+class Before:
+    """A tool to read first, for the undo or to check it."""
+
+    tool: str
+    arguments: Mapping[str, str]
+    """JMESPath expressions over `arguments`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """The tool that takes back what a reversible call did."""
+
+    tool: str
+    arguments: Mapping[str, str]
+    """JMESPath expressions over `arguments`, `result` and `before`."""
+    idempotent: bool = False
+    """May run again where it is unknown whether it ran."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A tool to read, where it is unknown whether a reversible call took effect."""
+
+    tool: str
+    arguments: Mapping[str, str]
+    """JMESPath expressions over `arguments` and `before`."""
+    done: str
+    """A JMESPath expression over `arguments`, `before` and the probe's `result`: true where the effect is there."""
+
+
+@dataclass(frozen=True, slots=True)
 class ToolPolicy:
     """What the manifest says of one tool. Durations are seconds."""
 
@@ -79,6 +110,16 @@ class ToolPolicy:
     equal: Mapping[str, tuple[Equivalence, ...]] = field(default_factory=dict[str, tuple[Equivalence, ...]])
     followed_by: tuple[FollowRule, ...] = ()
     surrogate: Surrogate | None = None
+    before: Before | None = None
+    undo: Undo | None = None
+    """Stated for every reversible tool that is not `lossy`."""
+    unless: str | None = None
+    """A JMESPath expression over `arguments` and `before`: where it is true, the tool is not speculated."""
+    probe: Probe | None = None
+    undo_wait_s: float = 10.0
+    """How long a conflicting call waits for the undo before it fails with a clear error."""
+    lossy: bool = False
+    """The last write wins and nothing is undone: only where the user accepts losing what was there."""
 
 
 UNLISTED = ToolPolicy(effect=Effect.UNSAFE)

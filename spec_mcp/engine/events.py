@@ -96,13 +96,6 @@ class ToolsListed:
     fingerprints: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class ToolsChanged:
-    """The server said that its tools changed: until they are listed again, none is known."""
-
-    server: str
-
-
 # --- what clients do ------------------------------------------------------------------------------------------------
 
 
@@ -222,21 +215,12 @@ class Validated:
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
-    """The answer to `Compare` (shadow mode)."""
-
-    speculation: SpeculationId
-    call: CallId
-    equal: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Predicted:
     """The answer to `Predict`, in the order of the predictor's confidence."""
 
     session: str
     step: int
-    parent: SpeculationId | None
+    lineage: tuple[SpeculationId, ...]
     candidates: tuple[Candidate, ...]
 
 
@@ -256,7 +240,6 @@ Event = (
     Connected
     | Disconnected
     | ToolsListed
-    | ToolsChanged
     | CallArrived
     | RequestArrived
     | CallCancelled
@@ -269,7 +252,6 @@ Event = (
     | ServerNotified
     | ServerAsked
     | Validated
-    | Compared
     | Predicted
     | ModeSet
     | Ticked

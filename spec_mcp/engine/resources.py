@@ -108,9 +108,7 @@ def _pieces(template: str) -> list[tuple[str, str | None]]:
     return pieces
 
 
-def _instantiate(
-    template: str, arguments: Arguments, equal: Mapping[str, Sequence[Equivalence]]
-) -> list[Pattern]:
+def _instantiate(template: str, arguments: Arguments, equal: Mapping[str, Sequence[Equivalence]]) -> list[Pattern]:
     open_texts: list[str] = [""]
     closed: list[Pattern] = []
     for literal, name in _pieces(template):

@@ -2,7 +2,7 @@
 
     proposed -> launched -> ready -> adopted            the call found the result ready: a hit
                 launched -> joined -> adopted           the call found it running and waited for the rest: a join
-                ready, launched -> compared             shadow mode: the real call was made and the results compared
+                ready -> compared                       shadow mode: the real call was made and the results compared
     other ends: discarded, each with a reason that is counted and shown.
 
 A joined speculation whose call stops waiting (cancelled, made for real after all) is discarded. Nothing leaves an
@@ -44,7 +44,6 @@ class Reason(StrEnum):
     # ends of a speculation
     EXPIRED = "expired"
     SPOILED = "spoiled"
-    MISPREDICTED = "mispredicted"
     ERROR = "error"
     PROMPTED = "prompted"
     EVICTED = "evicted"

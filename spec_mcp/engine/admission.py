@@ -1,0 +1,234 @@
+"""From a candidate to a launch: what is allowed, what is worth it, and what there is room for.
+
+`skip_reason` asks in the order of the design: may it be made at all, could its result be adopted, is it worth a call.
+It is asked when the candidate comes and again when its turn to be launched has come, since the world goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from spec_mcp.engine import lifecycle
+from spec_mcp.engine.calls import CallKey, Unmatchable, canonical_arguments
+from spec_mcp.engine.commands import Predict, Skipped, Validate
+from spec_mcp.engine.effects import FileValidator, ToolPolicy
+from spec_mcp.engine.events import Candidate, Mode, Predicted
+from spec_mcp.engine.ledger import Speculation
+from spec_mcp.engine.policy import may_reach_outside, worth_s
+from spec_mcp.engine.states import Reason, State
+from spec_mcp.engine.world import Proposal, ServerState, SessionState, World, footprint_of, reads
+
+SPECULATION_LIMIT_S = 120.0
+"""A speculation without an answer for this long is given up; its place stays taken until the server answers."""
+
+
+def consider(world: World, predicted: Predicted) -> None:
+    """Admit or skip each candidate, then launch what there is room for."""
+    session = world.session(predicted.session)
+    if world.mode is Mode.OFF:
+        return
+    if predicted.step != session.step:
+        for candidate in predicted.candidates:
+            _skip(world, predicted.session, candidate, Reason.STEP_PASSED)
+        return
+    if predicted.lineage:
+        parent = world.ledger.live.get(predicted.lineage[-1])
+        if parent is None:
+            return
+        scale = parent.q
+    else:
+        world.clear_queues(predicted.session)
+        scale = 1.0
+    admitted = 0
+    for candidate in predicted.candidates:
+        q = candidate.q * scale
+        proposal = Proposal(
+            predicted.session, candidate, q, _worth_s(world, candidate, q, len(predicted.lineage)), predicted.lineage
+        )
+        reason = skip_reason(world, proposal)
+        if reason is None and admitted >= world.settings.breadth:
+            reason = Reason.BREADTH
+        if reason is not None:
+            _skip(world, predicted.session, candidate, reason)
+            if reason is Reason.KNOWN:
+                _look_beyond(world, session, proposal)
+            continue
+        admitted += 1
+        queue = world.server(candidate.server).queue
+        if any(same(waiting, proposal) for waiting in queue):
+            continue
+        queue.append(proposal)
+    for server in world.servers.values():
+        server.queue.sort(key=lambda proposal: -proposal.worth_s)
+        fill_places(world, server)
+
+
+def same(one: Proposal, other: Proposal) -> bool:
+    """Do both propose the same call?"""
+    return one.candidate.tool == other.candidate.tool and one.candidate.arguments == other.candidate.arguments
+
+
+def skip_reason(world: World, proposal: Proposal) -> Reason | None:
+    """Why this candidate is not to be launched; None if it is."""
+    candidate = proposal.candidate
+    server = world.server(candidate.server)
+    if (reason := _forbidden(world, server, candidate)) is not None:
+        return reason
+    policy = server.tool(candidate.tool)
+    if (key := _key(world, proposal.session, candidate, policy)) is None:
+        return Reason.UNMATCHABLE
+    if (reason := _unusable(world, server, key, candidate)) is not None:
+        return reason
+    if proposal.worth_s <= 0.0:
+        return Reason.NOT_WORTH_IT
+    if not server.policy.concurrent and world.timing.latency_s(server.name, candidate.tool, 0.75) > world.timing.gap_s(
+        0.5
+    ):
+        return Reason.TOO_SLOW
+    return None
+
+
+def look_beyond(world: World, speculation: Speculation) -> None:
+    """A ready speculation is itself a step of the predicted future: predict again on it, once a step."""
+    session = world.session(speculation.session)
+    if len(speculation.lineage) + 1 < world.settings.depth and speculation.chained_at != session.step:
+        speculation.chained_at = session.step
+        world.out.append(Predict(session.name, session.step, (*speculation.lineage, speculation.id)))
+
+
+def _look_beyond(world: World, session: SessionState, proposal: Proposal) -> None:
+    """What is predicted again and held already is nearer now than when it was launched."""
+    key = _key(
+        world, session.name, proposal.candidate, world.server(proposal.candidate.server).tool(proposal.candidate.tool)
+    )
+    held = None if key is None else world.ledger.by_key.get(key)
+    if held is not None and held.state is State.READY and held.session == session.name:
+        held.lineage = proposal.lineage
+        held.q = max(held.q, proposal.q)
+        look_beyond(world, held)
+
+
+def fill_places(world: World, server: ServerState) -> None:
+    """Launch from the queue while the server has room for speculations."""
+    while server.queue and _has_place(world, server):
+        proposal = server.queue.pop(0)
+        if (reason := skip_reason(world, proposal)) is not None:
+            _skip(world, proposal.session, proposal.candidate, reason)
+            continue
+        _propose(world, server, proposal)
+
+
+def validated_for_launch(world: World, speculation: Speculation, value: str | None) -> None:
+    """Its validator has been read: launch, unless it cannot be trusted."""
+    if value is None:
+        lifecycle.discard(world, speculation, Reason.UNVALIDATED)
+    else:
+        speculation.valid = value
+        lifecycle.launch(world, speculation)
+
+
+def _propose(world: World, server: ServerState, proposal: Proposal) -> None:
+    candidate = proposal.candidate
+    policy = server.tool(candidate.tool)
+    key = _key(world, proposal.session, candidate, policy)
+    assert key is not None, "a candidate without a key was skipped"
+    speculation = Speculation(
+        world.next_speculation(),
+        proposal.session,
+        server.name,
+        candidate.tool,
+        candidate.arguments,
+        key,
+        policy,
+        footprint_of(server, candidate.tool, candidate.arguments),
+        proposal.q,
+        candidate.source,
+        proposal.lineage,
+        world.now_s,
+    )
+    world.ledger.add(speculation)
+    if policy.open_world:
+        server.reached_outside[candidate.tool].append(world.now_s)
+    if policy.fresh is None:
+        lifecycle.launch(world, speculation)
+    else:
+        world.out.append(Validate(speculation.id, None, policy.fresh, candidate.arguments))
+
+
+def _forbidden(world: World, server: ServerState, candidate: Candidate) -> Reason | None:
+    """Rules 1 to 4: what may not be speculated, whatever it would gain."""
+    if (reason := server.doubt(candidate.tool)) is not None:
+        return reason
+    policy = server.tool(candidate.tool)
+    if not reads(policy):
+        return Reason.UNSAFE
+    if policy.fresh is not None and not isinstance(policy.fresh, FileValidator):
+        return Reason.UNVALIDATED
+    if policy.open_world and not (
+        may_reach_outside(candidate, policy) and server.within_budget(candidate.tool, world.now_s)
+    ):
+        return Reason.OPEN_WORLD
+    if not server.connected:
+        return Reason.BUSY
+    if server.chatty or candidate.tool in server.deadly:
+        return Reason.DEMOTED
+    if world.now_s < server.quiet_until:
+        return Reason.RATE_LIMITED
+    return None
+
+
+def _unusable(world: World, server: ServerState, key: CallKey, candidate: Candidate) -> Reason | None:
+    """Rules 5 to 7: what could not be adopted, or is there already."""
+    if key in world.ledger.by_key or any(call.key == key for call in world.calls.values()):
+        return Reason.KNOWN
+    if server.tool(candidate.tool).fresh is None and key in world.ledger.answered:
+        return Reason.POLL
+    if world.ledger.being_written(footprint_of(server, candidate.tool, candidate.arguments), world.now_s):
+        return Reason.CONFLICT
+    return None
+
+
+def _has_place(world: World, server: ServerState) -> bool:
+    """Rule 4: calls come first."""
+    running = len(world.ledger.outstanding_on(server.name)) + sum(
+        speculation.server == server.name and speculation.launched_at is None
+        for speculation in world.ledger.live.values()
+    )
+    if world.timing.slows(server.name):
+        return running == 0 and not world.invoked_on(server.name)
+    if server.policy.concurrent:
+        return running < world.settings.in_flight
+    return running == 0 and not world.invoked_on(server.name)
+
+
+def _worth_s(world: World, candidate: Candidate, q: float, depth: int) -> float:
+    policy = world.server(candidate.server).policy.tool(candidate.tool)
+    saved_s = world.timing.hidden_s(candidate.server, candidate.tool, _head_start_s(world), depth + 1)
+    return worth_s(q, saved_s, world.settings.wasted_call_s + policy.cost_s)
+
+
+def _head_start_s(world: World) -> float:
+    """How long the calls that run now are still expected to take."""
+    left = [
+        call.arrived_at + world.timing.latency_s(call.server, call.tool, 0.5) - world.now_s
+        for call in world.calls.values()
+        if call.is_tool_call
+    ]
+    return max(0.0, *left) if left else 0.0
+
+
+def _key(world: World, session: str, candidate: Candidate, policy: ToolPolicy) -> CallKey | None:
+    """The key of the call that the candidate foretells; None where no call could have it."""
+    template = world.session(session).template.get(candidate.server)
+    if template is None:
+        return None
+    try:
+        arguments = canonical_arguments(candidate.arguments, policy.equal)
+    except Unmatchable:
+        return None
+    epoch = world.server(candidate.server).epoch
+    return replace(template, epoch=epoch, tool=candidate.tool, arguments=arguments)
+
+
+def _skip(world: World, session: str, candidate: Candidate, reason: Reason) -> None:
+    world.out.append(Skipped(session, candidate.server, candidate.tool, reason))

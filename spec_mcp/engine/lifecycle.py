@@ -1,0 +1,154 @@
+"""The steps of a speculation's life, each with the commands and the bookkeeping that belong to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from spec_mcp.engine.commands import (
+    CallSettled,
+    CancelSpeculation,
+    Compare,
+    Drop,
+    How,
+    Invoke,
+    Launch,
+    Reply,
+    SpeculationEnded,
+)
+from spec_mcp.engine.ledger import Speculation
+from spec_mcp.engine.states import Reason, State, Step
+from spec_mcp.engine.world import CallState, World
+
+
+def launch(world: World, speculation: Speculation) -> None:
+    """Make its call: from now on the server works for us."""
+    speculation.move(Step.LAUNCH)
+    speculation.launched_at = world.now_s
+    world.ledger.outstanding[speculation.id] = speculation
+    world.out.append(
+        Launch(
+            speculation.id,
+            speculation.session,
+            speculation.server,
+            speculation.tool,
+            speculation.arguments,
+            speculation.key,
+        )
+    )
+
+
+def adopt(world: World, speculation: Speculation, call: CallState, how: How) -> None:
+    """Answer the call with its result."""
+    assert speculation.launched_at is not None, "an adopted speculation was launched"
+    assert speculation.returned_at is not None, "an adopted speculation was answered"
+    reused = speculation.state is State.ADOPTED
+    speculation.move(Step.REUSE if reused else Step.ADOPT)
+    speculation.caller = None
+    speculation.adopted_by = call.id
+    latency_s = speculation.returned_at - speculation.launched_at
+    saved_s = max(0.0, min(call.arrived_at - speculation.launched_at, latency_s))
+    world.out.append(Reply(call.id, speculation.id, how, saved_s))
+    settle(world, call, how, speculation, saved_s)
+    if call.key is not None:
+        world.ledger.remember_answer(call.key, call.footprint)
+    if not reused:
+        end(world, speculation, "adopted")
+    if keeps_for_reuse(world, speculation):
+        return
+    if speculation.id in world.ledger.live:
+        world.ledger.remove(speculation)
+    world.out.append(Drop(speculation.id))
+
+
+def keeps_for_reuse(world: World, speculation: Speculation) -> bool:
+    """May its result answer further calls?"""
+    launched_at = speculation.launched_at
+    return launched_at is not None and world.now_s - launched_at < speculation.policy.reuse_s
+
+
+def discard(world: World, speculation: Speculation, reason: Reason) -> None:
+    """Drop it; a call that waits for it is made for real, and first."""
+    if (call := world.caller_of(speculation)) is not None:
+        speculation.caller = None
+        invoke(world, call)
+    if speculation.compared_with is not None and (real := world.calls.get(speculation.compared_with)) is not None:
+        real.speculation = None
+    if speculation.state is State.ADOPTED:  # kept for reuse only
+        world.ledger.remove(speculation)
+        world.out.append(Drop(speculation.id))
+        return
+    running = speculation.id in world.ledger.outstanding
+    speculation.move(Step.DISCARD)
+    world.ledger.remove(speculation)
+    if running and world.server(speculation.server).policy.cancel:
+        world.out.append(CancelSpeculation(speculation.id))
+    end(world, speculation, reason)
+    world.out.append(Drop(speculation.id))
+
+
+def discard_all(world: World, speculations: Iterable[Speculation], reason: Reason) -> None:
+    """Drop each of them, in order."""
+    for speculation in list(speculations):
+        discard(world, speculation, reason)
+
+
+def end(world: World, speculation: Speculation, reason: str) -> None:
+    """Report its end, for the record and for learning."""
+    world.out.append(
+        SpeculationEnded(
+            speculation.id,
+            speculation.session,
+            speculation.server,
+            speculation.tool,
+            speculation.arguments,
+            speculation.state,
+            reason,
+            speculation.q,
+            speculation.source,
+            speculation.launched_at,
+            speculation.returned_at,
+            world.now_s,
+            speculation.adopted_by if speculation.state is State.ADOPTED else speculation.compared_with,
+        )
+    )
+
+
+def compare(world: World, speculation: Speculation) -> None:
+    """Shadow mode: both results are at hand."""
+    assert speculation.compared_with is not None, "a compared speculation has its call"
+    world.out.append(Compare(speculation.id, speculation.compared_with))
+    speculation.move(Step.COMPARE)
+    world.ledger.remove(speculation)
+    end(world, speculation, "compared")
+    world.out.append(Drop(speculation.id))
+
+
+def invoke(world: World, call: CallState) -> None:
+    """Make the call for real."""
+    call.invoked_at = world.now_s
+    call.speculation = None
+    call.beside = bool(world.ledger.outstanding_on(call.server))
+    world.out.append(Invoke(call.id))
+
+
+def settle(world: World, call: CallState, how: How, speculation: Speculation | None, saved_s: float) -> None:
+    """The call has its answer: it is no longer in flight, and the client begins to think."""
+    del world.calls[call.id]
+    session = world.session(call.session)
+    if not call.is_tool_call:
+        return
+    session.outstanding -= 1
+    if session.outstanding == 0:
+        session.idle_since = world.now_s
+    world.out.append(
+        CallSettled(
+            call.id,
+            call.session,
+            call.server,
+            call.tool,
+            how,
+            None if speculation is None else speculation.id,
+            world.now_s - call.arrived_at,
+            saved_s,
+        )
+    )

@@ -1,0 +1,83 @@
+"""Which candidates are worth a call: the bounds, the cost-latency rule and the rules for tools that reach outside.
+
+A candidate is admitted when `q * saved_s > (1 - q) * cost_s` (the paper's trade-off of breadth against time saved):
+q the probability of use, saved_s the wait that it is expected to hide, cost_s what a wasted call is worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from spec_mcp.engine.calls import Json
+from spec_mcp.engine.effects import ToolPolicy
+from spec_mcp.engine.events import Candidate
+
+ACTING_WORDS = (
+    "confirm",
+    "unsubscribe",
+    "reset",
+    "verify",
+    "activate",
+    "approve",
+    "accept",
+    "delete",
+    "remove",
+    "logout",
+    "signout",
+    "cancel",
+    "optout",
+    "opt-out",
+    "token=",
+)
+"""A link with one of these may act when it is fetched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The user's settings for speculation (`[speculation]` in the configuration)."""
+
+    wasted_call_s: float = 0.2
+    breadth: int = 4
+    depth: int = 3
+    in_flight: int = 4
+    join: bool = True
+
+
+def worth_s(q: float, saved_s: float, cost_s: float) -> float:
+    """What a speculation is expected to gain, in seconds of waiting; it is admitted where this is above zero."""
+    return q * saved_s - (1.0 - q) * cost_s
+
+
+def may_reach_outside(candidate: Candidate, policy: ToolPolicy) -> bool:
+    """May this candidate tell the outside world something (rule 3)?
+
+    Only with values copied whole from the conversation, to hosts that are allowed, and never by a link that may act.
+    """
+    if not candidate.copied_whole or not policy.hosts:
+        return False
+    return all(_link_is_allowed(text, policy.hosts) for text in _texts(candidate.arguments))
+
+
+def _link_is_allowed(text: str, hosts: tuple[str, ...]) -> bool:
+    if "://" not in text:
+        return True
+    try:
+        host = urlsplit(text).hostname
+    except ValueError:
+        return False
+    if host is None or any(word in text.lower() for word in ACTING_WORDS):
+        return False
+    return any(host == allowed or (allowed.startswith("*.") and host.endswith(allowed[1:])) for allowed in hosts)
+
+
+def _texts(value: Json) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _texts(item)

@@ -1,0 +1,131 @@
+"""How long tools take and how long clients think: quantiles of the last few durations, in seconds.
+
+The wait that a speculation hides is the shorter of the call's latency and its lead, so expectations are taken over
+quantiles of both rather than over means, which one slow call would spoil.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+SAMPLES_KEPT = 32
+"""Enough for an upper quartile that holds still, few enough to follow a server that changes."""
+
+UNKNOWN_LATENCY_S = 0.1
+"""What a tool is taken to need before any tool of its server was measured."""
+
+UNKNOWN_GAP_S = 1.0
+"""What a client is taken to think before it was measured: models need a second or more."""
+
+GAP_BOUND_S = 60.0
+"""A longer pause is a person who went away, and says nothing of the next one."""
+
+GRID = (0.125, 0.375, 0.625, 0.875)
+"""Where quantile functions are evaluated for an expectation: the middles of four equal parts."""
+
+
+@dataclass(slots=True)
+class Durations:
+    """The last few durations of one kind."""
+
+    recent: deque[float] = field(default_factory=lambda: deque[float](maxlen=SAMPLES_KEPT))
+    _sorted: list[float] | None = None
+
+    def add(self, duration_s: float) -> None:
+        """Take note of one duration."""
+        self.recent.append(max(0.0, duration_s))
+        self._sorted = None
+
+    def quantile(self, fraction: float) -> float | None:
+        """The duration that this fraction of the recent ones did not exceed; None without any."""
+        if not self.recent:
+            return None
+        if self._sorted is None:
+            self._sorted = sorted(self.recent)
+        return self._sorted[min(len(self._sorted) - 1, int(fraction * len(self._sorted)))]
+
+
+@dataclass(slots=True)
+class Timing:
+    """Measured latencies by server and tool, and thinking times."""
+
+    latencies: dict[tuple[str, str], Durations] = field(default_factory=dict[tuple[str, str], Durations])
+    gaps: Durations = field(default_factory=Durations)
+    alone: dict[str, Durations] = field(default_factory=dict[str, Durations])
+    """By server: latency of calls relative to their tool's median while no speculation ran."""
+    beside: dict[str, Durations] = field(default_factory=dict[str, Durations])
+    """By server: the same while a speculation ran."""
+
+    def took(self, server: str, tool: str, latency_s: float) -> None:
+        """A call or speculation of this tool was answered after this long."""
+        self.latencies.setdefault((server, tool), Durations()).add(latency_s)
+
+    def compared(self, server: str, tool: str, latency_s: float, beside: bool) -> None:
+        """A call took this long, with or without a speculation running beside it."""
+        usual_s = self.latency_s(server, tool, 0.5)
+        kind = self.beside if beside else self.alone
+        kind.setdefault(server, Durations()).add(latency_s / max(usual_s, 1e-4))
+
+    def thought(self, gap_s: float) -> None:
+        """The client made its next call this long after its last answer."""
+        if gap_s <= GAP_BOUND_S:
+            self.gaps.add(gap_s)
+
+    def latency_s(self, server: str, tool: str, fraction: float) -> float:
+        """A quantile of a tool's latency; of its server's tools where it was never measured."""
+        if (durations := self.latencies.get((server, tool))) is not None:
+            known = durations.quantile(fraction)
+            if known is not None:
+                return known
+        others = sorted(
+            value
+            for (owner, _), durations in self.latencies.items()
+            if owner == server and (value := durations.quantile(fraction)) is not None
+        )
+        return others[len(others) // 2] if others else UNKNOWN_LATENCY_S
+
+    def gap_s(self, fraction: float) -> float:
+        """A quantile of the thinking time."""
+        known = self.gaps.quantile(fraction)
+        return UNKNOWN_GAP_S if known is None else known
+
+    def hidden_s(self, server: str, tool: str, head_start_s: float, gaps: int) -> float:
+        """The wait that a speculation launched now is expected to hide: E[min(latency, lead)].
+
+        The lead is what is left of a running call (`head_start_s`) and `gaps` thinking times.
+        """
+        latencies = [self.latency_s(server, tool, fraction) for fraction in GRID]
+        leads = [head_start_s + gaps * self.gap_s(fraction) for fraction in GRID]
+        return sum(min(latency, lead) for latency in latencies for lead in leads) / (len(GRID) ** 2)
+
+    def slows(self, server: str) -> bool:
+        """Are calls measured to take half as long again while speculations run?"""
+        alone, beside = self.alone.get(server), self.beside.get(server)
+        if alone is None or beside is None or min(len(alone.recent), len(beside.recent)) < ENOUGH_TO_COMPARE:
+            return False
+        return (beside.quantile(0.5) or 0.0) > SLOWED * (alone.quantile(0.5) or 0.0)
+
+    def dump(self) -> dict[str, list[float] | dict[str, dict[str, list[float]]]]:
+        """The measurements as JSON."""
+        tools: dict[str, dict[str, list[float]]] = {}
+        for (server, tool), durations in self.latencies.items():
+            tools.setdefault(server, {})[tool] = [round(value, 6) for value in durations.recent]
+        return {"gaps": [round(value, 6) for value in self.gaps.recent], "latencies": tools}
+
+    def load(self, gaps: Iterable[float], latencies: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
+        """Take over what was dumped."""
+        for gap in gaps:
+            self.thought(gap)
+        for server, tools in latencies.items():
+            for tool, durations in tools.items():
+                for duration in durations:
+                    self.took(server, tool, duration)
+
+
+ENOUGH_TO_COMPARE = 8
+"""Measurements of each kind before a slow-down is believed."""
+
+SLOWED = 1.5
+"""Calls that take this many times as long beside speculations are being slowed by them."""
