@@ -14,7 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -99,7 +99,7 @@ def _digest(sources: Sequence[Path]) -> str:
 
 
 @contextmanager
-def _lock() -> Iterator[None]:
+def _lock() -> Generator[None]:
     """Two runs in one checkout must not install over each other."""
     with (INSTALLED / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
