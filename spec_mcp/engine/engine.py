@@ -34,6 +34,7 @@ from spec_mcp.engine.events import (
     Connected,
     Disconnected,
     Event,
+    ManifestFound,
     Mode,
     ModeSet,
     Outcome,
@@ -91,6 +92,7 @@ class Engine:
             Connected: self._connected,
             Disconnected: self._disconnected,
             ToolsListed: self._tools_listed,
+            ManifestFound: self._manifest_found,
             CallArrived: self._call_arrived,
             RequestArrived: self._request_arrived,
             CallCancelled: self._call_cancelled,
@@ -447,6 +449,12 @@ class Engine:
             if policy is not None and policy.fingerprint is None and tool not in server.pins:
                 server.pins[tool] = fingerprint
                 self.world.out.append(PinFingerprint(server.name, tool, fingerprint))
+
+    def _manifest_found(self, event: ManifestFound) -> None:
+        server = self.world.server(event.server)
+        self._leave(server, Reason.SPOILED)
+        server.policy = event.policy
+        server.pins = dict(event.pins)
 
     def _server_notified(self, event: ServerNotified) -> None:
         if event.method in SPOILING_NOTIFICATIONS:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from spec_mcp.engine.calls import Arguments, CallKey
+from spec_mcp.engine.effects import ServerPolicy
 
 CallId = int
 """One request of a client, of any method: counted by the relay, whatever id the client gave it."""
@@ -40,6 +41,8 @@ class Answer(StrEnum):
     """The result names a task that goes on."""
     TAINTED = "tainted"
     """The result holds one of our own ids or tokens."""
+    OTHER = "other"
+    """A result of a kind that we do not know."""
     NONE = "none"
     """The connection was lost before an answer."""
 
@@ -94,6 +97,16 @@ class ToolsListed:
 
     server: str
     fingerprints: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestFound:
+    """The server has given its name: this is what is known of it."""
+
+    server: str
+    policy: ServerPolicy
+    pins: Mapping[str, str]
+    """Fingerprints of its tools' definitions as they were seen first."""
 
 
 # --- what clients do ------------------------------------------------------------------------------------------------
@@ -240,6 +253,7 @@ Event = (
     Connected
     | Disconnected
     | ToolsListed
+    | ManifestFound
     | CallArrived
     | RequestArrived
     | CallCancelled
