@@ -1,0 +1,164 @@
+"""Adaptive rates under bounded memory: how often what was offered in a context was used, and was the very next call.
+
+A cell follows the mean of what it saw while it has seen little, and then forgets: an observation's weight never falls
+below `1 / MEMORY`, so a habit that changed is unlearned in about that many observations. Cells are told apart by
+tuples whose first member numbers the kind of context.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from math import log
+from typing import cast
+
+from spec_mcp.engine.calls import Json
+
+Key = tuple[int | str, ...]
+
+MEMORY = 160
+"""Observations that a settled rate remembers: long enough to know 1 in 20 well, short enough to follow a new habit."""
+
+MAX_CELLS = 24_000
+"""About 10 MB: what the whole process may take leaves no more."""
+
+BUCKETS = (0, 1, 2, 3, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 6)
+"""Evidence classes by number of observations; beyond the table, the last ones."""
+
+CLASSES = 9
+"""How many evidence classes there are."""
+
+START = 0.15
+"""The rate of a cell that has seen nothing: most candidates are not used."""
+
+LOGIT_BOUND = 5.0
+"""A rate is never told as surer than 0.993: rare contexts would drown the others."""
+
+
+class Cell:
+    """One context's rates, ready to be summed: the evidence class and the logits are kept beside the rates."""
+
+    __slots__ = ("bucket", "logit_next", "logit_used", "new_next", "new_seen", "new_used", "next_", "seen", "used")
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self.used = START
+        self.next_ = START / 2
+        self.bucket = 0
+        self.logit_used = 0.0
+        self.logit_next = 0.0
+        self.new_seen = 0
+        self.new_used = 0
+        self.new_next = 0
+
+    def learn(self, used: int, next_: int) -> None:
+        """One candidate was offered in this context: was it used, and was it the very next call?"""
+        self.new_seen += 1
+        self.new_used += used
+        self.new_next += next_
+        seen = self.seen
+        if seen < MEMORY:
+            self.seen = seen = seen + 1
+            self.bucket = bucket_of(seen)
+        rate = 1.0 / (seen + 0.6)
+        p = self.used = self.used + (used - self.used) * rate
+        self.logit_used = logit(p)
+        p = self.next_ = self.next_ + (next_ - self.next_) * rate
+        self.logit_next = logit(p)
+
+    def add(self, seen: int, used: int, next_: int) -> None:
+        """Add observations of another process or an earlier run."""
+        weight = min(seen, MEMORY)
+        total = self.seen + weight + 0.6
+        self.used += (used / seen - self.used) * weight / total
+        self.next_ += (next_ / seen - self.next_) * weight / total
+        self.seen = min(MEMORY, self.seen + weight)
+        self.bucket = bucket_of(self.seen)
+        self.logit_used = logit(self.used)
+        self.logit_next = logit(self.next_)
+
+
+def bucket_of(seen: int) -> int:
+    """The evidence class of a number of observations."""
+    if seen < len(BUCKETS):
+        return BUCKETS[seen]
+    return 7 if seen < 60 else 8
+
+
+def logit(p: float) -> float:
+    """The log odds of a probability, bounded."""
+    if p <= 0.0067:
+        return -LOGIT_BOUND
+    if p >= 0.9933:
+        return LOGIT_BOUND
+    return log(p / (1.0 - p))
+
+
+class Cells:
+    """All cells of one predictor."""
+
+    def __init__(self) -> None:
+        self.table: dict[Key, Cell] = {}
+
+    def at(self, key: Key) -> Cell:
+        """The cell of a context, made where there is none."""
+        cell = self.table.get(key)
+        if cell is None:
+            if len(self.table) >= MAX_CELLS:
+                self._make_room()
+            cell = self.table[key] = Cell()
+        return cell
+
+    def dump(self) -> dict[str, Json]:
+        """What was observed since the last dump."""
+        told: dict[str, Json] = {}
+        for key, cell in self.table.items():
+            if cell.new_seen:
+                told[json.dumps(key, separators=(",", ":"))] = [cell.new_seen, cell.new_used, cell.new_next]
+                cell.new_seen = cell.new_used = cell.new_next = 0
+        return told
+
+    def load(self, told: Mapping[str, Json]) -> None:
+        """Add observations.
+
+        Raises:
+            ValueError: a key or its counts have another shape.
+        """
+        for text, counts in told.items():
+            seen, used, next_ = counts_of(counts, 3)
+            if seen > 0:
+                self.at(_key_of(text)).add(seen, min(used, seen), min(next_, seen))
+
+    def _make_room(self) -> None:
+        """Forget the contexts seen least; among equals those that came first."""
+        table = self.table
+        order = sorted(table, key=lambda key: table[key].seen)
+        for key in order[: MAX_CELLS // 4]:
+            del table[key]
+
+
+def counts_of(value: Json, count: int) -> list[int]:
+    """A list of that many whole numbers, none negative.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not isinstance(value, list) or len(value) != count:
+        raise ValueError(f"expected {count} counts, found {str(value)[:60]}")
+    counts: list[int] = []
+    for item in value:
+        if not isinstance(item, int | float) or isinstance(item, bool) or item < 0:
+            raise ValueError(f"expected {count} counts, found {str(value)[:60]}")
+        counts.append(int(item))
+    return counts
+
+
+def _key_of(text: str) -> Key:
+    key = json.loads(text)
+    if not isinstance(key, list):
+        raise ValueError(f"expected a list as the key of a context, found {text[:60]}")
+    members = cast("list[object]", key)
+    for member in members:
+        if not isinstance(member, int | str):
+            raise ValueError(f"a context's key holds {str(member)[:60]}")
+    return tuple(cast("list[int | str]", members))

@@ -1,0 +1,94 @@
+"""The predictor that needs no model: it learns from this user's calls and guesses the next ones.
+
+After each turn the candidates of a session are scored, and what becomes of them is learned: used before the next
+conflicting write, or not. Learning does not depend on who asked for guesses, or when, so a session taken up from its
+record teaches the same as it did when it was lived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from spec_mcp.engine.calls import Json
+from spec_mcp.engine.effects import Effect, ServerPolicy
+from spec_mcp.engine.events import Candidate
+from spec_mcp.predict.model import Model
+from spec_mcp.predict.predictor import CallBegan, CallEnded, Supposed
+from spec_mcp.predict.session import Scored, Session
+
+MAX_SESSIONS = 64
+"""Sessions with a history at once; the one silent longest is closed first."""
+
+MIN_TOLD = 0.02
+"""Candidates less likely than this are not told: no setting would launch them."""
+
+
+class DefaultPredictor:
+    """See `Predictor`, whose promises it keeps."""
+
+    def __init__(self, policies: Mapping[str, ServerPolicy], seed: int) -> None:
+        self._policies = policies
+        self._seed = seed  # nothing here is random; kept so that all predictors are made alike
+        self._model = Model()
+        self._sessions: dict[str, Session] = {}
+
+    def began(self, call: CallBegan) -> None:
+        self._session(call.session).began(call)
+
+    def ended(self, call: CallEnded) -> None:
+        session = self._sessions.get(call.session)
+        if session is not None:
+            session.ended(call)
+
+    def said(self, session: str, role: str, text: str) -> None:
+        """Text of the user or the assistant was seen: only where a front end shows it, an MCP proxy does not."""
+        self._session(session).said(role, text)
+
+    def closed(self, session: str) -> None:
+        closing = self._sessions.pop(session, None)
+        if closing is not None:
+            closing.close()
+
+    def predict(self, session: str, supposed: Sequence[Supposed], limit: int, now_s: float) -> list[Candidate]:
+        known = self._sessions.get(session)
+        if known is None:
+            known = self._session(session)
+        for step in supposed:
+            known = known.suppose(step)
+        told = [option for option in known.options() if option.q >= MIN_TOLD and self._may_be_told(option)]
+        told.sort(key=lambda option: -option.q)
+        return [known.candidate(option) for option in told[:limit]]
+
+    def next_calls(self, session: str, limit: int) -> list[Candidate]:
+        """The calls likeliest to be the very next, writes among them; `q` is the probability of that. For scoring."""
+        known = self._session(session)
+        ranked = sorted(known.options(), key=lambda option: -option.q_next)
+        return [known.candidate(option, next_=True) for option in ranked[:limit]]
+
+    def dump(self) -> Json:
+        return self._model.dump()
+
+    def load(self, learned: Json) -> None:
+        if not isinstance(learned, dict):
+            raise ValueError(f"expected what a predictor dumped, found {str(learned)[:60]}")
+        self._model.load(learned)
+
+    def _may_be_told(self, option: Scored) -> bool:
+        policy = self._policies.get(option.server)
+        if policy is None:
+            return not option.writes
+        return policy.tool(option.tool).effect is not Effect.UNSAFE
+
+    def _session(self, name: str) -> Session:
+        session = self._sessions.pop(name, None)
+        if session is None:
+            if len(self._sessions) >= MAX_SESSIONS:
+                self.closed(next(iter(self._sessions)))
+            session = Session(self._model, self._policies)
+        self._sessions[name] = session
+        return session
+
+
+def make_predictor(policies: Mapping[str, ServerPolicy], seed: int) -> DefaultPredictor:
+    """The predictor for these servers; `policies` may gain servers later."""
+    return DefaultPredictor(policies, seed)

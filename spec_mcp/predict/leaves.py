@@ -1,0 +1,130 @@
+"""The values inside results and arguments, each with the path by which it is reached.
+
+A path is general: `orders[]` is any element of that list, `variants{}` any value of an object whose keys are data and
+`variants{key}` any such key. Long text gives its lines, labels and tokens (`text~url`). So a value's path says where
+in the next result of the same tool a value of the same kind will stand.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from spec_mcp.engine.calls import Json
+
+Scalar = str | int | float
+
+MAX_LEAVES = 512
+"""Values looked at in one result: agents walk the head of long results, and indexing must stay cheap."""
+
+MAX_VALUE_CHARS = 256
+"""Longer strings are prose or documents: no call repeats them as an argument, but their tokens may be."""
+
+MAX_TEXT_CHARS = 8_192
+"""How much of a text is searched for tokens."""
+
+MAX_TOKENS = 64
+"""Tokens taken from one text."""
+
+MAX_NESTING = 24
+"""Deeper values are left alone: the walk is recursive."""
+
+DATA_KEYS = 12
+"""An object with more members than this is a table whose keys are data, not a record."""
+
+_URL = re.compile(r"https?://[^\s<>\"')\]}|]+")
+_FILE_PATH = re.compile(r"(?:~|\.{1,2})?/[\w.@+-]+(?:/[\w.@+-]+)*")
+_LABELLED = re.compile(r"^\W*([A-Za-z][\w .-]{0,30}?)\W*:\s+(.{1,200}?)\s*$")
+_MARKED = re.compile(r"^\s*(\[[A-Za-z]+\]|[-*•])\s+(.{1,200}?)\s*$")
+_IDENTIFIER = re.compile(r"#?\b(?=[\w.@/-]*\d)(?=[\w.@/-]*[A-Za-z_/-])[\w][\w.@/-]{2,63}\b|#\d+|\b\d{4,}\b")
+_DATA_KEY = re.compile(r"\d{3,}|^[0-9a-f-]{12,}$|[@/:\s]")
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One value and where it stands; `at` are the positions along the lists of its path."""
+
+    path: str
+    at: tuple[int, ...]
+    value: Scalar
+
+
+def leaves(value: Json) -> list[Leaf]:
+    """The scalar values of a result or of arguments, in their order, at most `MAX_LEAVES`."""
+    found: list[Leaf] = []
+    for leaf in _walk(value, "", (), 0):
+        found.append(leaf)
+        if len(found) >= MAX_LEAVES:
+            break
+    return found
+
+
+def _walk(value: Json, path: str, at: tuple[int, ...], depth: int) -> Iterator[Leaf]:
+    if value is None or isinstance(value, bool) or depth > MAX_NESTING:
+        return
+    if isinstance(value, str):
+        yield from _text(value, path, at)
+    elif isinstance(value, int | float):
+        yield Leaf(path, at, value)
+    elif isinstance(value, list):
+        inner = path + "[]"
+        for position, item in enumerate(value):
+            yield from _walk(item, inner, (*at, position), depth + 1)
+    elif _is_table(value):
+        for position, (key, item) in enumerate(value.items()):
+            here = (*at, position)
+            if key and len(key) <= MAX_VALUE_CHARS:
+                yield Leaf(path + "{key}", here, key)
+            yield from _walk(item, path + "{}", here, depth + 1)
+    else:
+        for key, item in value.items():
+            yield from _walk(item, f"{path}.{key}" if path else key, at, depth + 1)
+
+
+def _is_table(value: dict[str, Json]) -> bool:
+    if len(value) > DATA_KEYS:
+        return True
+    return bool(value) and all(_DATA_KEY.search(key) for key in value)
+
+
+def _text(value: str, path: str, at: tuple[int, ...]) -> Iterator[Leaf]:
+    if value and len(value) <= MAX_VALUE_CHARS and "\n" not in value:
+        yield Leaf(path, at, value)
+        if "/" in value and " " not in value and len(tail := value.rstrip("/").rsplit("/", 1)[-1]) > 1:
+            yield Leaf(path + "~base", at, tail)
+        if " " not in value:
+            return
+    if len(value) > 16:
+        yield from _tokens(value[:MAX_TEXT_CHARS], path, at)
+
+
+def _tokens(text: str, path: str, at: tuple[int, ...]) -> Iterator[Leaf]:
+    """What a text names: labelled and marked lines, links, file paths and identifiers."""
+    count = 0
+    seen: set[tuple[str, str]] = set()
+    for kind, token in _named(text):
+        if (kind, token) in seen:
+            continue
+        seen.add((kind, token))
+        yield Leaf(f"{path}~{kind}", (*at, count), token)
+        count += 1
+        if count >= MAX_TOKENS:
+            return
+
+
+def _named(text: str) -> Iterator[tuple[str, str]]:
+    for line in text.splitlines():
+        labelled = _LABELLED.match(line)
+        if labelled is not None:
+            yield labelled.group(1).lower(), labelled.group(2).strip("\"'`")
+        elif (marked := _MARKED.match(line)) is not None:
+            yield marked.group(1), marked.group(2)
+        if "://" in line:
+            for match in _URL.finditer(line):
+                yield "url", match.group().rstrip(".,;")
+        elif "/" in line:
+            for match in _FILE_PATH.finditer(line):
+                yield "path", match.group()
+        for match in _IDENTIFIER.finditer(line):
+            yield "id", match.group().rstrip(".,/-")

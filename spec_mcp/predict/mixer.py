@@ -1,0 +1,92 @@
+"""Evidence into one probability: an online logistic model over the logits of many cells, then a learned correction.
+
+Each kind of context has one weight for each class of evidence, so that a rate seen twice counts for less than one seen
+fifty times. The weights know kinds of contexts and positions in lists, never a tool or a value: the ones that are
+shipped hold for any server, and go on learning from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import exp, log
+
+RATE = 0.015
+"""Step of the weights: small, because the candidates of one session resemble each other."""
+
+BINS = 24
+"""Knots of the correction, evenly spaced in logits from -SPAN to SPAN."""
+
+SPAN = 6.0
+CORRECTION_MEMORY = 400
+"""Observations that a knot of the correction remembers."""
+
+WEIGHT_BOUND = 4.0
+"""No weight goes beyond: data loaded from elsewhere cannot run away with the sum."""
+
+
+def sigmoid(x: float) -> float:
+    """The probability of a log odds."""
+    return 1.0 / (1.0 + exp(-x)) if x > -30.0 else 0.0
+
+
+class Mixer:
+    """One logistic model."""
+
+    def __init__(self, weights: Sequence[float]) -> None:
+        self.weights = list(weights)
+        self._start = list(weights)
+
+    def learn(self, inputs: Sequence[tuple[int, float]], error: float) -> None:
+        """`error` is the truth (0 or 1) less the probability that was told for these inputs."""
+        step = RATE * error
+        weights = self.weights
+        for index, value in inputs:
+            weights[index] += step * value
+
+    def dump(self) -> list[float]:
+        """How far the weights moved since the last dump."""
+        moved = [round(now - then, 6) for now, then in zip(self.weights, self._start, strict=True)]
+        self._start = list(self.weights)
+        return moved
+
+    def load(self, moved: Sequence[float]) -> None:
+        """Move the weights by what was learned elsewhere."""
+        for index, by in enumerate(moved[: len(self.weights)]):
+            self.weights[index] = max(-WEIGHT_BOUND, min(WEIGHT_BOUND, self.weights[index] + by))
+        self._start = list(self.weights)
+
+
+class Correction:
+    """What a told logit meant until now: a monotone-ish curve by knots, each pulled to the truth near it."""
+
+    def __init__(self) -> None:
+        self.knots = [self._centre(index) for index in range(BINS + 1)]
+        self._seen = [12.0] * (BINS + 1)
+
+    @staticmethod
+    def _centre(index: int) -> float:
+        return -SPAN + 2.0 * SPAN * index / BINS
+
+    def apply(self, x: float) -> float:
+        """The corrected probability of a log odds."""
+        index, share = self._locate(x)
+        corrected = self.knots[index] * (1.0 - share) + self.knots[index + 1] * share
+        return sigmoid(0.5 * x + 0.5 * corrected) if abs(x) < SPAN else sigmoid(corrected)
+
+    def learn(self, x: float, truth: int) -> None:
+        """A candidate of this logit was used or not."""
+        index, share = self._locate(x)
+        for knot, part in ((index, 1.0 - share), (index + 1, share)):
+            if part < 0.05:
+                continue
+            seen = self._seen[knot] = min(CORRECTION_MEMORY, self._seen[knot] + part)
+            p = sigmoid(self.knots[knot])
+            p += (truth - p) * part / seen
+            p = min(0.997, max(0.003, p))
+            self.knots[knot] = log(p / (1.0 - p))
+
+    @staticmethod
+    def _locate(x: float) -> tuple[int, float]:
+        position = (min(SPAN, max(-SPAN, x)) + SPAN) * BINS / (2.0 * SPAN)
+        index = min(BINS - 1, int(position))
+        return index, position - index

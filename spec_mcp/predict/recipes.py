@@ -1,0 +1,227 @@
+"""Where a call's arguments came from, kept as a recipe by which the next such call can be made up.
+
+A recipe binds each argument of a tool to a constant or to a path in an earlier result or argument, sometimes through
+a small transformation. Paths of one recipe that stand in the same step are bound jointly: the values of one call come
+from one record.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice, product
+from typing import cast
+
+from spec_mcp.engine.calls import Arguments, Json
+from spec_mcp.predict.history import History, Place
+from spec_mcp.predict.leaves import Scalar
+
+MAX_SOURCES = 4
+"""Sources tried for one argument; a value that occurs everywhere says little anyway."""
+
+MAX_COMBINATIONS = 6
+"""Recipes made of one call, when several arguments have several sources."""
+
+MAX_CONSTANT_CHARS = 64
+"""Longer constants are not habits but contents."""
+
+MAX_FANOUT = 24
+"""Elements of one list that become candidates."""
+
+FREE_FORM_WORDS = 4
+"""A value of more words is prose, code or a query: it is repeated only where it is copied whole."""
+
+SECRET = re.compile(r"passw|secret|token|api_?key|authorization|credential|cookie", re.IGNORECASE)
+"""Arguments whose values are never remembered as constants."""
+
+MAX_SHIFT = 1_000
+"""A number that grew by more since the last call of the same tool is no page or offset."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """How one argument is made. `path` is empty for a constant, whose JSON text is `how`."""
+
+    argument: str
+    path: str
+    how: str
+
+
+class Recipe:
+    """How all arguments of a call are made. Recipes with the same `text` are the same recipe."""
+
+    __slots__ = ("bindings", "copies", "fast", "paths", "text", "token")
+
+    def __init__(self, token: str, bindings: tuple[Binding, ...]) -> None:
+        self.token = token
+        self.bindings = bindings
+        self.text = json.dumps([token, [[b.argument, b.path, b.how] for b in bindings]], separators=(",", ":"))
+        self.paths = tuple(dict.fromkeys(b.path for b in bindings if b.path))
+        self.copies = all(b.path and not b.how for b in bindings)
+        self.fast = 0.3
+        """A rate of use that follows the last few offers alone: what stops paying is seen at once."""
+
+    @staticmethod
+    def parse(text: str) -> Recipe | None:
+        """The recipe of a text, None where it is none."""
+        try:
+            token, bindings = json.loads(text)
+            return Recipe(token, tuple(Binding(str(a), str(p), str(h)) for a, p, h in bindings))
+        except (ValueError, TypeError):
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A call made by a recipe, and the element of the list that drove it."""
+
+    arguments: Arguments
+    place: Place
+
+
+def explain(history: History, token: str, arguments: Arguments, known: Sequence[Recipe]) -> list[Recipe]:
+    """Recipes that would have made this call from what was there before it; none for free-form arguments."""
+    choices: list[list[Binding]] = []
+    preferred = {binding for recipe in known for binding in recipe.bindings}
+    for name in sorted(arguments):
+        found = list(dict.fromkeys(_bindings(history, token, name, arguments[name])))
+        if not found:
+            return []
+        found.sort(key=lambda binding: binding not in preferred)
+        choices.append(found[:MAX_SOURCES])
+    combinations = islice(product(*choices), 4 * MAX_COMBINATIONS)
+    recipes = [Recipe(token, combination) for combination in combinations]
+    recipes.sort(key=lambda recipe: len({path.rsplit("|", 1)[0] for path in recipe.paths}))
+    return recipes[:MAX_COMBINATIONS]
+
+
+def _bindings(history: History, token: str, name: str, value: Json) -> Iterator[Binding]:
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        yield from (Binding(name, path, "") for path in history.paths_of(value)[:MAX_SOURCES])
+        yield from _transformed(history, token, name, value)
+    elif isinstance(value, list):
+        yield from _listed(history, name, value)
+    if _is_habit(name, value):
+        yield Binding(name, "", json.dumps(value, sort_keys=True))
+
+
+def _is_habit(name: str, value: Json) -> bool:
+    text = json.dumps(value)
+    return len(text) <= MAX_CONSTANT_CHARS and text.count(" ") < FREE_FORM_WORDS and not SECRET.search(name)
+
+
+def _transformed(history: History, token: str, name: str, value: Scalar) -> Iterator[Binding]:
+    before = history.last_argument(token, name)
+    if isinstance(value, int) and isinstance(before, int) and 0 < value - before <= MAX_SHIFT:
+        yield Binding(name, f"a|{token}|{name}", f"+{value - before}")
+    if not isinstance(value, str):
+        if isinstance(value, int):
+            yield from (Binding(name, path, "int") for path in history.paths_of(str(value))[:2])
+        return
+    if value.isdigit() and len(value) < 16:
+        yield from (Binding(name, path, "str") for path in history.paths_of(int(value))[:2])
+    if value[0:1] == "#":
+        yield from (Binding(name, path, "pre:#") for path in history.paths_of(value[1:])[:2])
+    elif value:
+        yield from (Binding(name, path, "cut:#") for path in history.paths_of("#" + value)[:2])
+    if (lower := value.lower()) != value:
+        yield from (Binding(name, path, "upper") for path in history.paths_of(lower)[:1] if value == lower.upper())
+    head, slash, tail = value.rpartition("/")
+    if slash and tail:
+        for path in history.paths_of(tail)[:2]:
+            heads = [f"join:{other}" for other in history.paths_of(head)[:2]] if head else []
+            short = len(head) <= 16 and " " not in head
+            yield from (Binding(name, path, how) for how in [*heads, *([f"pre:{head}/"] if short else [])])
+
+
+def _listed(history: History, name: str, value: list[Json]) -> Iterator[Binding]:
+    scalars = [item for item in value if isinstance(item, str | int | float) and not isinstance(item, bool)]
+    if len(scalars) != len(value) or not scalars:
+        return
+    for path in history.paths_of(scalars[0])[:MAX_SOURCES]:
+        if len(scalars) == 1:
+            yield Binding(name, path, "one")
+        if [place.value for place in history.latest(path)] == scalars and len(scalars) > 1:
+            yield Binding(name, path, "all")
+
+
+def make(recipe: Recipe, history: History, step: int) -> list[Made]:
+    """The calls that a recipe makes from what one step brought; older steps fill in what it did not bring."""
+    at_step = {path: places for path in recipe.paths if (places := history.places(path, step))}
+    driver = max(at_step, key=lambda path: len(at_step[path]), default=None)
+    if driver is None:
+        return []
+    made: list[Made] = []
+    for place in at_step[driver][:MAX_FANOUT]:
+        arguments = _arguments(recipe, history, at_step, driver, place)
+        if arguments is not None:
+            made.append(Made(arguments, place))
+        if any(binding.how == "all" and binding.path == driver for binding in recipe.bindings):
+            break
+    return made
+
+
+def _arguments(
+    recipe: Recipe, history: History, at_step: dict[str, list[Place]], driver: str, place: Place
+) -> Arguments | None:
+    arguments: Arguments = {}
+    for binding in recipe.bindings:
+        if not binding.path:
+            arguments[binding.argument] = cast("Json", json.loads(binding.how))
+            continue
+        if binding.path == driver:
+            source: Place | None = place
+        elif binding.path in at_step:
+            source = _nearest(at_step[binding.path], place)
+        else:
+            source = next(iter(history.latest(binding.path)), None)
+        if source is None:
+            return None
+        value = _transform(binding, source, history)
+        if value is None:
+            return None
+        arguments[binding.argument] = value
+    return arguments
+
+
+def _nearest(places: list[Place], to: Place) -> Place:
+    """The place in the same record: the one that shares most positions along the lists."""
+
+    def shared(place: Place) -> int:
+        count = 0
+        for mine, other in zip(place.at, to.at, strict=False):
+            if mine != other:
+                break
+            count += 1
+        return count
+
+    return max(places, key=shared)
+
+
+def _transform(binding: Binding, source: Place, history: History) -> Json:
+    how, value = binding.how, source.value
+    if not how:
+        return value
+    if how == "one":
+        return [value]
+    if how == "all":
+        return [place.value for place in history.places(binding.path, source.step)]
+    if how == "int":
+        return int(value) if isinstance(value, str) and value.isdigit() and len(value) < 16 else None
+    if how == "str":
+        return str(value)
+    if how == "upper":
+        return str(value).upper()
+    kind, _, rest = how.partition(":")
+    if kind == "pre":
+        return rest + str(value)
+    if kind == "cut":
+        return str(value).removeprefix(rest)
+    if kind == "join":
+        head = next(iter(history.latest(rest)), None)
+        return None if head is None else f"{str(head.value).rstrip('/')}/{value}"
+    if how.startswith("+") and isinstance(value, int):
+        return value + int(how[1:])
+    return None
