@@ -1,0 +1,362 @@
+"""The configuration that a user writes: its keys, its defaults and its faults.
+
+TOML or JSON with the same keys; a JSON file that holds a client's ordinary `mcpServers` is a configuration as it is.
+Our own sections take no unknown keys. An entry of `mcpServers` may hold the keys of any client, and so may a client's
+file beside it.
+
+Environment variables are put in (`${NAME}`, `${NAME:-default}`, `${env:NAME}`) only for the server that is started,
+so that `stats` works where a server's token is not set.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+import msgspec
+from msgspec import Meta
+
+from spec_mcp.engine.events import Mode
+from spec_mcp.tables import (
+    TableError,
+    bare,
+    convert,
+    did_you_mean,
+    known_keys,
+    nearest,
+    read_text,
+    read_toml,
+    require_table,
+)
+
+HOME_MODE = 0o700
+"""The home holds what tools answered: nobody else's business."""
+
+DEFAULT_REDACT = ("*password*", "*secret*", "access_token", "refresh_token", "id_token", "api_key", "authorization")
+
+_VARIABLE = re.compile(r"\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_SECTIONS = ("servers", "speculation", "predictors", "store", "listen")
+_HTTP_TYPES = {"http": "http", "streamable-http": "http", "streamableHttp": "http", "sse": "sse"}
+
+LONGEST_S = 31_536_000.0
+"""A year, as in manifests: a larger number of seconds is one of milliseconds."""
+
+Seconds = Annotated[float, Meta(ge=0, le=LONGEST_S)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class ConfigError(TableError):
+    """A configuration that cannot be used as it is; its text is the one line to show."""
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of which every key is known."""
+
+
+class Server(Table, frozen=True, kw_only=True):
+    """One server: how it is started or reached, and how it is wrapped."""
+
+    command: str | None = None
+    args: list[str] = []
+    env: dict[str, str] = {}
+    cwd: str | None = None
+    url: str | None = None
+    type: Literal["http", "sse"] = "http"
+    headers: dict[str, str] = {}
+    manifest: str | None = None
+    """A shipped name or a path, relative to the configuration's folder; None: matched by the server's own name."""
+    isolation: Literal["shared", "per-session", "pool"] = "per-session"
+    trust_annotations: bool = False
+    allow: list[str] = ["*"]
+    deny: list[str] = []
+    forward_headers: list[str] = []
+    rate_per_minute: Annotated[float, Meta(ge=0)] = 0
+    """Bound on speculations; 0: none."""
+
+
+class Speculation(Table, frozen=True, kw_only=True):
+    """What may be speculated, and how eagerly."""
+
+    mode: Mode = Mode.ON
+    reversible: bool = False
+    accept_unproven: list[str] = []
+    lossy: bool = False
+    wasted_call_s: Seconds = 0.2
+    breadth: Annotated[int, Meta(ge=1, le=64)] = 4
+    depth: Annotated[int, Meta(ge=1, le=16)] = 3
+    in_flight: Annotated[int, Meta(ge=1, le=64)] = 4
+    join: bool = True
+    used_share: Share = 0.0
+    price_per_hour_saved: Annotated[float, Meta(ge=0)] = 0.0
+    attach: bool = False
+
+
+class ModelPredictor(Table, frozen=True, kw_only=True):
+    """A table `[predictors.NAME]`: a model that predicts."""
+
+    kind: Literal["openai", "anthropic"]
+    model: str
+    base_url: str | None = None
+    api_key_env: str = ""
+    """The name of an environment variable, never a key."""
+    timeout_s: Annotated[float, Meta(gt=0, le=60)] = 1.5
+    tokens_per_minute: Annotated[int, Meta(ge=0)] = 20_000
+
+
+class Store(Table, frozen=True, kw_only=True):
+    """Where sessions are recorded."""
+
+    url: str = "sqlite:"
+    retention_days: Annotated[float, Meta(ge=0, le=36_500)] = 30
+    record_results: bool = True
+    redact: list[str] = list(DEFAULT_REDACT)
+
+
+class Listen(Table, frozen=True, kw_only=True):
+    """Serving over HTTP."""
+
+    token_env: str = "SPEC_MCP_TOKEN"
+
+
+@dataclass(frozen=True, slots=True)
+class Predictors:
+    """Who predicts."""
+
+    history: bool
+    models: Mapping[str, ModelPredictor]
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole configuration, environment variables not yet put in."""
+
+    file: Path | None
+    """None: there is no file, everything is at its default."""
+    servers: Mapping[str, Server]
+    speculation: Speculation
+    predictors: Predictors
+    store: Store
+    listen: Listen
+
+    def server(self, name: str, environ: Mapping[str, str]) -> Server:
+        """A server with its environment variables put in.
+
+        Raises:
+            ConfigError: there is no such server, or a variable that it needs is not set.
+        """
+        if name not in self.servers:
+            raise ConfigError(self._source, f"[servers.{bare(name)}]", "missing", did_you_mean(name, self.servers))
+        server, section = self.servers[name], f"[servers.{bare(name)}]"
+
+        def put_in(key: str, text: str) -> str:
+            return expand(text, environ, self._source, f"{section} {key}")
+
+        def put_in_all(key: str, texts: Mapping[str, str]) -> dict[str, str]:
+            return {inner: put_in(f"{key}.{bare(inner)}", text) for inner, text in texts.items()}
+
+        return msgspec.structs.replace(
+            server,
+            command=None if server.command is None else put_in("command", server.command),
+            args=[put_in(f"args[{index}]", text) for index, text in enumerate(server.args)],
+            env=put_in_all("env", server.env),
+            cwd=None if server.cwd is None else put_in("cwd", server.cwd),
+            url=None if server.url is None else put_in("url", server.url),
+            headers=put_in_all("headers", server.headers),
+        )
+
+    def store_url(self, environ: Mapping[str, str]) -> str:
+        """The store's address with environment variables put in.
+
+        Raises:
+            ConfigError: a variable is not set.
+        """
+        return expand(self.store.url, environ, self._source, "[store] url")
+
+    @property
+    def _source(self) -> str:
+        return "the configuration" if self.file is None else str(self.file)
+
+
+DEFAULTS = Config(None, {}, Speculation(), Predictors(True, {}), Store(), Listen())
+"""What holds where nobody wrote a configuration."""
+
+
+def home(environ: Mapping[str, str]) -> Path:
+    """The folder for the store, `config.toml` and `manifests/`; it may not be there yet."""
+    if given := environ.get("SPEC_MCP_HOME"):
+        return Path(given).expanduser().absolute()
+    from platformdirs import user_data_path  # only where the user does not say; 10 to 20 ms
+
+    return user_data_path("spec-mcp", appauthor=False)
+
+
+def make_home(environ: Mapping[str, str]) -> Path:
+    """The home, created for this user alone where it is missing.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    folder = home(environ)
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=HOME_MODE, exist_ok=True)
+    return folder
+
+
+def find_config(explicit: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> Path | None:
+    """The configuration to read: `--config`, `SPEC_MCP_CONFIG`, or `config.toml` in the home; None: the defaults.
+
+    Raises:
+        ConfigError: a file that was named does not exist.
+    """
+    for origin, given in (("--config", explicit), ("SPEC_MCP_CONFIG", environ.get("SPEC_MCP_CONFIG"))):
+        if given:
+            path = Path(given).expanduser()
+            if not path.is_file():
+                raise ConfigError(str(path), "", "there is no such file", f"check {origin}")
+            return path
+    path = home(environ) / "config.toml"
+    return path if path.is_file() else None
+
+
+def load_config(path: Path | None) -> Config:
+    """Read a configuration; None gives the defaults.
+
+    Raises:
+        ConfigError: its first fault.
+    """
+    return DEFAULTS if path is None else parse_config(_read(path), path)
+
+
+def parse_config(table: Mapping[str, Any], path: Path) -> Config:
+    """A configuration from its decoded TOML or JSON.
+
+    Raises:
+        ConfigError: its first fault.
+    """
+    file = str(path)
+    if "mcpServers" in table:
+        _refuse_near_misses(table, file)
+    else:
+        known_keys(table, (*_SECTIONS, "mcpServers"), file, "", ConfigError)
+
+    def section(name: str) -> dict[str, Any]:
+        return require_table(table.get(name, {}), file, f"[{name}]", ConfigError)
+
+    return Config(
+        file=path,
+        servers=_servers(section("servers"), section("mcpServers"), file),
+        speculation=convert(section("speculation"), Speculation, file, "[speculation]", ConfigError),
+        predictors=_predictors(section("predictors"), file),
+        store=convert(section("store"), Store, file, "[store]", ConfigError),
+        listen=convert(section("listen"), Listen, file, "[listen]", ConfigError),
+    )
+
+
+def resolve_mode(flag: str | None, environ: Mapping[str, str], config: Config) -> Mode:
+    """The mode to start in: the flag, `SPEC_MCP_MODE`, the configuration, else on.
+
+    Raises:
+        ConfigError: the flag or the variable is no mode.
+    """
+    for origin, given in (("--mode", flag), ("SPEC_MCP_MODE", environ.get("SPEC_MCP_MODE"))):
+        if given:
+            try:
+                return Mode(given)
+            except ValueError:
+                raise ConfigError(origin, "", f"unknown mode {given!r}", "use one of: off, shadow, on") from None
+    return config.speculation.mode
+
+
+def expand(text: str, environ: Mapping[str, str], file: str, key: str) -> str:
+    """The text with environment variables put in; a default stands for one that is not set or empty.
+
+    Raises:
+        ConfigError: a variable without a default is not set.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name, default = match.groups()
+        found = environ.get(name)
+        if found or (found is not None and default is None):
+            return found
+        if default is None:
+            mend = f"set it, or write ${{{name}:-…}} with a default"
+            raise ConfigError(file, key, f"the environment variable {name} is not set", mend)
+        return default
+
+    return _VARIABLE.sub(value, text)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if path.suffix != ".json":
+        return read_toml(path, ConfigError)
+    text = read_text(path, ConfigError)
+    try:
+        value: object = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ConfigError(str(path), "", f"no valid JSON: {error}", "mend the syntax there") from error
+    return require_table(value, str(path), "the file", ConfigError)
+
+
+def _refuse_near_misses(table: Mapping[str, Any], file: str) -> None:
+    """Foreign keys beside `mcpServers` belong to the client, but one that nearly is ours was meant for us."""
+    for key in table:
+        if key not in _SECTIONS and key != "mcpServers" and (near := nearest(key, _SECTIONS)):
+            raise ConfigError(file, bare(key), "unknown key", f"did you mean {near}?")
+
+
+def _servers(ours: Mapping[str, Any], clients: Mapping[str, Any], file: str) -> dict[str, Server]:
+    servers: dict[str, Server] = {}
+    for tables, section, read in ((ours, "servers", _our_entry), (clients, "mcpServers", _client_entry)):
+        for name, value in tables.items():
+            where = f"[{section}.{bare(name)}]"
+            if name in servers:
+                raise ConfigError(file, where, "the server is in [servers] as well", "keep one of the two")
+            entry = read(require_table(value, file, where, ConfigError), file, where)
+            if entry is not None:
+                servers[name] = _reachable(entry, file, where)
+    return servers
+
+
+def _our_entry(table: dict[str, Any], file: str, where: str) -> Server | None:
+    return convert(table, Server, file, where, ConfigError)
+
+
+def _client_entry(table: dict[str, Any], file: str, where: str) -> Server | None:
+    """An entry as a client's own file has it; None where the user switched it off there."""
+    if table.get("disabled") is True:
+        return None
+    kept = {key: value for key, value in table.items() if key in Server.__struct_fields__ and value is not None}
+    kind = kept.pop("type", None)
+    if kind in _HTTP_TYPES:
+        kept["type"] = _HTTP_TYPES[cast("str", kind)]
+    if "serverUrl" in table and "url" not in kept:
+        kept["url"] = table["serverUrl"]
+    return convert(kept, Server, file, where, ConfigError)
+
+
+def _reachable(server: Server, file: str, where: str) -> Server:
+    if (server.command is None) == (server.url is None):
+        fault = "has neither command nor url" if server.command is None else "has both command and url"
+        raise ConfigError(file, where, fault, 'write command = "…" for a program, or url = "…" for a remote server')
+    return server
+
+
+def _predictors(table: dict[str, Any], file: str) -> Predictors:
+    table = dict(table)
+    history: object = table.pop("history", True)
+    if not isinstance(history, bool):
+        raise ConfigError(file, "[predictors] history", "must be true or false", "write true or false")
+    models: dict[str, ModelPredictor] = {}
+    for name, value in table.items():
+        if not isinstance(value, dict):
+            near = nearest(name, ("history",))
+            mend = f"did you mean {near}?" if near else f"a predictor is a table: [predictors.{bare(name)}]"
+            raise ConfigError(file, f"[predictors] {bare(name)}", "unknown key", mend)
+        models[name] = convert(value, ModelPredictor, file, f"[predictors.{bare(name)}]", ConfigError)  # pyright: ignore[reportUnknownArgumentType]
+    return Predictors(history, models)

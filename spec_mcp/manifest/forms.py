@@ -1,0 +1,113 @@
+"""The TOML of a manifest, as its author writes it. Nothing here decides: `check` judges it and `build` compiles it.
+
+Every key that an author may write is a field here; the descriptions become the JSON Schema's.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from spec_mcp.engine.effects import Effect
+
+LONGEST_S = 31_536_000.0
+"""A year. No session lasts as long: a larger number of seconds is one of milliseconds."""
+
+TRUSTED_READ_TTL_S = 3.0
+"""How old a result may be for which nobody has thought about its age."""
+
+Seconds = Annotated[float, Meta(ge=0, le=LONGEST_S)]
+Expressions = dict[str, str]
+"""Argument names and the JMESPath expressions that give their values."""
+
+
+class Form(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of which every key is known."""
+
+
+class Head(Form, frozen=True, kw_only=True):
+    """The table `[manifest]`."""
+
+    version: Annotated[int, Meta(description="of this format: 1")]
+    server: Annotated[str, Meta(description="the serverInfo.name that the manifest speaks for")]
+    reviewed: Annotated[datetime.date | None, Meta(description="when somebody last read what the tools do")] = None
+    stateless: Annotated[bool, Meta(description="speculations may use a second connection of their own")] = False
+    concurrent: Annotated[bool, Meta(description="the server works on several calls at once")] = False
+    cancel: Annotated[bool, Meta(description="the server bears notifications/cancelled")] = False
+    open_world: Annotated[bool, Meta(description="whether its tools reach outside, where they do not say")] = True
+
+
+class Fresh(Form, frozen=True, kw_only=True):
+    """A cheap proof that the answer is still the same: a local file, or a tool whose result must be unchanged."""
+
+    file: str | None = None
+    tool: str | None = None
+    arguments: Expressions = {}
+
+
+class Call(Form, frozen=True, kw_only=True):
+    """A tool to call, with expressions for its arguments."""
+
+    tool: str
+    arguments: Expressions = {}
+
+
+class UndoForm(Call, frozen=True, kw_only=True):
+    """The tool that takes back what the call did."""
+
+    idempotent: bool = False
+
+
+class ProbeForm(Call, frozen=True, kw_only=True):
+    """The tool that tells whether the call took effect."""
+
+    done: str
+
+
+class FollowForm(Call, frozen=True, kw_only=True):
+    """A call that often comes next."""
+
+    confidence: Annotated[float, Meta(ge=0, le=1)] = 0.5
+
+
+class SurrogateForm(Call, frozen=True, kw_only=True):
+    """A cheap tool that guesses this one's answer."""
+
+    k: Annotated[int, Meta(ge=1, le=16)] = 1
+
+
+class ToolForm(Form, frozen=True, kw_only=True):
+    """A table `[tools.NAME]`."""
+
+    effect: Annotated[Effect, Meta(description="what the tool does to the world")] = Effect.UNSAFE
+    touches: Annotated[list[str] | None, Meta(description="its resources; without it, everything of the server")] = None
+    ttl_s: Annotated[Seconds | None, Meta(description="how old a read's result may be when it is used")] = None
+    fresh: Fresh | None = None
+    exclusive: Annotated[bool, Meta(description="its resources change through us alone")] = False
+    cost_s: Annotated[Seconds, Meta(description="extra cost of a wasted call")] = 0.0
+    open_world: Annotated[bool | None, Meta(description="reaches outside; default: [manifest] open_world")] = None
+    hosts: Annotated[list[str], Meta(description="where an open-world tool may be speculated to")] = []
+    open_world_per_minute: Annotated[float, Meta(ge=0, le=6000)] = 10.0
+    adopt_errors: Annotated[bool, Meta(description="an isError result is an answer")] = False
+    reuse_s: Annotated[Seconds, Meta(description="how long one result may answer several calls")] = 0.0
+    settle_s: Annotated[Seconds, Meta(description="how long after its answer it may still take effect")] = 0.0
+    fingerprint: Annotated[str | None, Meta(description="of the definition that was reviewed")] = None
+    equal: dict[str, str | list[str]] = {}
+    followed_by: list[FollowForm] = []
+    surrogate: SurrogateForm | None = None
+    before: Call | None = None
+    undo: UndoForm | None = None
+    unless: Annotated[str | None, Meta(description="do not speculate when true")] = None
+    probe: ProbeForm | None = None
+    undo_wait_s: Seconds | None = None
+    lossy: Literal["last-write-wins"] | None = None
+
+
+class ManifestForm(Form, frozen=True, kw_only=True):
+    """A whole manifest."""
+
+    manifest: Head
+    tools: dict[str, ToolForm] = {}
