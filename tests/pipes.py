@@ -71,8 +71,10 @@ class RawClient:
         cwd: Path | None = None,
         answers: Mapping[str, Any] | None = None,
         preexec: Callable[[], None] | None = None,
+        sent: list[Line] | None = None,
     ) -> None:
         self.lines: list[Line] = []
+        self.sent = [] if sent is None else sent
         self.stderr = b""
         self.answers = dict(answers or {})
         self._changed = threading.Condition()
@@ -113,7 +115,9 @@ class RawClient:
 
     def send(self, message: Any) -> None:
         """Send one message."""
-        self.send_bytes(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+        raw = json.dumps(message, separators=(",", ":")).encode()
+        self.sent.append(Line(raw, message, time.monotonic()))
+        self.send_bytes(raw + b"\n")
 
     def request(self, method: str, params: Mapping[str, Any] | None = None, request: Any = None) -> Any:
         """Send a request and return its id."""
@@ -253,7 +257,7 @@ class RawClient:
     def _read_lines(self) -> None:
         assert self.process.stdout
         for raw in self.process.stdout:
-            line = _decode(raw)
+            line = decode_line(raw)
             with self._changed:
                 self.lines.append(line)
                 self._changed.notify_all()
@@ -301,7 +305,8 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def _decode(raw: bytes) -> Line:
+def decode_line(raw: bytes) -> Line:
+    """A line with what it says."""
     try:
         message = json.loads(raw)
     except (ValueError, RecursionError):

@@ -3,9 +3,8 @@
     python tests/servers/hostile.py [--received FILE] [--marks FILE] [--banner] [--child FILE] [--ignore-term] ...
 
 It speaks both protocol eras on one pipe. Its tools, listed in hostile_tools.py, are steered by their arguments.
-`--received`
-keeps every byte that arrives, `--marks` a line of JSON for each thing that happened (a call begun, a cancellation
-with its reason), so that a test can compare what went through byte for byte and wait for events without sleeping.
+`--received` keeps every byte that arrives, `--marks` a line of JSON for each thing that happened (a call begun, a
+cancellation with its reason), so that a test can compare what went through byte for byte and wait without sleeping.
 """
 
 from __future__ import annotations

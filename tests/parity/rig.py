@@ -1,0 +1,265 @@
+"""Runs one test body in every arm and holds the arms against each other.
+
+The arms: `direct`, the server itself; `off`, through `spec-mcp wrap --mode off`; `right`, speculating on a predictor
+that knows what the body will call; `lying`, on one that is always wrong. In every arm a tap stands right in front of
+the server, so that what a speculation did is counted where it happens, beside what our own statistics say.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import anyio
+
+from tests.parity.agent import Agent, NoThinker, RawAgent, SdkAgent, Thinker, Wire, raw_agent, sdk_agent
+from tests.parity.transcript import Normalise, Tapped, Transcript, call_of, ids_of, read_tap, transcript_of
+
+ROOT = Path(__file__).resolve().parents[2]
+PARITY = Path(__file__).resolve().parent
+TAP = ROOT / "tests" / "servers" / "tap.py"
+BIN = Path(sys.executable).parent
+
+ArmName = Literal["direct", "off", "right", "lying"]
+ClientKind = Literal["raw", "legacy", "auto"]
+CLIENTS: tuple[ClientKind, ...] = ("raw", "legacy", "auto")
+
+READY_S = 2.0
+"""How long a speculation may take to be ready for the call after it: the test waits no longer."""
+ASKED_S = 5.0
+STEP_S = 0.002
+
+CONFIGURATION = """\
+[speculation]
+mode = "on"
+wasted_call_s = 0.0
+breadth = 8
+depth = 3
+in_flight = 8
+"""
+
+Body = Callable[[Agent], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A server under test and the state that it works on."""
+
+    name: str
+    command: Sequence[str]
+    folder: Path
+    """All state lives here, at the same place in every arm."""
+    prepare: Callable[[Path], None]
+    snapshot: Callable[[Path], object]
+    normalise: Normalise
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    wrap_options: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What `spec-mcp stats --json` and the store say of one session."""
+
+    calls: int
+    hits: int
+    joins: int
+    misses: int
+    speculations: int
+    wasted: int
+    ends: Mapping[str, int]
+    """Speculations by the reason for which they ended unused."""
+    skips: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One session of one arm."""
+
+    arm: ArmName
+    transcript: Transcript
+    state: object
+    tapped: Tapped
+    wire: Wire
+    statistics: Statistics | None
+
+    @property
+    def calls(self) -> list[tuple[str, Any]]:
+        """The client's calls in their order."""
+        return [call for line in self.wire.sent if (call := call_of(line))]
+
+    @property
+    def client_calls_at_server(self) -> list[tuple[str, Any]]:
+        """Those that the server saw under the client's ids."""
+        return [call for line in self.tapped.requests(ids_of(self.wire), own=True) if (call := call_of(line))]
+
+    @property
+    def speculated(self) -> list[tuple[str, Any]]:
+        """Calls that the server saw under ids of ours."""
+        return [call for line in self.tapped.requests(ids_of(self.wire), own=False) if (call := call_of(line))]
+
+
+class ScriptThinker:
+    """Waits until the predictor was asked after the last answer, and what it foretold for the next call is there."""
+
+    def __init__(self, marks: Path, tap: Path, script: Sequence[tuple[str, Any]], wire: Wire) -> None:
+        self._marks = marks
+        self._tap = tap
+        self._script = script
+        self._wire = wire
+
+    def wait(self, ended: int) -> None:
+        answer = self._until(lambda: self._asked(ended), ASKED_S)
+        if answer is None or ended >= len(self._script):
+            return
+        if ended in answer["reads"]:
+            self._until(lambda: self._ready(self._script[ended]), READY_S)
+
+    def _until(self, look: Callable[[], Any], limit_s: float) -> Any:
+        deadline_s = time.monotonic() + limit_s
+        while not (found := look()) and time.monotonic() < deadline_s:
+            time.sleep(STEP_S)
+        return found
+
+    def _asked(self, ended: int) -> Any:
+        if not self._marks.exists():
+            return None
+        answers = [json.loads(line) for line in self._marks.read_text().splitlines() if line.endswith("}")]
+        return next((answer for answer in reversed(answers) if answer["ended"] == ended), None)
+
+    def _ready(self, call: tuple[str, Any]) -> bool:
+        tapped = read_tap(self._tap)
+        answered = {json.dumps(line.message.get("id")) for line in tapped.from_server if line.is_answer}
+        speculated = tapped.requests(ids_of(self._wire), own=False)
+        matching = [line for line in speculated if call_of(line) == call]
+        return any(json.dumps(line.message["id"]) in answered for line in matching)
+
+
+class Rig:
+    """The arms of one world with one kind of client."""
+
+    def __init__(self, world: World, client: ClientKind, scratch: Path) -> None:
+        self.world = world
+        self.client: ClientKind = client
+        self.scratch = scratch
+
+    def run(self, arm: ArmName, body: Body, script: Sequence[tuple[str, Any]] = ()) -> Run:
+        """One session; `script` is what the predictors of the speculating arms go by."""
+        here = self.scratch / arm
+        here.mkdir(parents=True)
+        shutil.rmtree(self.world.folder, ignore_errors=True)
+        self.world.folder.mkdir(parents=True)
+        self.world.prepare(self.world.folder)
+        home = here / "home"
+        home.mkdir()
+        (home / "config.toml").write_text(CONFIGURATION)
+        env = {**os.environ, **self.world.env, "SPEC_MCP_HOME": str(home)}
+        wire = Wire()
+        thinker: Thinker = NoThinker()
+        if arm in ("right", "lying"):
+            (here / "script.json").write_text(json.dumps({"calls": list(script), "lies": arm == "lying"}))
+            thinker = ScriptThinker(here / "marks", here / "tap", list(script), wire)
+        seen = anyio.run(partial(self._session, self._command(arm, here), env, body, thinker, wire))
+        return Run(
+            arm=arm,
+            transcript=transcript_of(wire, seen, self.world.normalise),
+            state=self.world.snapshot(self.world.folder),
+            tapped=read_tap(here / "tap"),
+            wire=wire,
+            statistics=None if arm in ("direct", "off") else read_statistics(env),
+        )
+
+    def _command(self, arm: ArmName, here: Path) -> list[str]:
+        server = [sys.executable, str(TAP), "--log", str(here / "tap"), "--", *self.world.command]
+        wrap = ["--name", self.world.name, *self.world.wrap_options]
+        match arm:
+            case "direct":
+                return server
+            case "off":
+                return [str(BIN / "spec-mcp"), "wrap", "--mode", "off", *wrap, "--", *server]
+            case "right" | "lying":
+                launcher = [sys.executable, str(PARITY / "launcher.py"), str(here / "script.json"), str(here / "marks")]
+                return [*launcher, *wrap, "--", *server]
+
+    async def _session(
+        self, command: Sequence[str], env: Mapping[str, str], body: Body, thinker: Thinker, wire: Wire
+    ) -> list[str]:
+        folder = self.world.folder
+        agents: AbstractAsyncContextManager[RawAgent | SdkAgent]
+        if self.client == "raw":
+            agents = raw_agent(command, env, folder, thinker, wire)
+        else:
+            agents = sdk_agent(command, env, folder, thinker, wire, self.client)
+        async with agents as agent:
+            await body(agent)
+        return agent.seen if isinstance(agent, SdkAgent) else []
+
+    def compare_all(self, body: Body) -> dict[ArmName, Run]:
+        """All arms, held against `direct`: transcript and final state, and that no write was made twice or early."""
+        direct = self.run("direct", body)
+        runs: dict[ArmName, Run] = {"direct": direct}
+        for arm in ("off", "right", "lying"):
+            runs[arm] = run = self.run(arm, body, direct.calls)
+            assert_same(direct, run)
+        off = runs["off"]
+        assert [line.raw for line in off.tapped.to_server] == [line.raw for line in direct.tapped.to_server]
+        return runs
+
+
+def assert_same(direct: Run, run: Run) -> None:
+    """The client and the world cannot tell the arm from `direct`."""
+    for name in Transcript.__slots__:
+        mine, theirs = getattr(run.transcript, name), getattr(direct.transcript, name)
+        assert mine == theirs, f"{run.arm}: {name} differ: {difference(theirs, mine)}"
+    assert run.state == direct.state, f"{run.arm}: the final state differs"
+    assert not run.transcript.late_progress
+    unanswered = Counter(map(repr, run.calls)) - Counter(map(repr, run.client_calls_at_server))
+    held = Counter(map(repr, run.speculated))
+    assert not unanswered - held, f"{run.arm}: answered from nothing: {unanswered - held}"
+    assert_subsequence(run.client_calls_at_server, direct.client_calls_at_server, run.arm)
+    if run.statistics:
+        answered = len(run.calls) - len(run.client_calls_at_server)
+        assert run.statistics.hits + run.statistics.joins == answered
+        assert run.statistics.speculations == len(run.speculated)
+        assert run.statistics.calls == len(run.calls)
+
+
+def assert_subsequence(part: Sequence[Any], whole: Sequence[Any], arm: str) -> None:
+    """Every member of `part` occurs in `whole`, in this order."""
+    position = iter(whole)
+    for member in part:
+        assert any(other == member for other in position), f"{arm}: {member} came out of order, or twice"
+
+
+def difference(expected: Any, got: Any) -> str:
+    """The first places where two sequences differ, shortly."""
+    if not isinstance(expected, tuple) or not isinstance(got, tuple):
+        return f"{str(expected)[:500]} and {str(got)[:500]}"
+    pairs: list[str] = []
+    for index in range(max(len(expected), len(got))):
+        left = expected[index] if index < len(expected) else "nothing"
+        right = got[index] if index < len(got) else "nothing"
+        if left != right:
+            pairs.append(f"[{index}] expected {str(left)[:600]} got {str(right)[:600]}")
+    return "; ".join(pairs[:4])
+
+
+def read_statistics(env: Mapping[str, str]) -> Statistics:
+    """What `spec-mcp stats --json` says after the session."""
+    done = subprocess.run(
+        [str(BIN / "spec-mcp"), "stats", "--json"], env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    stats = json.loads(done.stdout)
+    names = ("calls", "hits", "joins", "misses", "speculations", "wasted")
+    return Statistics(**{name: stats[name] for name in names}, ends=stats.get("ends", {}), skips=stats["skips"])
