@@ -1,0 +1,7 @@
+"""Remembers: sessions, calls, speculations and what was learned, in one SQLite file that several processes share.
+
+The relay talks to a `Recorder` (recorder.py), which never blocks the event loop: rows go into a bounded queue, and a
+worker thread opens the file, leaves out what must not be kept (redaction.py) and writes in batches. The commands read
+through a `Store` (store.py), of which `SqliteStore` (sqlite.py) is one implementation. The mode switch (mode.py) is a
+small file beside the store. A store that cannot be used costs recording and learning, never a call.
+"""

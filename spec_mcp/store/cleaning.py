@@ -1,0 +1,58 @@
+"""Makes of a row what may be kept of it: decoded, redacted, and in the form of the recorded sessions."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import cast
+
+from spec_mcp.engine.calls import Json
+from spec_mcp.store.redaction import Redactor, dumps
+from spec_mcp.store.rows import CallRow, Row, SpeculationRow
+
+NO_ARGUMENTS = b"{}"
+
+
+class Cleaner:
+    """The duties of the record towards its user: `redact` and `record_results`. Used by the worker thread alone."""
+
+    def __init__(self, redactor: Redactor, record_results: bool) -> None:
+        self._redactor = redactor
+        self._record_results = record_results
+
+    def clean(self, row: Row) -> Row:
+        """The row as it may be kept. What cannot be looked through is left out."""
+        if isinstance(row, CallRow):
+            arguments = None if row.arguments is None else self._redactor.clean_json(row.arguments)
+            return dataclasses.replace(row, arguments=arguments, result=self._result(row.result))
+        if isinstance(row, SpeculationRow):
+            arguments = (
+                self._redactor.clean_json(row.arguments)
+                if isinstance(row.arguments, bytes)
+                else dumps(self._redactor.clean(row.arguments))
+            )
+            return dataclasses.replace(row, arguments=arguments or NO_ARGUMENTS)
+        return row
+
+    def _result(self, text: bytes | None) -> bytes | None:
+        if text is None or not self._record_results:
+            return None
+        try:
+            value = recorded_result(cast("Json", json.loads(text)))
+            return dumps(self._redactor.clean(value))
+        except (ValueError, RecursionError):
+            return None
+
+
+def recorded_result(value: Json) -> Json:
+    """What a recorded session holds of an answer: its `structuredContent`, else the text of its items, else itself."""
+    if not isinstance(value, dict):
+        return value
+    structured = value.get("structuredContent")
+    if structured is not None:
+        return structured
+    content = value.get("content")
+    if not isinstance(content, list):
+        return value
+    texts = [item["text"] for item in content if isinstance(item, dict) and isinstance(item.get("text"), str)]
+    return "\n".join(cast("list[str]", texts))

@@ -1,0 +1,102 @@
+"""The tables of the SQLite store, one step a version. A step that has been released is never changed, only followed.
+
+sqlite-utils records in the file which steps were applied. A step there that is not known here was made by a newer
+version of the program.
+"""
+
+from __future__ import annotations
+
+from sqlite_utils import Database, Migrations
+
+STEPS = ("0001-sessions-and-learning",)
+"""All steps, in order."""
+
+migrations = Migrations("spec-mcp")
+
+
+@migrations(name=STEPS[0])
+def _sessions_and_learning(db: Database) -> None:
+    db.table("sessions").create(
+        {
+            "session": str,
+            "server": str,
+            "launch": str,
+            "principal": str,
+            "started_at": float,
+            "pid": int,
+            "client_name": str,
+            "client_version": str,
+            "ended_at": float,
+        },
+        pk="session",
+        not_null={"server", "launch", "principal", "started_at"},
+    )
+    db.table("sessions").create_index(["started_at"])
+    db.table("calls").create(
+        {
+            "session": str,
+            "number": int,
+            "server": str,
+            "tool": str,
+            "arguments": str,
+            "result": str,
+            "is_error": int,
+            "kind": str,
+            "batch": int,
+            "t_start": float,
+            "t_end": float,
+            "how": str,
+            "wait_s": float,
+            "saved_s": float,
+            "speculation": int,
+            "result_bytes": int,
+        },
+        pk=("session", "number"),
+        not_null={"server", "tool", "t_start", "how"},
+    )
+    db.table("calls").create_index(["t_start"])
+    db.table("speculations").create(
+        {
+            "session": str,
+            "number": int,
+            "server": str,
+            "tool": str,
+            "arguments": str,
+            "state": str,
+            "reason": str,
+            "q": float,
+            "source": str,
+            "launched_at": float,
+            "returned_at": float,
+            "ended_at": float,
+            "call": int,
+        },
+        pk=("session", "number"),
+        not_null={"server", "tool", "state", "ended_at"},
+    )
+    db.table("speculations").create_index(["ended_at"])
+    db.table("skips").create(
+        {"session": str, "server": str, "tool": str, "reason": str, "count": int},
+        pk=("session", "server", "tool", "reason"),
+        not_null={"count"},
+    )
+    db.table("pins").create(
+        {"server": str, "launch": str, "tool": str, "fingerprint": str, "seen_at": float},
+        pk=("server", "launch", "tool"),
+        not_null={"fingerprint"},
+    )
+    db.table("learned").create(
+        {
+            "id": int,
+            "server": str,
+            "launch": str,
+            "principal": str,
+            "kind": str,
+            "data": str,
+            "added_at": float,
+        },
+        pk="id",
+        not_null={"server", "launch", "principal", "kind", "data", "added_at"},
+    )
+    db.table("learned").create_index(["server", "launch", "principal", "kind"])
+    db.table("notes").create({"key": str, "value": float}, pk="key", not_null={"value"})

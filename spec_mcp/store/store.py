@@ -1,0 +1,150 @@
+"""What a store is: the one contract that every implementation is tested against.
+
+A store is used by one thread at a time. It keeps what it is given: leaving out what must not be kept is the
+recorder's duty. Everything that it raises for a file's sake is a `StoreError`, one line that a person can act on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from spec_mcp.engine.calls import Json
+from spec_mcp.errors import UserError
+from spec_mcp.store.rows import CallRow, LearnedRow, Row, Scope, SessionRow, SkipRow, SpeculationRow
+
+
+class StoreError(UserError):
+    """The store cannot be used now: `FILE: what is wrong: what to do`."""
+
+
+class StoreBusy(StoreError):  # noqa: N818  named for what happened
+    """Another program holds it for longer than we wait. Worth trying again."""
+
+
+class StoreCorrupt(StoreError):  # noqa: N818
+    """Its content is damaged, or it is no store at all."""
+
+    def __init__(self, message: str, inode: int | None = None) -> None:
+        super().__init__(message)
+        self.inode = inode
+        """Which file it was: by now another one may lie in its place."""
+
+
+class StoreNewer(StoreError):  # noqa: N818
+    """A newer version of the program wrote it: this one must neither read nor write it."""
+
+
+Merge = Callable[[list[Json]], Json]
+"""Adds up the data of rows of one kind. Raises `ValueError` where a row has another shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolTotals:
+    """What happened to the calls of one tool, or of all."""
+
+    calls: int = 0
+    hits: int = 0
+    joins: int = 0
+    misses: int = 0
+    speculations: int = 0
+    """Launched ones."""
+    wasted: int = 0
+    """Launched ones that no call used; those that shadow mode compared are not among them."""
+    saved_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What happened in all that is kept."""
+
+    sessions: int = 0
+    all: ToolTotals = field(default_factory=ToolTotals)
+    skips: Mapping[str, int] = field(default_factory=dict[str, int])
+    tools: Mapping[tuple[str, str], ToolTotals] = field(default_factory=dict[tuple[str, str], ToolTotals])
+    """By server and tool."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSummary:
+    """One session in a list."""
+
+    session: SessionRow
+    totals: ToolTotals
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTrace:
+    """All that is kept of one session, calls by their start and speculations by their launch."""
+
+    session: SessionRow
+    calls: tuple[CallRow, ...]
+    speculations: tuple[SpeculationRow, ...]
+    skips: tuple[SkipRow, ...]
+
+
+class Store(Protocol):
+    """Keeps rows, and answers what the commands ask. All methods may raise `StoreError`."""
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Keep all of the rows or none, durably enough to survive the process. Writing a row again changes nothing,
+        but for skips and learned rows, which add up.
+
+        Raises:
+            ValueError: a row can never be kept; none of the others was.
+        """
+        ...
+
+    def sessions(self, limit: int | None = None) -> list[SessionSummary]:
+        """The newest sessions, newest first."""
+        ...
+
+    def session_ids(self, prefix: str = "") -> list[str]:
+        """The sessions whose id begins so, oldest first."""
+        ...
+
+    def trace(self, session: str) -> SessionTrace:
+        """One session.
+
+        Raises:
+            KeyError: there is none of this id.
+        """
+        ...
+
+    def traces(self) -> Iterator[SessionTrace]:
+        """All sessions, oldest first."""
+        ...
+
+    def totals(self) -> Totals:
+        """Sums over all that is kept."""
+        ...
+
+    def pins(self, scope: Scope) -> dict[str, str]:
+        """The fingerprints of tools at first sight."""
+        ...
+
+    def learned(self, scope: Scope, principal: str) -> list[LearnedRow]:
+        """All learned rows, oldest first."""
+        ...
+
+    def compact(self, scope: Scope, principal: str, kind: str, merge: Merge) -> bool:
+        """Put one row in the place of all of a kind, as one step for every process; False where that was not possible.
+        What another process adds meanwhile is neither lost nor counted twice."""
+        ...
+
+    def upkeep(self, now: float, retention_days: float) -> bool:
+        """Delete what is older than the retention or beyond the store's size, unless that was done within a day."""
+        ...
+
+    def forget(self, server: str | None) -> int:
+        """Delete for good what was recorded and learned of a server, or everything; the number of sessions deleted."""
+        ...
+
+    def displaced(self) -> bool:
+        """Has it been deleted or replaced under us, so that what is written now is lost? Open it again then."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it. Nothing else may be called afterwards."""
+        ...

@@ -1,0 +1,94 @@
+"""What leaves the SQLite store: what is too old, what is too much, and what the user wants forgotten.
+
+Deleting goes in small steps, each its own transaction, so that processes which write meanwhile hardly wait.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Sequence
+from typing import cast
+
+from spec_mcp.store.connection import Connection
+
+DAY_S = 86_400.0
+
+STEP_ROWS = 500
+"""Rows deleted in one transaction: some milliseconds of holding the lock."""
+
+MAX_STORE_BYTES = 512 * 2**20
+"""Beyond this the oldest calls go before their time: a month of a busy user stays well below it."""
+
+LAST_UPKEEP = "last-upkeep"
+
+
+def tidy(connection: Connection, now: float, retention_days: float, max_bytes: int = MAX_STORE_BYTES) -> bool:
+    """Delete what is older than the retention or beyond `max_bytes`, unless that was done within a day.
+
+    Learned rows go when nothing was added to them for as long. Pins stay: they guard against a changed tool.
+    """
+    with connection.transaction():
+        last = connection.query("SELECT value FROM notes WHERE key = ?", [LAST_UPKEEP])
+        # a clock that was set back must not put upkeep off for ever
+        if last and 0 <= now - last[0]["value"] < DAY_S:
+            return False
+        connection.insert("notes", [{"key": LAST_UPKEEP, "value": now}], replace=True)
+    cutoff = now - retention_days * DAY_S
+    _delete_record_before(connection, cutoff)
+    _delete(connection, "learned", "added_at < ?", [cutoff])
+    while _used_bytes(connection) > max_bytes and (oldest := _end_of_oldest_tenth(connection)) is not None:
+        _delete_record_before(connection, oldest)
+    return True
+
+
+def forget(connection: Connection, server: str | None) -> int:
+    """Delete everything, or all that belongs to one server, and give the room back; the number of sessions deleted."""
+    where, values = ("1", []) if server is None else ("server = ?", [server])
+    with connection.transaction():
+        sessions = connection.run(f"DELETE FROM sessions WHERE {where}", values)
+        for table in ("calls", "speculations", "skips", "pins", "learned"):
+            connection.run(f"DELETE FROM {table} WHERE {where}", values)
+    # What was deleted is overwritten (secure_delete) once the write-ahead file has gone into the file. Another process
+    # that is reading puts that off until it is done, and keeps us from giving the room back: no reason to fail.
+    with contextlib.suppress(sqlite3.OperationalError):
+        connection.db.vacuum()
+        connection.pragma("wal_checkpoint(TRUNCATE)")
+    return sessions
+
+
+def _delete_record_before(connection: Connection, cutoff: float) -> None:
+    _delete(connection, "calls", "coalesce(t_end, t_start) < ?", [cutoff])
+    _delete(connection, "speculations", "ended_at < ?", [cutoff])
+    _delete(
+        connection,
+        "sessions",
+        "coalesce(ended_at, started_at) < ? "
+        "AND NOT EXISTS (SELECT 1 FROM calls WHERE calls.session = sessions.session) "
+        "AND NOT EXISTS (SELECT 1 FROM speculations WHERE speculations.session = sessions.session)",
+        [cutoff],
+    )
+    _delete(connection, "skips", "NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.session = skips.session)", [])
+
+
+def _delete(connection: Connection, table: str, where: str, values: Sequence[object]) -> None:
+    statement = f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE {where} LIMIT {STEP_ROWS})"
+    deleted = STEP_ROWS
+    while deleted == STEP_ROWS:
+        with connection.transaction():
+            deleted = connection.run(statement, values)
+
+
+def _used_bytes(connection: Connection) -> int:
+    """The file's size without its free pages."""
+    pages, free, size = (cast("int", connection.pragma(name)) for name in ("page_count", "freelist_count", "page_size"))
+    return (pages - free) * size
+
+
+def _end_of_oldest_tenth(connection: Connection) -> float | None:
+    """A time before which about a tenth of the calls, and at least one, had ended; None where none is left."""
+    count = connection.query("SELECT count(*) AS count FROM calls")[0]["count"]
+    found = connection.query(
+        "SELECT coalesce(t_end, t_start) AS ended FROM calls ORDER BY ended LIMIT 1 OFFSET ?", [count // 10]
+    )
+    return found[0]["ended"] + 1e-3 if found else None

@@ -1,0 +1,69 @@
+"""Rows in short form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spec_mcp.store.rows import CallRow, LearnedRow, PinRow, Scope, SessionRow, SkipRow, SpeculationRow
+
+FILES = Scope.of("files", ["files-server", "/tmp"])
+SHOP = Scope.of("shop", ["shop-server"])
+NOW = 1_800_000_000.0
+DAY_S = 86_400.0
+
+
+def session(name: str = "s1", scope: Scope = FILES, **more: Any) -> SessionRow:
+    return SessionRow(**({"session": name, "scope": scope, "principal": "local", "started_at": NOW, "pid": 1} | more))
+
+
+def call(number: int = 1, session: str = "s1", **more: Any) -> CallRow:
+    values: dict[str, Any] = {
+        "session": session,
+        "number": number,
+        "server": "files",
+        "tool": "read",
+        "arguments": b'{"path":"/a"}',
+        "result": b'"text"',
+        "is_error": False,
+        "kind": "read",
+        "batch": number,
+        "t_start": NOW + number,
+        "t_end": NOW + number + 0.5,
+        "how": "miss",
+        "wait_s": 0.5,
+        "saved_s": 0.0,
+    }
+    return CallRow(**(values | more))
+
+
+def speculation(number: int = 1, session: str = "s1", **more: Any) -> SpeculationRow:
+    values: dict[str, Any] = {
+        "session": session,
+        "number": number,
+        "server": "files",
+        "tool": "read",
+        "arguments": b'{"path":"/a"}',
+        "state": "adopted",
+        "reason": "",
+        "q": 0.5,
+        "source": "history",
+        "launched_at": NOW + number,
+        "returned_at": NOW + number + 0.2,
+        "ended_at": NOW + number + 0.4,
+        "call": number,
+    }
+    return SpeculationRow(**(values | more))
+
+
+def skip(reason: str = "busy", count: int = 1, session: str = "s1", server: str = "files") -> SkipRow:
+    return SkipRow(session, server, "read", reason, count)
+
+
+def pin(tool: str = "read", fingerprint: str = "sha256:1", scope: Scope = FILES) -> PinRow:
+    return PinRow(scope, tool, fingerprint, NOW)
+
+
+def learned(
+    data: bytes = b'{"n":1}', scope: Scope = FILES, kind: str = "history/1", at: float = NOW, principal: str = "local"
+) -> LearnedRow:
+    return LearnedRow(scope, principal, kind, data, at)
