@@ -113,11 +113,14 @@ class RawClient:
             self.process.stdin.write(data)
             self.process.stdin.flush()
 
+    def send_line(self, raw: bytes) -> None:
+        """Send one line as it is."""
+        self.sent.append(decode_line(raw))
+        self.send_bytes(raw + b"\n")
+
     def send(self, message: Any) -> None:
         """Send one message."""
-        raw = json.dumps(message, separators=(",", ":")).encode()
-        self.sent.append(Line(raw, message, time.monotonic()))
-        self.send_bytes(raw + b"\n")
+        self.send_line(json.dumps(message, separators=(",", ":")).encode())
 
     def request(self, method: str, params: Mapping[str, Any] | None = None, request: Any = None) -> Any:
         """Send a request and return its id."""
@@ -311,4 +314,4 @@ def decode_line(raw: bytes) -> Line:
         message = json.loads(raw)
     except (ValueError, RecursionError):
         message = None
-    return Line(raw.rstrip(b"\n"), message, time.monotonic())
+    return Line(raw.removesuffix(b"\n"), message, time.monotonic())

@@ -75,28 +75,28 @@ class RawAgent:
     """Lines over pipes. It blocks, which is fine: nothing else runs in its loop."""
 
     def __init__(self, client: RawClient, thinker: Thinker) -> None:
-        self._client = client
+        self.client = client
         self._thinker = thinker
         self._ended = 0
 
     async def list_tools(self) -> Any:
-        return self._client.list_tools()
+        return self.client.list_tools()
 
     async def call(self, tool: str, arguments: Mapping[str, Any] | None = None, progress: bool = False) -> Any:
         extra = {"_meta": {"progressToken": f"p{self._ended}"}} if progress else {}
-        answer = self._client.answer(self._client.begin_call(tool, arguments, **extra), CALL_S)
+        answer = self.client.answer(self.client.begin_call(tool, arguments, **extra), CALL_S)
         self._ended += 1
-        return answer.message.get("result") or answer.message["error"]
+        return answer.message["result"] if "result" in answer.message else answer.message["error"]
 
     async def together(self, calls: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
-        requests = [self._client.begin_call(tool, arguments) for tool, arguments in calls]
+        requests = [self.client.begin_call(tool, arguments) for tool, arguments in calls]
         for request in requests:
-            self._client.answer(request, CALL_S)
+            self.client.answer(request, CALL_S)
         self._ended += len(requests)
 
     async def ask(self, method: str, params: Mapping[str, Any] | None = None) -> Any:
-        answer = self._client.ask(method, params)
-        return answer.message.get("result") or answer.message["error"]
+        answer = self.client.ask(method, params)
+        return answer.message["result"] if "result" in answer.message else answer.message["error"]
 
     async def think(self) -> None:
         self._thinker.wait(self._ended)

@@ -24,7 +24,16 @@ from typing import Any, Literal
 import anyio
 
 from tests.parity.agent import Agent, NoThinker, RawAgent, SdkAgent, Thinker, Wire, raw_agent, sdk_agent
-from tests.parity.transcript import Normalise, Tapped, Transcript, call_of, ids_of, read_tap, transcript_of
+from tests.parity.transcript import (
+    Normalise,
+    Tapped,
+    Transcript,
+    call_of,
+    ids_at_server,
+    ids_of,
+    read_tap,
+    transcript_of,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 PARITY = Path(__file__).resolve().parent
@@ -227,11 +236,23 @@ def assert_same(direct: Run, run: Run) -> None:
     held = Counter(map(repr, run.speculated))
     assert not unanswered - held, f"{run.arm}: answered from nothing: {unanswered - held}"
     assert_subsequence(run.client_calls_at_server, direct.client_calls_at_server, run.arm)
+    assert_forwarded_byte_for_byte(run)
     if run.statistics:
         answered = len(run.calls) - len(run.client_calls_at_server)
         assert run.statistics.hits + run.statistics.joins == answered
         assert run.statistics.speculations == len(run.speculated)
         assert run.statistics.calls == len(run.calls)
+
+
+def assert_forwarded_byte_for_byte(run: Run) -> None:
+    """Every line of the client reached the server as it was and in its order, but for calls answered for it."""
+    at_server = ids_at_server(run.tapped)
+    forwarded = [
+        line.raw
+        for line in run.wire.sent
+        if line.method != "tools/call" or (type(line.message["id"]).__name__, line.message["id"]) in at_server
+    ]
+    assert_subsequence(forwarded, [line.raw for line in run.tapped.to_server], run.arm)
 
 
 def assert_subsequence(part: Sequence[Any], whole: Sequence[Any], arm: str) -> None:

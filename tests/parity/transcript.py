@@ -90,7 +90,7 @@ class Tapped:
 def read_tap(path: Path) -> Tapped:
     """What the tap logged until now; a last line that is not complete yet is left out."""
     raw = path.read_bytes() if path.exists() else b""
-    lines = raw[: raw.rfind(b"\n") + 1].splitlines()
+    lines = raw[: raw.rfind(b"\n") + 1].split(b"\n")
     return Tapped(
         tuple(decode_line(line[2:]) for line in lines if line.startswith(b"> ")),
         tuple(decode_line(line[2:]) for line in lines if line.startswith(b"< ")),
@@ -120,6 +120,11 @@ def scrub(*patterns: str) -> Normalise:
 def ids_of(wire: Wire) -> set[Any]:
     """The ids of the client's requests."""
     return {_id(line) for line in wire.sent if line.method and "id" in line.message}
+
+
+def ids_at_server(tapped: Tapped) -> set[Any]:
+    """The ids of all requests that the server saw."""
+    return {_id(line) for line in tapped.to_server if line.method and "id" in line.message}
 
 
 def _id(line: Line) -> Any:
