@@ -17,6 +17,7 @@ from typing import IO, Any, Literal, cast
 import msgspec
 
 from spec_mcp.engine.calls import Arguments, Json
+from spec_mcp.errors import UserError
 
 MAX_LINE_BYTES = 256_000_000
 """A longer line is no session, and would fill the memory."""
@@ -24,7 +25,7 @@ MAX_LINE_BYTES = 256_000_000
 Kind = Literal["read", "write"]
 
 
-class RecordError(ValueError):
+class RecordError(UserError, ValueError):
     """A file of recorded sessions that cannot be read; its text is the one line to show."""
 
     def __init__(self, file: str, line: int | None, fault: str) -> None:

@@ -17,6 +17,8 @@ from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_
 
 import msgspec
 
+from spec_mcp.errors import UserError
+
 S = TypeVar("S", bound=msgspec.Struct)
 
 MAX_FILE_BYTES = 4_000_000
@@ -37,7 +39,7 @@ _SHAPES = {
 }
 
 
-class TableError(ValueError):
+class TableError(UserError, ValueError):
     """A fault in a file that a person wrote; its text is the one line to show."""
 
     def __init__(self, file: str, key: str, fault: str, mend: str) -> None:
