@@ -61,7 +61,7 @@ class Server(Table, frozen=True, kw_only=True):
     """One server: how it is started or reached, and how it is wrapped."""
 
     command: str | None = None
-    args: list[str] = []
+    args: tuple[str, ...] = ()
     env: dict[str, str] = {}
     cwd: str | None = None
     url: str | None = None
@@ -71,9 +71,9 @@ class Server(Table, frozen=True, kw_only=True):
     """A shipped name or a path, relative to the configuration's folder; None: matched by the server's own name."""
     isolation: Literal["shared", "per-session", "pool"] = "per-session"
     trust_annotations: bool = False
-    allow: list[str] = ["*"]
-    deny: list[str] = []
-    forward_headers: list[str] = []
+    allow: tuple[str, ...] = ("*",)
+    deny: tuple[str, ...] = ()
+    forward_headers: tuple[str, ...] = ()
     rate_per_minute: Annotated[float, Meta(ge=0)] = 0
     """Bound on speculations; 0: none."""
 
@@ -83,7 +83,7 @@ class Speculation(Table, frozen=True, kw_only=True):
 
     mode: Mode = Mode.ON
     reversible: bool = False
-    accept_unproven: list[str] = []
+    accept_unproven: tuple[str, ...] = ()
     lossy: bool = False
     wasted_call_s: Seconds = 0.2
     breadth: Annotated[int, Meta(ge=1, le=64)] = 4
@@ -113,7 +113,7 @@ class Store(Table, frozen=True, kw_only=True):
     url: str = "sqlite:"
     retention_days: Annotated[float, Meta(ge=0, le=36_500)] = 30
     record_results: bool = True
-    redact: list[str] = list(DEFAULT_REDACT)
+    redact: tuple[str, ...] = DEFAULT_REDACT
 
 
 class Listen(Table, frozen=True, kw_only=True):
@@ -161,7 +161,7 @@ class Config:
         return msgspec.structs.replace(
             server,
             command=None if server.command is None else put_in("command", server.command),
-            args=[put_in(f"args[{index}]", text) for index, text in enumerate(server.args)],
+            args=tuple(put_in(f"args[{index}]", text) for index, text in enumerate(server.args)),
             env=put_in_all("env", server.env),
             cwd=None if server.cwd is None else put_in("cwd", server.cwd),
             url=None if server.url is None else put_in("url", server.url),

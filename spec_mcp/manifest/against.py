@@ -115,5 +115,3 @@ def _arguments(tool: Mapping[str, Any]) -> frozenset[str] | None:
         return None
     properties = schema.get("properties", {})
     return frozenset(cast("dict[str, Any]", properties)) if isinstance(properties, dict) else None
-
-

@@ -73,7 +73,5 @@ def _form(table: dict[str, Any], file: str) -> ManifestForm:
     tools = require_table(table.get("tools", {}), file, "[tools]", ManifestError)
     return ManifestForm(
         manifest=head,
-        tools={
-            name: convert(tool, ToolForm, file, tool_section(name), ManifestError) for name, tool in tools.items()
-        },
+        tools={name: convert(tool, ToolForm, file, tool_section(name), ManifestError) for name, tool in tools.items()},
     )

@@ -1,0 +1,91 @@
+"""The shipped manifests, held against the tools that the servers listed when they were read."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from spec_mcp.engine.effects import Effect
+from spec_mcp.manifest import load_manifest, match_manifest, shipped_folder
+
+REVIEWED = {
+    "everything": (
+        "mcp-servers/everything",
+        {
+            "echo",
+            "get-annotated-message",
+            "get-env",
+            "get-resource-links",
+            "get-structured-content",
+            "get-sum",
+            "get-tiny-image",
+        },
+    ),
+    "fetch": ("mcp-fetch", {"fetch"}),
+    "filesystem": (
+        "secure-filesystem-server",
+        {
+            "directory_tree",
+            "list_allowed_directories",
+            "list_directory",
+            "list_directory_with_sizes",
+            "read_file",
+            "read_media_file",
+            "read_multiple_files",
+            "read_text_file",
+            "search_files",
+        },
+    ),
+    "git": (
+        "mcp-git",
+        {"git_branch", "git_diff", "git_diff_staged", "git_diff_unstaged", "git_log", "git_show", "git_status"},
+    ),
+    "memory": ("memory-server", {"open_nodes", "read_graph", "search_nodes"}),
+    "sequential-thinking": ("sequential-thinking-server", set[str]()),
+    "time": ("mcp-time", set[str]()),
+}
+"""Server name and the tools that were found to read. A change here wants the servers' sources read again."""
+
+SHIPPED = sorted(shipped_folder().glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_shipped_manifest_is_good_and_found_by_its_server(path: Path, tmp_path: Path) -> None:
+    manifest = load_manifest(path)
+
+    assert match_manifest(manifest.policy.server, tmp_path) == path
+    assert manifest.form.manifest.reviewed is not None
+    for name, tool in manifest.form.tools.items():
+        assert tool.touches is not None, f"{name} names its resources"
+
+
+@pytest.mark.parametrize("name", sorted(REVIEWED))
+def test_only_what_was_found_to_read_is_speculated(name: str) -> None:
+    server, reads = REVIEWED[name]
+
+    policy = load_manifest(shipped_folder() / f"{name}.toml").policy
+
+    assert policy.server == server
+    assert {tool for tool, its in policy.tools.items() if its.effect is Effect.READ} == reads
+    assert not any(its.effect is Effect.REVERSIBLE for its in policy.tools.values())
+
+
+def test_no_shipped_manifest_lets_a_host_be_reached_that_the_user_did_not_name() -> None:
+    for path in SHIPPED:
+        assert not any(tool.hosts for tool in load_manifest(path).policy.tools.values()), path.stem
+
+
+def test_reading_a_manifest_loads_neither_pydantic_nor_mcp_nor_jmespath() -> None:
+    script = (
+        "import sys; from pathlib import Path; import spec_mcp.manifest as m; import spec_mcp.config as c;"
+        "m.load_manifest(m.find_manifest('filesystem', Path('/nowhere')));"
+        "c.load_config(None);"
+        "print(sorted({'pydantic', 'mcp', 'jmespath', 'numpy', 'platformdirs'} & set(sys.modules)))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+
+    assert done.stdout.strip() == "[]"
