@@ -7,8 +7,10 @@ quantiles of both rather than over means, which one slow call would spoil.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
+
+from spec_mcp.engine.calls import Json
 
 SAMPLES_KEPT = 32
 """Enough for an upper quartile that holds still, few enough to follow a server that changes."""
@@ -107,21 +109,50 @@ class Timing:
             return False
         return (beside.quantile(0.5) or 0.0) > SLOWED * (alone.quantile(0.5) or 0.0)
 
-    def dump(self) -> dict[str, list[float] | dict[str, dict[str, list[float]]]]:
+    def dump_json(self) -> Json:
         """The measurements as JSON."""
-        tools: dict[str, dict[str, list[float]]] = {}
-        for (server, tool), durations in self.latencies.items():
-            tools.setdefault(server, {})[tool] = [round(value, 6) for value in durations.recent]
-        return {"gaps": [round(value, 6) for value in self.gaps.recent], "latencies": tools}
+        latencies: dict[str, Json] = {}
+        for server in {owner for owner, _ in self.latencies}:
+            latencies[server] = {
+                tool: [round(value, 6) for value in durations.recent]
+                for (owner, tool), durations in self.latencies.items()
+                if owner == server
+            }
+        return {"gaps": [round(value, 6) for value in self.gaps.recent], "latencies": latencies}
 
-    def load(self, gaps: Iterable[float], latencies: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
-        """Take over what was dumped."""
+    def load_json(self, dumped: Json) -> None:
+        """Take over what was dumped.
+
+        Raises:
+            ValueError: the data has another shape.
+        """
+        try:
+            found = cast("dict[str, dict[str, dict[str, list[float]]]]", dumped)
+            gaps = [float(gap) for gap in cast("list[float]", found["gaps"])]
+            durations = [
+                (server, tool, float(duration))
+                for server, tools in found["latencies"].items()
+                for tool, values in tools.items()
+                for duration in values
+            ]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"measured durations have another shape: {error!r}") from error
         for gap in gaps:
             self.thought(gap)
-        for server, tools in latencies.items():
-            for tool, durations in tools.items():
-                for duration in durations:
-                    self.took(server, tool, duration)
+        for server, tool, duration in durations:
+            self.took(server, tool, duration)
+
+
+def merge_timings(rows: list[Json]) -> Json:
+    """One dump in the place of several, the oldest first.
+
+    Raises:
+        ValueError: one has another shape.
+    """
+    timing = Timing()
+    for row in rows:
+        timing.load_json(row)
+    return timing.dump_json()
 
 
 ENOUGH_TO_COMPARE = 8

@@ -1,0 +1,148 @@
+"""What waits until nothing else is to be done: learning from calls, and predicting.
+
+Calls come first: the loop runs one of these tasks only when no line waits to be read. A fault here is counted and
+said once, and costs a prediction, never a call.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from spec_mcp.engine.calls import Arguments, Json
+from spec_mcp.engine.commands import Predict
+from spec_mcp.engine.events import Candidate, Predicted
+from spec_mcp.predict.predictor import CallBegan, CallEnded, Predictor, Supposed
+from spec_mcp.predict.results import seen_result
+from spec_mcp.relay import wire
+
+QUEUE_MAX = 512
+"""Tasks that may wait; beyond it the oldest are given up, since a busy client thinks little anyway."""
+
+LOOKED_INTO_MAX_BYTES = 256 * 1024
+"""A larger result is not decoded for prediction: it would hold up the loop."""
+
+CANDIDATES_ASKED = 16
+"""More than any breadth, so that those already held or refused do not crowd out the rest."""
+
+FAULTS_BEARABLE = 20
+"""After so many faults the predictor is left alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A speculation as far as a chain needs it."""
+
+    server: str
+    tool: str
+    arguments: Arguments
+    result: bytes
+
+
+def look_into(result: bytes) -> Json:
+    """A raw result as predictors see it; None where it is too large or cannot be read."""
+    if not result or len(result) > LOOKED_INTO_MAX_BYTES:
+        return None
+    decoded = wire.value(result)
+    return None if isinstance(decoded, bytes) else seen_result(decoded)  # pyright: ignore[reportArgumentType]
+
+
+def look_into_arguments(text: bytes) -> Arguments:
+    """A call's raw arguments; empty where they cannot be read."""
+    if not text or len(text) > LOOKED_INTO_MAX_BYTES:
+        return {}
+    decoded = wire.value(text)
+    return decoded if isinstance(decoded, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+
+
+class Learner:
+    """Drives the predictor when there is time."""
+
+    def __init__(self, predictor: Predictor, clock: Callable[[], float]) -> None:
+        self.on_predicted: Callable[[Predicted], None] = lambda _: None
+        self._predictor = predictor
+        self._clock = clock
+        self._tasks: deque[Callable[[], None]] = deque()
+        self.faults = 0
+        self.given_up = 0
+        self._last_step: dict[str, int] = {}
+
+    @property
+    def has_work(self) -> bool:
+        """Is there something to do when nothing else is?"""
+        return bool(self._tasks)
+
+    def work(self) -> None:
+        """Do one task."""
+        if not self._tasks:
+            return
+        task = self._tasks.popleft()
+        if self.faults >= FAULTS_BEARABLE:
+            return
+        try:
+            task()
+        except Exception as error:  # noqa: BLE001  rule 17: a fault in predicting costs a prediction, never a call
+            self.faults += 1
+            if self.faults == 1:
+                name = type(error).__name__
+                sys.stderr.write(f"spec-mcp: predicting failed ({name}: {error}); calls go through as before\n")
+
+    def began(self, make: Callable[[], CallBegan]) -> None:
+        """A call began; `make` decodes it when its time has come."""
+        self._later(lambda: self._predictor.began(make()))
+
+    def ended(self, session: str, call: int, result: bytes, is_error: bool) -> None:
+        """A call has its answer."""
+        at_s = self._clock()
+        kept = result if len(result) <= LOOKED_INTO_MAX_BYTES else b""
+        self._later(lambda: self._predictor.ended(CallEnded(session, call, look_into(kept), is_error, at_s)))
+
+    def closed(self, session: str) -> None:
+        """The client left."""
+        self._later(lambda: self._predictor.closed(session))
+
+    def load(self, learned: Json) -> None:
+        """Take over what an earlier run has learned."""
+        self._later(lambda: self._predictor.load(learned))
+
+    def predict(self, command: Predict, held: Callable[[int], Held | None]) -> None:
+        """Guess, unless the session has gone on by the time that there is time."""
+        self._last_step[command.session] = command.step
+        self._later(lambda: self._predict(command, held))
+
+    def dump(self) -> Json:
+        """What was learned since the last time; finishes what waits first."""
+        while self._tasks:
+            self.work()
+        try:
+            return self._predictor.dump()
+        except Exception:  # noqa: BLE001  rule 17: nothing is recorded then
+            self.faults += 1
+            return None
+
+    def _predict(self, command: Predict, held: Callable[[int], Held | None]) -> None:
+        if self._last_step.get(command.session) != command.step:
+            return
+        supposed = self._suppose(command.lineage, held)
+        if supposed is None:
+            return
+        found: list[Candidate] = self._predictor.predict(command.session, supposed, CANDIDATES_ASKED, self._clock())
+        if found:
+            self.on_predicted(Predicted(command.session, command.step, command.lineage, tuple(found)))
+
+    def _suppose(self, lineage: Sequence[int], held: Callable[[int], Held | None]) -> list[Supposed] | None:
+        supposed: list[Supposed] = []
+        for number in lineage:
+            step = held(number)
+            if step is None:  # an ancestor has been adopted: it is history by now
+                continue
+            supposed.append(Supposed(step.server, step.tool, step.arguments, look_into(step.result), False))
+        return None if lineage and held(lineage[-1]) is None else supposed
+
+    def _later(self, task: Callable[[], None]) -> None:
+        if len(self._tasks) >= QUEUE_MAX:
+            self._tasks.popleft()
+            self.given_up += 1
+        self._tasks.append(task)

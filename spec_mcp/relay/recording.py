@@ -1,0 +1,140 @@
+"""What goes on record: rows for the store, made on the loop's thread without looking into payloads."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from spec_mcp.engine import commands as do
+from spec_mcp.engine.calls import Json
+from spec_mcp.engine.events import CallId
+from spec_mcp.store.recorder import Recorder
+from spec_mcp.store.rows import CallRow, LearnedRow, PinRow, Scope, SessionRow, SpeculationRow
+
+RECORDED_MAX_BYTES = 1 << 20
+"""A larger result is recorded as absent: the store is for learning and for looking back, not for payloads."""
+
+
+@dataclass(slots=True)
+class CallRecord:
+    """A call on its way to a row."""
+
+    tool: str
+    arguments: bytes
+    writes: bool
+    batch: int
+    began_at: float
+    result: bytes = b""
+    is_error: bool = False
+    heard: Callable[[], None] = field(default=lambda: None)
+
+    def answered(self, result: bytes, is_error: bool) -> None:
+        """Its answer has come, from its server or from a speculation."""
+        self.result = result
+        self.is_error = is_error
+        self.heard()
+
+
+class Recording:
+    """The record of one session with one server."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        scope: Scope,
+        session: SessionRow,
+        wall_clock: Callable[[], float],
+        clock: Callable[[], float],
+    ) -> None:
+        self._recorder = recorder
+        self._scope = scope
+        self._session = session
+        self._wall_clock = wall_clock
+        self._clock = clock
+        self._records: dict[CallId, CallRecord] = {}
+        self._turn = 0
+        self._turn_ended = True
+        recorder.record(session)
+
+    def client_is(self, name: str, version: str) -> None:
+        """The client has given its name."""
+        self._session = replace(self._session, client_name=name, client_version=version)
+        self._recorder.record(self._session)
+
+    def call_began(self, call: CallId, tool: str, arguments: bytes, writes: bool) -> CallRecord:
+        """A call has arrived; calls that arrive before any answer are one batch."""
+        if self._turn_ended:
+            self._turn += 1
+            self._turn_ended = False
+        record = CallRecord(tool, arguments, writes, self._turn, self._wall_clock(), heard=self._heard)
+        self._records[call] = record
+        return record
+
+    def settled(self, command: do.CallSettled) -> None:
+        """A call has its answer, or will get none."""
+        record = self._records.pop(command.call, None)
+        if record is None:
+            return
+        self._recorder.record(
+            CallRow(
+                session=command.session,
+                number=command.call,
+                server=command.server,
+                tool=command.tool,
+                arguments=record.arguments or None,
+                result=record.result if 0 < len(record.result) <= RECORDED_MAX_BYTES else None,
+                is_error=record.is_error,
+                kind="write" if record.writes else "read",
+                batch=record.batch,
+                t_start=record.began_at,
+                t_end=record.began_at + command.wait_s,
+                how=str(command.how),
+                wait_s=command.wait_s,
+                saved_s=command.saved_s,
+                speculation=command.speculation,
+            )
+        )
+
+    def ended(self, command: do.SpeculationEnded) -> None:
+        """A speculation came to an end."""
+        self._recorder.record(SpeculationRow.of(command, self._wall_clock() - self._clock()))
+
+    def skipped(self, command: do.Skipped) -> None:
+        """A candidate was not launched."""
+        self._recorder.skip(command.session, command.server, command.tool, command.reason)
+
+    def pin(self, command: do.PinFingerprint) -> None:
+        """A tool was seen for the first time."""
+        self._recorder.record(PinRow(self._scope, command.tool, command.fingerprint, self._wall_clock()))
+
+    def learned(self, kind: str, data: Json) -> None:
+        """Something was learned since the last such row."""
+        if data:
+            text = json.dumps(data, separators=(",", ":")).encode()
+            self._recorder.record(LearnedRow(self._scope, self._session.principal, kind, text, self._wall_clock()))
+
+    def compared(self, command: do.Compare, tool: str, equal: bool) -> None:
+        """Shadow mode: a speculation's result was held against the call's."""
+        reason = "compared-equal" if equal else "compared-different"
+        self._recorder.skip(self._session.session, self._session.scope.server, tool, reason)
+
+    def close(self) -> None:
+        """The client left; calls without an answer are recorded as they are."""
+        for call, record in list(self._records.items()):
+            waited_s = self._wall_clock() - record.began_at
+            row = do.CallSettled(
+                call, self._session.session, self._session.scope.server, record.tool, do.How.MISS, None, waited_s, 0.0
+            )
+            record.is_error = True
+            self.settled(row)
+        self._recorder.record(replace(self._session, ended_at=self._wall_clock()))
+
+    def _heard(self) -> None:
+        self._turn_ended = True
+
+
+def new_session(scope: Scope, principal: str, wall_clock: Callable[[], float], token: str) -> SessionRow:
+    """The row of a session that begins now."""
+    return SessionRow(token, scope, principal, wall_clock(), os.getpid())
