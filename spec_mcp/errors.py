@@ -7,3 +7,7 @@ class UserError(Exception):
     The text is one line, `FILE: key: what to do`, without a full stop; the program prints it after `spec-mcp: ` on
     standard error and exits with 2. Subclasses say whose file it is.
     """
+
+
+class Failed(Exception):  # noqa: N818  it is no error: the answer is no
+    """What was asked for could not be done. The text is one line; the program exits with 1."""

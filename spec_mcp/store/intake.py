@@ -88,6 +88,14 @@ class Intake:
         with self._lock:
             self.dropped += rows
 
+    def give_up(self) -> None:
+        """Nothing of what is queued will be written."""
+        with self._lock:
+            self.dropped += len(self._rows) + sum(self._skips.values())
+            self._rows.clear()
+            self._skips.clear()
+            self._bytes = 0
+
     def __len__(self) -> int:
         with self._lock:
             return len(self._rows) + len(self._skips)

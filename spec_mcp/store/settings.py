@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from spec_mcp.config import Config, home
+from spec_mcp.store.place import locate
 from spec_mcp.store.store import Merge
 
 
@@ -20,3 +22,18 @@ class StoreSettings:
     """Globs over keys whose values are not kept."""
     merges: Mapping[str, Merge] = field(default_factory=dict[str, Merge])
     """How learned rows of a kind add up; those of a kind that is not named here are never made one."""
+
+    @classmethod
+    def of(cls, config: Config, environ: Mapping[str, str], merges: Mapping[str, Merge] | None = None) -> StoreSettings:
+        """What a configuration says.
+
+        Raises:
+            UserError: its address is no store that can be used, or names a variable that is not set.
+        """
+        return cls(
+            path=locate(config.store_url(environ), folder=home(environ)),
+            retention_days=config.store.retention_days,
+            record_results=config.store.record_results,
+            redact=tuple(config.store.redact),
+            merges=merges or {},
+        )

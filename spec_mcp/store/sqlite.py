@@ -121,6 +121,12 @@ class SqliteStore:
             tools=tools,
         )
 
+    def servers(self) -> list[str]:
+        tables = ("sessions", "calls", "speculations", "pins", "learned")
+        union = " UNION ".join(f"SELECT server FROM {table}" for table in tables)
+        with self._translated():
+            return [record["server"] for record in self._query(f"{union} ORDER BY server")]
+
     def pins(self, scope: Scope) -> dict[str, str]:
         with self._translated():
             records = self._query(

@@ -120,6 +120,10 @@ class Store(Protocol):
         """Sums over all that is kept."""
         ...
 
+    def servers(self) -> list[str]:
+        """The names of the servers of which anything is kept."""
+        ...
+
     def pins(self, scope: Scope) -> dict[str, str]:
         """The fingerprints of tools at first sight."""
         ...

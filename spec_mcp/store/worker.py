@@ -136,6 +136,7 @@ class Worker:
             except Exception as error:  # noqa: BLE001  the boundary: no fault of the record may cost more than it
                 self._fail(f"{self._settings.path}: {type(error).__name__}: {error}: please report this")
             if closing:
+                self._intake.give_up()
                 self._close_store()
                 return
             self._wait()
@@ -258,11 +259,9 @@ class Worker:
         """Write all that is queued; False where some of it could not be."""
         while len(self._intake):
             store = self._opened(at_once=closing)
-            rows = self._intake.take(BATCH_ROWS) if store is not None or self._newer or closing else []
-            if store is None:
-                self._intake.count_dropped(len(rows))
-                return False
-            if not self._write(store, rows):
+            if self._newer:
+                self._intake.give_up()
+            if store is None or not self._write(store, self._intake.take(BATCH_ROWS)):
                 return False
         return True
 

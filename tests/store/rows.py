@@ -13,7 +13,8 @@ DAY_S = 86_400.0
 
 
 def session(name: str = "s1", scope: Scope = FILES, **more: Any) -> SessionRow:
-    return SessionRow(**({"session": name, "scope": scope, "principal": "local", "started_at": NOW, "pid": 1} | more))
+    values: dict[str, Any] = {"session": name, "scope": scope, "principal": "local", "started_at": NOW, "pid": 1}
+    return SessionRow(**(values | more))
 
 
 def call(number: int = 1, session: str = "s1", **more: Any) -> CallRow:

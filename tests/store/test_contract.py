@@ -184,14 +184,14 @@ def test_what_cannot_be_merged_stays_as_it_was(store: Store) -> None:
 
 
 def test_upkeep_deletes_what_is_older_than_the_retention_and_keeps_the_rest(store: Store) -> None:
-    old = {"started_at": NOW - 40 * DAY_S, "ended_at": NOW - 40 * DAY_S}
+    old = NOW - 40 * DAY_S
     store.write(
         [
-            session("old", **old),
-            call(1, session="old", t_start=NOW - 40 * DAY_S, t_end=NOW - 40 * DAY_S),
-            speculation(1, session="old", ended_at=NOW - 40 * DAY_S),
+            session("old", started_at=old, ended_at=old),
+            call(1, session="old", t_start=old, t_end=old),
+            speculation(1, session="old", ended_at=old),
             skip(session="old"),
-            learned(at=NOW - 40 * DAY_S),
+            learned(at=old),
             pin(),
             session("new"),
             call(1, session="new"),
@@ -241,7 +241,9 @@ def test_upkeep_deletes_more_rows_than_one_step_takes(store: Store) -> None:
 def test_forgetting_a_server_leaves_the_others(store: Store) -> None:
     store.write([session("f"), call(1, session="f"), speculation(1, session="f"), skip(session="f"), pin(), learned()])
     store.write([session("s", SHOP), call(1, session="s", server="shop"), pin(scope=SHOP), learned(scope=SHOP)])
+    assert store.servers() == ["files", "shop"]
     assert store.forget("files") == 1
+    assert store.servers() == ["shop"]
     assert store.session_ids() == ["s"]
     assert (store.pins(FILES), store.learned(FILES, "local")) == ({}, [])
     assert len(store.pins(SHOP)) == len(store.learned(SHOP, "local")) == 1

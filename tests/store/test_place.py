@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from spec_mcp.config import parse_config
 from spec_mcp.errors import UserError
-from spec_mcp.store.place import STORE_NAME, home, locate
+from spec_mcp.store.place import STORE_NAME, locate
+from spec_mcp.store.settings import StoreSettings
 
 FOLDER = Path("/data/home")
 
@@ -28,25 +30,18 @@ FOLDER = Path("/data/home")
     ],
 )
 def test_an_address_names_a_file(url: str, path: Path) -> None:
-    assert locate(url, FOLDER) == path
+    assert locate(url, folder=FOLDER) == path
 
 
 @pytest.mark.parametrize("url", ["postgresql://host/db", "mysql:x"])
 def test_another_kind_of_store_is_refused_with_what_to_write(url: str) -> None:
     with pytest.raises(UserError, match=r'url: .*write "sqlite:"'):
-        locate(url, FOLDER)
+        locate(url, folder=FOLDER)
 
 
-def test_the_home_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPEC_MCP_HOME", "/somewhere/else")
-    assert home() == Path("/somewhere/else")
-
-
-def test_without_a_word_the_home_is_the_platforms_folder_for_data(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.delenv("SPEC_MCP_HOME")
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert home().name == "spec-mcp"
-    assert home().is_relative_to(tmp_path)
+def test_the_recorders_settings_are_what_the_configuration_says(tmp_path: Path) -> None:
+    config = parse_config(
+        {"store": {"url": "${STORE}", "retention_days": 3, "record_results": False, "redact": ["pin"]}}, Path("c.toml")
+    )
+    settings = StoreSettings.of(config, {"SPEC_MCP_HOME": str(tmp_path), "STORE": "mine.db"})
+    assert settings == StoreSettings(tmp_path / "mine.db", 3, False, ("pin",))

@@ -1,0 +1,70 @@
+"""The command line: which commands there are, and how their errors are told."""
+
+from __future__ import annotations
+
+import sys
+from importlib import metadata
+from io import TextIOWrapper
+from typing import Annotated
+
+import typer
+
+from spec_mcp.cli import forget, mode, sessions, stats, trace, wrap
+from spec_mcp.errors import UserError
+
+app = typer.Typer(
+    name="spec-mcp",
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["--help", "-h"]},
+    help="Makes your agent's next tool calls while it is still thinking: a transparent proxy for MCP servers.",
+    epilog="Put it in front of a server with `spec-mcp wrap -- COMMAND`. Nothing ever leaves this machine by itself.",
+)
+
+SERVE = "Serve"
+LOOK = "See what happened"
+SETTINGS = "Switch and forget"
+
+app.command("wrap", rich_help_panel=SERVE, context_settings=wrap.CONTEXT)(wrap.command)
+app.command("stats", rich_help_panel=LOOK)(stats.command)
+app.command("sessions", rich_help_panel=LOOK)(sessions.command)
+app.command("trace", rich_help_panel=LOOK)(trace.command)
+app.command("off", rich_help_panel=SETTINGS)(mode.off)
+app.command("shadow", rich_help_panel=SETTINGS)(mode.shadow)
+app.command("on", rich_help_panel=SETTINGS)(mode.on)
+app.command("forget", rich_help_panel=SETTINGS)(forget.command)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """What happens before any command, and without one."""
+    if version:
+        typer.echo(f"spec-mcp {metadata.version('spec-mcp')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def run_command(arguments: list[str]) -> int:
+    """Carry out a command line; the exit status.
+
+    Raises:
+        UserError: it is wrong, or a file that it needs.
+        Failed: what it asks for could not be done.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a name that the terminal cannot show must not end the command
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        status: object = app(args=arguments, prog_name="spec-mcp", standalone_mode=False)
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "spec-mcp"
+        raise UserError(f"{error.format_message().rstrip('.')}: see `{command} --help`") from error
+    except typer.Abort:
+        return 1
+    return status if isinstance(status, int) else 0

@@ -1,0 +1,42 @@
+"""A session of the store in the form of the recorded sessions."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from spec_mcp.cli.text import decoded
+from spec_mcp.engine.calls import Arguments
+from spec_mcp.records import CallEvent, Session
+from spec_mcp.store.rows import CallRow
+from spec_mcp.store.store import SessionTrace
+
+DIGITS = 6
+"""Times to the microsecond: what is beyond is noise."""
+
+
+def as_record(trace: SessionTrace) -> Session:
+    """The session with its calls; times are seconds since its start."""
+    several = len({call.server for call in trace.calls}) > 1
+    began_at = trace.session.started_at
+
+    def since(at: float | None) -> float | None:
+        return None if at is None else round(at - began_at, DIGITS)
+
+    def event(call: CallRow) -> CallEvent:
+        arguments = decoded(call.arguments)
+        return CallEvent(
+            tool=f"{call.server}__{call.tool}" if several else call.tool,
+            arguments=cast("Arguments", arguments) if isinstance(arguments, dict) else {},
+            result=decoded(call.result),
+            is_error=call.is_error,
+            kind=call.kind,
+            batch=call.batch,
+            t_start=since(call.t_start),
+            t_end=since(call.t_end),
+        )
+
+    return Session(
+        session=trace.session.session,
+        source=f"spec-mcp/{trace.session.scope.server}",
+        events=tuple(event(call) for call in trace.calls),
+    )

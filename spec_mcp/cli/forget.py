@@ -1,0 +1,60 @@
+"""`spec-mcp forget`: delete what was recorded and learned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spec_mcp.cli.opening import ConfigOption, open_store, store_path
+from spec_mcp.errors import Failed, UserError
+
+if TYPE_CHECKING:
+    from spec_mcp.store.store import Store
+
+
+def command(
+    server: Annotated[
+        str | None,
+        typer.Option("--server", metavar="NAME", help="What belongs to this server, as `spec-mcp sessions` names it."),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Everything.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Delete what was recorded and learned, for good: of one server, or everything.
+
+    Sessions, calls with their arguments and results, what the predictor learned, and the remembered definitions of
+    tools. The configuration, manifests and the switch stay.
+    """
+    if (server is None) != everything:
+        raise UserError("forget: say what: `--server NAME` or `--all`")
+    path = store_path(config)
+    store = _open(path, everything)
+    if everything:
+        from spec_mcp.store.damage import delete_set_aside
+
+        sessions = 0 if store is None else store.forget(None)
+        delete_set_aside(path)
+        typer.echo(f"Forgot everything that was recorded in {path} (sessions: {sessions}).")
+        return
+    known = [] if store is None else store.servers()
+    if store is None or server not in known:
+        names = ", ".join(known) or "no server"
+        raise Failed(f"{path}: nothing is recorded of {server}: it knows {names}")
+    typer.echo(f"Forgot everything that was recorded of {server} (sessions: {store.forget(server)}).")
+
+
+def _open(path: Path, everything: bool) -> Store | None:
+    """The store; a damaged one goes as a whole where everything is to go."""
+    from spec_mcp.store.store import StoreCorrupt
+
+    try:
+        return open_store(path)
+    except StoreCorrupt as error:
+        if not everything:
+            raise
+        from spec_mcp.store.damage import set_aside
+
+        set_aside(path, error.inode)
+        return None

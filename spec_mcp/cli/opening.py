@@ -1,0 +1,51 @@
+"""How the commands reach the store: through the configuration, and without making one where there is none."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from spec_mcp.store.store import Store
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="The configuration that names the store. Default: SPEC_MCP_CONFIG, else config.toml in SPEC_MCP_HOME.",
+        show_default=False,
+    ),
+]
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program instead of a table.")]
+
+HOW_TO_BEGIN = "put spec-mcp in front of a server with `spec-mcp wrap -- COMMAND`, and use it"
+
+
+def store_path(config: Path | None) -> Path:
+    """Where the store lies, or would lie.
+
+    Raises:
+        UserError: the configuration is at fault.
+    """
+    from spec_mcp.config import find_config, load_config
+    from spec_mcp.store.settings import StoreSettings
+
+    return StoreSettings.of(load_config(find_config(config, os.environ)), os.environ).path
+
+
+def open_store(path: Path) -> Store | None:
+    """The store, None where nothing was ever recorded.
+
+    Raises:
+        StoreError: it is there and cannot be used.
+    """
+    if not path.exists():
+        return None
+    from spec_mcp.store.sqlite import SqliteStore
+
+    return SqliteStore(path)

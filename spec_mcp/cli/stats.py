@@ -1,0 +1,103 @@
+"""`spec-mcp stats`: what happened, by tool."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from spec_mcp.cli.opening import HOW_TO_BEGIN, ConfigOption, JsonOption, open_store, store_path
+
+if TYPE_CHECKING:
+    from spec_mcp.store.store import ToolTotals, Totals
+
+
+def command(as_json: JsonOption = False, config: ConfigOption = None) -> None:
+    """Show calls, hits, joins, misses, waste and the seconds saved, by tool.
+
+    A [b]hit[/b] found its result ready, a [b]join[/b] found it still running and waited for the rest, a [b]miss[/b]
+    found nothing and was simply made. [b]Wasted[/b] speculations were used by no call. A [b]skip[/b] is a prediction
+    that was not acted on, with its reason.
+    """
+    from spec_mcp.store.store import Totals
+
+    path = store_path(config)
+    store = open_store(path)
+    totals = Totals() if store is None else store.totals()
+    if as_json:
+        typer.echo(json.dumps(as_object(totals), indent=2))
+    else:
+        _show(totals, path)
+
+
+def as_object(totals: Totals) -> dict[str, object]:
+    """The totals in the form that programs read."""
+    names = tool_names(list(totals.tools))
+    return {
+        "sessions": totals.sessions,
+        **_members(totals.all),
+        "skips": dict(totals.skips),
+        "tools": {names[key]: _members(tool) for key, tool in totals.tools.items()},
+    }
+
+
+def tool_names(keys: list[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """What to call each server's tools: by their own name, where no other server has a tool of that name."""
+    owners = Counter(tool for _, tool in keys)
+    return {(server, tool): tool if owners[tool] == 1 else f"{server}__{tool}" for server, tool in keys}
+
+
+def _members(totals: ToolTotals) -> dict[str, object]:
+    return {
+        "calls": totals.calls,
+        "hits": totals.hits,
+        "joins": totals.joins,
+        "misses": totals.misses,
+        "speculations": totals.speculations,
+        "wasted": totals.wasted,
+        # only reversible calls are ever undone, and none is speculated yet
+        "compensated": 0,
+        "stuck": 0,
+        "saved_s": round(totals.saved_s, 6),
+    }
+
+
+def _show(totals: Totals, path: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from spec_mcp.cli.text import count, safe, seconds, share
+
+    console = Console(highlight=False)
+    whole = totals.all
+    if not totals.sessions and not totals.tools:
+        console.print(Text(f"Nothing is recorded in {path} yet: {HOW_TO_BEGIN}."))
+        return
+    answered = whole.hits + whole.joins
+    console.print(
+        f"{count(totals.sessions, 'session')}, {count(whole.calls, 'call')}, "
+        f"{share(answered, whole.calls)} of them answered ahead of time: "
+        f"[bold]{seconds(whole.saved_s)} of waiting saved[/bold]"
+    )
+    console.print(
+        f"{count(whole.speculations, 'speculation')}, {share(whole.wasted, whole.speculations)} of them wasted"
+    )
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("tool", overflow="fold")
+    for heading in ("calls", "hits", "joins", "misses", "speculations", "wasted", "saved"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    names = tool_names(list(totals.tools))
+    for key, tool in sorted(totals.tools.items(), key=lambda item: (-item[1].saved_s, -item[1].calls, item[0])):
+        numbers = (tool.calls, tool.hits, tool.joins, tool.misses, tool.speculations, tool.wasted)
+        table.add_row(Text(safe(names[key])), *(f"{number:,}" for number in numbers), seconds(tool.saved_s))
+    if totals.tools:
+        console.print()
+        console.print(table)
+    if totals.skips:
+        skips = ", ".join(f"{safe(reason)} {number:,}" for reason, number in totals.skips.items())
+        console.print()
+        console.print(Text(f"Predictions not acted on: {skips}"))

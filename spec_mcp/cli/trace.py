@@ -1,0 +1,84 @@
+"""`spec-mcp trace`: one session as a timeline, or sessions as a record that other programs read."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spec_mcp.cli.opening import HOW_TO_BEGIN, ConfigOption, open_store, store_path
+from spec_mcp.errors import Failed, UserError
+
+if TYPE_CHECKING:
+    from spec_mcp.store.store import SessionTrace, Store
+
+LAST = "last"
+
+NAMED_AT_MOST = 5
+"""Session ids in a message."""
+
+
+def command(
+    session: Annotated[
+        str | None,
+        typer.Argument(metavar="SESSION", help="The beginning of a session's id, or `last` for the newest session."),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All sessions; needs --json.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print recorded sessions, one a line, as `spec-mcp replay` reads them.")
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Show one session: its calls in the order of time, and what was speculated for them."""
+    if (session is None) != everything:
+        raise UserError("trace: say which session: the beginning of its id, `last`, or `--all --json`")
+    if everything and not as_json:
+        raise UserError("trace: --all needs --json: name a session to see its timeline")
+    path = store_path(config)
+    store = open_store(path)
+    if everything:
+        for trace in store.traces() if store is not None else ():
+            _print_record(trace)
+        return
+    assert session is not None
+    if store is None:
+        raise Failed(f"{path}: no session is recorded: {HOW_TO_BEGIN}")
+    trace = store.trace(_find(store, session, path))
+    if as_json:
+        _print_record(trace)
+    else:
+        from spec_mcp.cli.timeline import show
+
+        show(trace)
+
+
+def _find(store: Store, wanted: str, path: Path) -> str:
+    """The one session that is meant."""
+    if wanted == LAST:
+        newest = store.sessions(1)
+        if not newest:
+            raise Failed(f"{path}: no session is recorded: {HOW_TO_BEGIN}")
+        return newest[0].session.session
+    found = store.session_ids(wanted)
+    if wanted in found:
+        return wanted
+    if not found:
+        raise Failed(f"{path}: no session begins with {wanted}: `spec-mcp sessions` lists them")
+    if len(found) > 1:
+        raise UserError(f"trace: {wanted} is the beginning of {_named(found)}: write more of the one that you mean")
+    return found[0]
+
+
+def _named(found: Sequence[str]) -> str:
+    more = len(found) - NAMED_AT_MOST
+    return ", ".join(found[:NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")
+
+
+def _print_record(trace: SessionTrace) -> None:
+    from spec_mcp.cli.export import as_record
+    from spec_mcp.records import session_line
+
+    sys.stdout.write(session_line(as_record(trace)).decode("utf-8"))

@@ -1,0 +1,46 @@
+"""The help of `spec-mcp wrap`. The command itself is dispatched before this library is imported."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from spec_mcp.engine.events import Mode
+
+CONTEXT = {"ignore_unknown_options": True}
+
+
+def command(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="-- COMMAND [ARG]…", help="The server to start, as the client would start it."),
+    ] = None,
+    manifest: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME_OR_FILE",
+            help="The safety manifest. Default: the one for the name that the server gives itself.",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="N", help="What to call the server in the record and the configuration.")
+    ] = None,
+    config: Annotated[str | None, typer.Option(metavar="FILE", help="The configuration to read.")] = None,
+    mode: Annotated[
+        Mode | None, typer.Option(help="Speculate (on), only compare (shadow), or be a plain proxy (off).")
+    ] = None,
+    url: Annotated[str | None, typer.Option(metavar="URL", help="A remote server, in the place of a command.")] = None,
+    header: Annotated[
+        list[str] | None, typer.Option(metavar="K=V", help="A header for the remote server; any number of them.")
+    ] = None,
+) -> int:
+    """Serve one MCP server over stdio, transparently: same tools, same names, same answers, in less time.
+
+    Write it in your client's configuration in the place of the server's command:
+    [b]spec-mcp wrap -- npx -y @modelcontextprotocol/server-filesystem ~/notes[/b]
+
+    Only tools that a manifest declares as reads are ever called ahead of time; without a manifest this is a plain
+    proxy, and says so.
+    """
+    raise AssertionError("wrap is dispatched before this")
