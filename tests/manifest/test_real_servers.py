@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -37,7 +37,7 @@ COMMANDS = {
 
 
 @contextmanager
-def started(command: list[str], folder: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+def started(command: list[str], folder: Path) -> Generator[tuple[IO[bytes], IO[bytes]]]:
     """A server's standard input and output; it ends with the block."""
     environ = {**os.environ, "MEMORY_FILE_PATH": str(folder / "memory.jsonl")}
     pipe, null = subprocess.PIPE, subprocess.DEVNULL
