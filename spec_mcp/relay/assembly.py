@@ -36,7 +36,7 @@ from spec_mcp.relay.clock import now_s
 from spec_mcp.relay.learning import Learner
 from spec_mcp.relay.lines import LineReader, LineWriter
 from spec_mcp.relay.link import ServerLink
-from spec_mcp.relay.listing import BEGINS_AFTER
+from spec_mcp.relay.listing import BEGINS_AFTER, own_meta
 from spec_mcp.relay.naming import name_of
 from spec_mcp.relay.process import ServerProcess
 from spec_mcp.relay.pump import Pump
@@ -60,6 +60,8 @@ TIMING = "timing/1"
 
 LEARNED_EVERY = 50
 """Calls between two writings of what was learned, so that a kill loses little."""
+
+SERVER_META = "io.modelcontextprotocol/serverInfo"
 
 CAUTION = {Mode.OFF: 0, Mode.SHADOW: 1, Mode.ON: 2}
 
@@ -178,7 +180,8 @@ class Assembly:
         return None
 
     def _heard_name(self, result: Mapping[str, bytes]) -> None:
-        name = wire.value(wire.members(result.get("serverInfo", b"")).get("name", b"null"))
+        about = result.get("serverInfo") or wire.members(result.get("_meta", b"")).get(SERVER_META, b"")
+        name = wire.value(wire.members(about).get("name", b"null"))
         if isinstance(name, str) and name not in self._server_names:
             self._server_names.append(name)
 
@@ -191,11 +194,25 @@ class Assembly:
         self._calls_served += method == "tools/call"
         if method in BEGINS_AFTER and not self._looked_for_manifest:
             self._looked_for_manifest = True
-            self._pump.call_soon(self._look_for_manifest)
+            if self._server_names:
+                self._pump.call_soon(self._look_for_manifest)
+            else:
+                self._pump.call_soon(self._ask_name)
         self._bridge.listing.may_begin(method)
         if self._calls_served - self._calls_at_last_dump >= LEARNED_EVERY:
             self._calls_at_last_dump = self._calls_served
             self._pump.call_soon(self._write_down)
+
+    def _ask_name(self) -> None:
+        """A stateless client need not have asked for it."""
+
+        def answered(message: wire.Envelope, line: bytes) -> None:
+            self._heard_name(wire.members(message.result))
+            self._pump.call_soon(self._look_for_manifest)
+
+        if self._link.is_up:
+            meta = own_meta(self._bridge.stateless_meta)
+            self._link.ask("server/discover", b'{"_meta":{%s}}' % meta if meta else b"", answered)
 
     def _look_for_manifest(self) -> None:
         path = next((found for name in self._server_names if (found := match_manifest(name, self._home))), None)

@@ -6,6 +6,8 @@ manifest there is nothing to speculate, and no request of ours is ever made.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from spec_mcp.engine.calls import OUR_META_PREFIX, UNMATCHED_META
@@ -61,18 +63,10 @@ class Listing:
             if this_round == self._round:
                 self._take(message)
 
-        meta = self._stateless_meta()
+        meta = own_meta(self._bridge.stateless_meta)
         members = [b'"cursor":' + cursor] if cursor else []
         members += [b'"_meta":{%s}' % meta] if meta else []
         self._bridge.link.ask("tools/list", b"{%s}" % b",".join(members) if members else b"", answered)
-
-    def _stateless_meta(self) -> bytes:
-        kept = [
-            b'"%s":%s' % (name.encode(), raw)
-            for name, raw in self._bridge.stateless_meta.items()
-            if name not in UNMATCHED_META and not name.startswith(OUR_META_PREFIX)
-        ]
-        return b",".join(kept)
 
     def _take(self, message: wire.Envelope) -> None:
         result = wire.members(message.result)
@@ -92,3 +86,13 @@ class Listing:
             if isinstance(name, str) and name not in doubtful:
                 found[name] = fingerprint(tool)
         self._bridge.feed(ToolsListed(self._bridge.server, found))
+
+
+def own_meta(client_meta: Mapping[str, bytes]) -> bytes:
+    """The members of `_meta` for a request of ours: those of the client's that speak of no request in particular."""
+    kept = [
+        b"%s:%s" % (json.dumps(name).encode(), raw)
+        for name, raw in client_meta.items()
+        if name not in UNMATCHED_META and not name.startswith(OUR_META_PREFIX)
+    ]
+    return b",".join(kept)
