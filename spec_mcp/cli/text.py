@@ -41,6 +41,8 @@ def seconds(duration_s: float | None) -> str:
     """A duration as people read it."""
     if duration_s is None:
         return "–"
+    if duration_s == 0:
+        return "0 s"
     if duration_s >= 7_200:
         return f"{duration_s / 3_600:.1f} h"
     if duration_s >= 120:

@@ -15,6 +15,8 @@ from spec_mcp.store.store import SessionTrace
 
 BAR_CELLS = 28
 ARGUMENTS_WIDTH = 48
+WIDE = 110
+"""Columns of a terminal that has room for bars."""
 
 STYLES = {"hit": "bold green", "join": "green", "miss": "", "wasted": "dim", "compared": "cyan"}
 """A colour never says anything that the word beside it does not."""
@@ -48,7 +50,7 @@ def show(trace: SessionTrace, console: Console | None = None) -> None:
     lines = timeline(trace)
     if lines:
         console.print()
-        console.print(_table(lines, fancy=console.encoding.lower().startswith("utf")))
+        console.print(_table(lines, console))
     console.print()
     console.print(Text(_summary(trace)))
 
@@ -98,14 +100,17 @@ def _speculation_line(row: SpeculationRow, launched_at: float, began_at: float) 
     )
 
 
-def _table(lines: list[Line], fancy: bool) -> Table:
+def _table(lines: list[Line], console: Console) -> Table:
+    fancy = console.encoding.lower().startswith("utf")
+    with_bars = console.width >= WIDE
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("at", justify="right", no_wrap=True)
     table.add_column("took", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    table.add_column("call", overflow="fold")
-    table.add_column("", overflow="fold")
-    table.add_column("", no_wrap=True)
+    table.add_column("call", no_wrap=True, overflow="ellipsis")
+    table.add_column("", overflow="fold", min_width=12)
+    if with_bars:
+        table.add_column("", no_wrap=True)
     span_s = max(line.end_s for line in lines)
     for line in lines:
         style = STYLES.get(line.what, "")
@@ -115,7 +120,7 @@ def _table(lines: list[Line], fancy: bool) -> Table:
             Text(safe(line.what), style=style),
             Text.assemble((safe(line.tool), style), f" {line.arguments}"),
             Text(safe(line.note)),
-            Text(bar(line, span_s, fancy), style=style),
+            *([Text(bar(line, span_s, fancy), style=style)] if with_bars else []),
         )
     return table
 

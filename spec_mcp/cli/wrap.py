@@ -30,17 +30,13 @@ def command(
     mode: Annotated[
         Mode | None, typer.Option(help="Speculate (on), only compare (shadow), or be a plain proxy (off).")
     ] = None,
-    url: Annotated[str | None, typer.Option(metavar="URL", help="A remote server, in the place of a command.")] = None,
-    header: Annotated[
-        list[str] | None, typer.Option(metavar="K=V", help="A header for the remote server; any number of them.")
-    ] = None,
 ) -> int:
     """Serve one MCP server over stdio, transparently: same tools, same names, same answers, in less time.
 
-    Write it in your client's configuration in the place of the server's command:
+    In your client's configuration, write it before the server's own command, such as
+
     [b]spec-mcp wrap -- npx -y @modelcontextprotocol/server-filesystem ~/notes[/b]
 
-    Only tools that a manifest declares as reads are ever called ahead of time; without a manifest this is a plain
-    proxy, and says so.
+    Only tools that a manifest declares as reads are called ahead of time. Without one, this is a plain proxy.
     """
     raise AssertionError("wrap is dispatched before this")
