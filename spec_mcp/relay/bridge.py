@@ -49,6 +49,9 @@ CANCELLED_MAX = 1024
 HELD_LINES_MAX = 256
 """Progress notifications held for one speculation; a flood ends it."""
 
+ROOTS_ASKED_MAX = 64
+"""Requests for roots that a client may leave unanswered before we stop counting them."""
+
 CALL_MEMBERS = frozenset({"name", "arguments", "_meta"})
 """Any other member of a call's params makes it unlike every speculation (rule 5)."""
 
@@ -136,6 +139,7 @@ class Bridge:
         self._by_own_id: dict[str, SpeculationId] = {}
         self._server_asks: dict[int, tuple[bytes, bytes]] = {}
         self._server_asks_made = 0
+        self._roots_asked: dict[bytes, bool] = {}
         self._withheld = False
         self._kept: dict[CallId, tuple[SpeculationId, bytes]] = {}
         self._events: deque[Event] = deque()
@@ -226,6 +230,8 @@ class Bridge:
         elif message.method:
             self._on_client_notification(message, line)
         else:
+            if self._roots_asked.pop(message.id, False):  # the server will look at other folders from now on
+                self.feed(events.ClientNotified(self.session, self.server, "notifications/roots/list_changed"))
             self.link.tell(line)
 
     def _on_request(self, message: wire.Envelope, line: bytes) -> None:
@@ -445,6 +451,8 @@ class Bridge:
         if self.engine is None:
             self.client.put(line)
             return
+        if message.method == "roots/list" and len(self._roots_asked) < ROOTS_ASKED_MAX:
+            self._roots_asked[message.id] = True
         self._server_asks_made += 1
         self._server_asks[self._server_asks_made] = (line, message.id)
         self.feed(events.ServerAsked(self.server, self._server_asks_made, message.method))

@@ -6,6 +6,7 @@ never waits for a prediction. A peer that does not read is not read from on the 
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
@@ -21,6 +22,9 @@ from spec_mcp.relay.process import CannotStart
 
 BACKLOG_MAX_BYTES = 16 * 2**20
 """What may wait for a peer that does not read, before the other side is not read any more."""
+
+QUIET_MS = 5.0
+"""How long no line must have come before what can wait is done: a call that is answered faster never waits for it."""
 
 MODE_LOOK_S = 1.0
 """How often the mode switch is looked at, while there is traffic."""
@@ -71,12 +75,15 @@ class Pump:
         """Run until the client has left or a signal came. Returns the signal's number, if one came."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self.stop)
+        gc.freeze()  # what stands now stays: the collector need not look through it at every turn
+        quiet = False
         while self._stopped_by is None and not self._client_out.broken:
-            rests = not (self._learner.has_work or self._soon)
-            ready = self._poll(self._timeout_ms() if rests else 0)
+            has_work = self._learner.has_work or bool(self._soon)
+            ready = self._poll(self._timeout_ms(has_work, quiet))
+            quiet = not ready
             if ready:
                 self._serve(ready)
-            elif not rests:
+            elif has_work:
                 self._do_one_task()
             self._keep_time()
             self._flush()
@@ -116,11 +123,16 @@ class Pump:
                 poller.register(link.writer.fd, select.POLLOUT)
         return poller.poll(timeout_ms)
 
-    def _timeout_ms(self) -> float | None:
+    def _timeout_ms(self, has_work: bool, quiet: bool) -> float | None:
+        if has_work and quiet:
+            return 0.0
         times = [
             time for time in (self._bridge.deadline_s, self._link.start_at_s, self._leaving_until_s) if time is not None
         ]
-        return max(0.0, (min(times) - self._clock()) * 1000.0) if times else None
+        due_ms = max(0.0, (min(times) - self._clock()) * 1000.0) if times else None
+        if has_work:
+            return QUIET_MS if due_ms is None else min(due_ms, QUIET_MS)
+        return due_ms
 
     def _serve(self, ready: list[tuple[int, int]]) -> None:
         for fd, mask in ready:
