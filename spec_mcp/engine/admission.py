@@ -22,10 +22,14 @@ SPECULATION_LIMIT_S = 120.0
 """A speculation without an answer for this long is given up; its place stays taken until the server answers."""
 
 
+QUEUE_MAX = 32
+"""Admitted candidates that wait for a place, by server: more than can be launched within a thinking gap."""
+
+
 def consider(world: World, predicted: Predicted) -> None:
     """Admit or skip each candidate, then launch what there is room for."""
-    session = world.session(predicted.session)
-    if world.mode is Mode.OFF:
+    session = world.sessions.get(predicted.session)
+    if world.mode is Mode.OFF or session is None:
         return
     if predicted.step != session.step:
         for candidate in predicted.candidates:
@@ -41,7 +45,10 @@ def consider(world: World, predicted: Predicted) -> None:
         scale = 1.0
     admitted = 0
     for candidate in predicted.candidates:
-        q = candidate.q * scale
+        if not world.knows(candidate.server):
+            _skip(world, predicted.session, candidate, Reason.UNLISTED)
+            continue
+        q = probability(candidate.q) * scale
         proposal = Proposal(
             predicted.session, candidate, q, _worth_s(world, candidate, q, len(predicted.lineage)), predicted.lineage
         )
@@ -61,6 +68,14 @@ def consider(world: World, predicted: Predicted) -> None:
     for server in world.servers.values():
         server.queue.sort(key=lambda proposal: -proposal.worth_s)
         fill_places(world, server)
+        for proposal in server.queue[QUEUE_MAX:]:
+            _skip(world, proposal.session, proposal.candidate, Reason.FULL)
+        del server.queue[QUEUE_MAX:]
+
+
+def probability(said: float) -> float:
+    """What a predictor said, as a probability; what is none is taken for 0."""
+    return min(1.0, said) if said > 0.0 else 0.0
 
 
 def same(one: Proposal, other: Proposal) -> bool:
@@ -119,12 +134,24 @@ def fill_places(world: World, server: ServerState) -> None:
 
 
 def validated_for_launch(world: World, speculation: Speculation, value: str | None) -> None:
-    """Its validator has been read: launch, unless it cannot be trusted."""
-    if value is None:
-        lifecycle.discard(world, speculation, Reason.UNVALIDATED)
-    else:
+    """Its validator has been read: launch, unless it cannot be trusted or the world has gone on in the meantime."""
+    server = world.server(speculation.server)
+    reason = Reason.UNVALIDATED if value is None else no_longer(world, server, speculation)
+    if reason is None:
         speculation.valid = value
         lifecycle.launch(world, speculation)
+    else:
+        lifecycle.discard(world, speculation, reason)
+        fill_places(world, server)
+
+
+def no_longer(world: World, server: ServerState, speculation: Speculation) -> Reason | None:
+    """Why what was admitted before its validator was read is not to be launched after it."""
+    if (reason := _barred(world, server, speculation.tool)) is not None:
+        return reason
+    if any(call.key == speculation.key for call in world.calls.values()):
+        return Reason.KNOWN
+    return None if _has_place(world, server, speculation) else Reason.BUSY
 
 
 def _propose(world: World, server: ServerState, proposal: Proposal) -> None:
@@ -162,15 +189,24 @@ def _forbidden(world: World, server: ServerState, candidate: Candidate) -> Reaso
     policy = server.tool(candidate.tool)
     if not reads(policy):
         return Reason.UNSAFE
+    if policy.ttl_s is None and not policy.exclusive:
+        return Reason.EXPIRED  # no manifest says so, but its result would never be too old
     if policy.fresh is not None and not isinstance(policy.fresh, FileValidator):
         return Reason.UNVALIDATED
     if policy.open_world and not (
         may_reach_outside(candidate, policy) and server.within_budget(candidate.tool, world.now_s)
     ):
         return Reason.OPEN_WORLD
+    return _barred(world, server, candidate.tool)
+
+
+def _barred(world: World, server: ServerState, tool: str) -> Reason | None:
+    """Rules 1, 2, 4 and 11: what has become of the server and the tool."""
+    if (reason := server.doubt(tool)) is not None:
+        return reason
     if not server.connected:
         return Reason.BUSY
-    if server.chatty or candidate.tool in server.deadly:
+    if server.chatty or tool in server.deadly:
         return Reason.DEMOTED
     if world.now_s < server.quiet_until:
         return Reason.RATE_LIMITED
@@ -188,15 +224,13 @@ def _unusable(world: World, server: ServerState, key: CallKey, candidate: Candid
     return None
 
 
-def _has_place(world: World, server: ServerState) -> bool:
+def _has_place(world: World, server: ServerState, itself: Speculation | None = None) -> bool:
     """Rule 4: calls come first."""
     running = len(world.ledger.outstanding_on(server.name)) + sum(
-        speculation.server == server.name and speculation.launched_at is None
-        for speculation in world.ledger.live.values()
+        speculation.launched_at is None and speculation is not itself
+        for speculation in world.ledger.live_on(server.name)
     )
-    if world.timing.slows(server.name):
-        return running == 0 and not world.invoked_on(server.name)
-    if server.policy.concurrent:
+    if server.policy.concurrent and not world.timing.slows(server.name):
         return running < world.settings.in_flight
     return running == 0 and not world.invoked_on(server.name)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import math
-import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,8 +25,11 @@ Arguments = dict[str, Json]
 MAX_EXACT_INTEGER = 2**53
 """Integers of larger magnitude are not the same number in every JSON reader, so they never match."""
 
-MAX_EXACT_DIGITS = 17
-"""A decimal with more significant digits is not the same number in every JSON reader."""
+MAX_EXPONENT_CHARS = 6
+"""A sign and more digits than the exponent of a double has."""
+
+MAX_KEY_CHARS = 16 * 1024
+"""Longer arguments are guessed by no predictor, and every key that is remembered would cost their size."""
 
 UNMATCHED_META = frozenset(
     {
@@ -76,12 +78,14 @@ class CallKey:
 
 
 def decode_strict(text: bytes | str) -> Json:
-    """Decode JSON so that equal results mean equal texts; lone surrogates are kept.
+    """Decode JSON so that equal results mean equal texts; escaped lone surrogates are kept.
 
     Raises:
-        Unmatchable: duplicate keys, NaN, a number that a double cannot hold, or no JSON at all.
+        Unmatchable: duplicate keys, NaN, a number that a double cannot hold, no UTF-8, or no JSON at all.
     """
     try:
+        if isinstance(text, bytes):  # the codec would take raw surrogates, which each server reads in its own way
+            text = text.decode("utf-8")
         return cast(
             "Json",
             json.loads(
@@ -104,27 +108,40 @@ def canonical(value: Json) -> str:
     Raises:
         Unmatchable: as `decode_strict`, for values that were not decoded by it.
     """
-    _require_exact(value)
     try:
+        _require_exact(value)
         return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    except Unmatchable:
+        raise
     except (TypeError, ValueError, RecursionError) as error:
         raise Unmatchable(str(error)) from error
 
 
 def canonical_arguments(arguments: Arguments, equal: Mapping[str, Sequence[Equivalence]]) -> str:
-    """The canonical text of a call's arguments under the equivalences that a manifest states for them."""
+    """The canonical text of a call's arguments under the equivalences that a manifest states for them.
+
+    Raises:
+        Unmatchable: as `canonical`, and for more than `MAX_KEY_CHARS`.
+    """
     if equal:
-        arguments = {
-            name: _fold(value, equal.get(name, ()))
-            for name, value in arguments.items()
-            if Equivalence.IGNORE not in equal.get(name, ())
-        }
-    return canonical(arguments)
+        try:
+            arguments = {
+                name: _fold(value, equal.get(name, ()))
+                for name, value in arguments.items()
+                if Equivalence.IGNORE not in equal.get(name, ())
+            }
+        except RecursionError as error:
+            raise Unmatchable(str(error)) from error
+    return _bounded(canonical(arguments))
 
 
 def canonical_meta(meta: Mapping[str, Json]) -> str:
-    """The canonical text of what a call's `_meta` may tell the tool."""
-    return canonical(matched_meta(meta))
+    """The canonical text of what a call's `_meta` may tell the tool.
+
+    Raises:
+        Unmatchable: as `canonical_arguments`.
+    """
+    return _bounded(canonical(matched_meta(meta)))
 
 
 def matched_meta(meta: Mapping[str, Json]) -> dict[str, Json]:
@@ -143,11 +160,19 @@ def fold_text(value: str, equivalences: Sequence[Equivalence]) -> str:
     if Equivalence.CASEFOLD in equivalences:
         value = value.casefold()
     if Equivalence.POSIX_PATH in equivalences and value:
-        leading = value.startswith("/")
-        # a `..` may cross a symbolic link, so only what cannot change the meaning is folded
-        parts = [part for part in value.split("/") if part not in ("", ".")]
-        value = posixpath.join("/" if leading else "", *parts) if parts else ("/" if leading else ".")
+        # a `..` may cross a symbolic link and a `/` at the end asks for a folder: without them it is another path
+        pieces = value.split("/")
+        parts = [part for part in pieces if part not in ("", ".")]
+        root = "/" if value.startswith("/") else ""
+        folder = "/" if parts and pieces[-1] in ("", ".") else ""
+        value = root + "/".join(parts) + folder or "."
     return value
+
+
+def _bounded(text: str) -> str:
+    if len(text) > MAX_KEY_CHARS:
+        raise Unmatchable(f"more than {MAX_KEY_CHARS} characters")
+    return text
 
 
 def _fold(value: Json, equivalences: Sequence[Equivalence]) -> Json:
@@ -169,11 +194,23 @@ def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 
 def _float(text: str) -> float:
+    """A decimal that a double prints as the same decimal: any other is not the same number in every JSON reader."""
     number = float(text)
-    digits = sum(character.isdigit() for character in text.lower().split("e")[0].lstrip("-0."))
-    if not math.isfinite(number) or digits > MAX_EXACT_DIGITS:
+    if not math.isfinite(number) or _decimal(text) != _decimal(repr(number)):
         raise Unmatchable(f"{text[:40]} is beyond a double")
     return number
+
+
+def _decimal(text: str) -> tuple[bool, str, int]:
+    """Sign, significant digits and exponent of a decimal: equal for equal numbers, however they are written."""
+    mantissa, _, exponent = text.lower().partition("e")
+    whole, _, fraction = mantissa.lstrip("-").partition(".")
+    digits = (whole + fraction).lstrip("0")
+    if len(exponent) > MAX_EXPONENT_CHARS:
+        raise Unmatchable(f"{text[:40]} is beyond a double")
+    significant = digits.rstrip("0")
+    shift = len(digits) - len(significant) - len(fraction) + int(exponent or 0)
+    return text.startswith("-"), significant, shift if significant else 0
 
 
 def _int(text: str) -> int:
@@ -199,5 +236,7 @@ def _require_exact(value: Json) -> None:
         for item in value:
             _require_exact(item)
     else:
-        for item in value.values():
+        for name, item in value.items():
+            if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]  a predictor may break its word
+                raise Unmatchable(f"{name!r} is no member's name")
             _require_exact(item)

@@ -9,19 +9,16 @@ below is one event; the rules that it keeps are named by their numbers in the de
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
-from spec_mcp.engine import admission, lifecycle
+from spec_mcp.engine import admission, lifecycle, servers, spoiling
 from spec_mcp.engine.commands import (
     Command,
     ForwardCancellation,
     How,
     Keep,
-    PassOn,
-    PinFingerprint,
     Predict,
-    Refuse,
     Validate,
-    Withhold,
 )
 from spec_mcp.engine.effects import ServerPolicy
 from spec_mcp.engine.events import (
@@ -29,7 +26,9 @@ from spec_mcp.engine.events import (
     BatchArrived,
     CallArrived,
     CallCancelled,
+    CallId,
     CallReturned,
+    ClientAnswered,
     ClientNotified,
     Connected,
     Disconnected,
@@ -49,23 +48,18 @@ from spec_mcp.engine.events import (
     ToolsListed,
     Validated,
 )
-from spec_mcp.engine.ledger import OpenWrite, Speculation
-from spec_mcp.engine.methods import (
-    ALWAYS_PASSED_ON,
-    HARMLESS_NOTIFICATIONS,
-    PURE_NOTIFICATIONS,
-    READS_EVERYTHING,
-    SPOILING_NOTIFICATIONS,
-    TOUCHES_NOTHING,
-)
+from spec_mcp.engine.ledger import Speculation
+from spec_mcp.engine.methods import PURE_ANSWERS, PURE_NOTIFICATIONS, READS_EVERYTHING, TOUCHES_NOTHING
 from spec_mcp.engine.policy import Settings
-from spec_mcp.engine.resources import Footprint, everything
 from spec_mcp.engine.states import Reason, State, Step
 from spec_mcp.engine.timing import Timing
-from spec_mcp.engine.world import CallState, ServerState, SessionState, World, footprint_of, reads
+from spec_mcp.engine.world import CANCELLED_MAX, CallState, ServerState, SessionState, World, footprint_of, reads
 
 RATE_LIMIT_PAUSE_S = 30.0
 """How long a server that answered with a rate limit is left alone."""
+
+VALIDATION_LIMIT_S = 5.0
+"""A validator that takes longer to read, on a lost network folder say, is of no use."""
 
 JOIN_SLACK_S = 0.25
 """How far beyond what a call itself is expected to take a join may wait, at the least."""
@@ -89,21 +83,22 @@ class Engine:
     ) -> None:
         self.world = World(settings, policies, pins or {}, timing or Timing(), mode)
         self._handlers: dict[type, Callable[..., None]] = {
-            Connected: self._connected,
-            Disconnected: self._disconnected,
-            ToolsListed: self._tools_listed,
-            ManifestFound: self._manifest_found,
+            Connected: partial(servers.connected, self.world),
+            Disconnected: partial(servers.disconnected, self.world),
+            ToolsListed: partial(servers.tools_listed, self.world),
+            ManifestFound: partial(servers.manifest_found, self.world),
             CallArrived: self._call_arrived,
             RequestArrived: self._request_arrived,
             CallCancelled: self._call_cancelled,
             ClientNotified: self._client_notified,
+            ClientAnswered: self._client_answered,
             BatchArrived: self._batch_arrived,
             SessionClosed: self._session_closed,
             CallReturned: self._call_returned,
             SpeculationReturned: self._speculation_returned,
             TaskEnded: self._task_ended,
-            ServerNotified: self._server_notified,
-            ServerAsked: self._server_asked,
+            ServerNotified: partial(servers.notified, self.world),
+            ServerAsked: partial(servers.asked, self.world),
             Validated: self._validated,
             Predicted: self._predicted,
             ModeSet: self._mode_set,
@@ -114,10 +109,10 @@ class Engine:
         """Take one event; return what is to be done about it, in order."""
         world = self.world
         world.out = []
-        if now_s < world.now_s:  # rule 7: a clock that jumps back expires everything
-            world.now_s = now_s
-            lifecycle.discard_all(world, world.ledger.live.values(), Reason.EXPIRED)
+        set_back = now_s < world.now_s
         world.now_s = now_s
+        if set_back:
+            self._clock_set_back()
         self._expire()
         self._handlers[type(event)](event)
         return world.out
@@ -153,14 +148,18 @@ class Engine:
         self._session_steps(session)
         if event.key is not None:
             session.template[server.name] = event.key
-        world.calls[call.id] = call
+        self._take_in(call)
         if call.reads:
             self._answer_read(call)
         else:
-            self._begin_write(call, server.policy.tool(event.tool).settle_s)
+            spoiling.begin_write(world, call, server.policy.tool(event.tool).settle_s)
             lifecycle.invoke(world, call)
         if call.id in world.calls:
             self._predict(session)
+
+    def _take_in(self, call: CallState) -> None:
+        self.world.calls[call.id] = call
+        spoiling.forget_one_call_too_many(self.world)
 
     def _answer_read(self, call: CallState) -> None:
         """A hit, a join or a miss."""
@@ -182,16 +181,21 @@ class Engine:
             self._adopt(call, speculation, How.HIT)
             return
         speculation.caller = call.id
+        speculation.join_until = self.world.now_s + JOIN_SLACK_S
         call.speculation = speculation.id
         self._revalidate(speculation)
 
     def _join(self, call: CallState, speculation: Speculation) -> None:
         world = self.world
-        expected_s = world.timing.latency_s(call.server, call.tool, 0.875)
         speculation.move(Step.JOIN)
         speculation.caller = call.id
-        speculation.join_until = world.now_s + expected_s + max(JOIN_SLACK_S, expected_s)
+        speculation.join_until = world.now_s + self._join_bound_s(call)
         call.speculation = speculation.id
+
+    def _join_bound_s(self, call: CallState) -> float:
+        """Rule 9: what the call itself is expected to take, and a little."""
+        expected_s = self.world.timing.latency_s(call.server, call.tool, 0.875)
+        return expected_s + max(JOIN_SLACK_S, expected_s)
 
     def _shadow(self, call: CallState, speculation: Speculation) -> None:
         lifecycle.invoke(self.world, call)
@@ -199,71 +203,65 @@ class Engine:
             speculation.compared_with = call.id
             call.speculation = speculation.id
             self.world.out.append(Keep(speculation.id, call.id))
+            if (fresh := speculation.policy.fresh) is not None:
+                speculation.unproven = True
+                self.world.out.append(Validate(speculation.id, call.id, fresh, speculation.arguments))
 
     def _adopt(self, call: CallState, speculation: Speculation, how: How) -> None:
         world = self.world
         lifecycle.adopt(world, speculation, call, how)
         assert speculation.returned_at is not None, "an adopted speculation was answered"
-        self._overtake(speculation.footprint, speculation.returned_at, speculation)
-        session = world.session(call.session)
-        session.step += 1
-        self._predict(session)
+        spoiling.overtake(world, speculation.footprint, speculation.returned_at, speculation)
+        if speculation.id in world.ledger.live:  # kept for reuse, and no longer waited for
+            lifecycle.discard_all(world, world.ledger.overfull(), Reason.EVICTED)
+        self._step_answered(call)
+
+    def _step_answered(self, call: CallState) -> None:
+        if (session := self.world.sessions.get(call.session)) is not None:
+            session.step += 1
+            self._predict(session)
 
     def _call_returned(self, event: CallReturned) -> None:
         world = self.world
         outcome = event.outcome
         if outcome.answer is not Answer.NONE:
-            world.ledger.close_write(event.call, world.now_s, outcome.task)
-        if (call := world.calls.get(event.call)) is None:
+            world.ledger.close_write(event.call, world.now_s, outcome.task, outcome.answer is Answer.TASK)
+        call = world.calls.get(event.call)
+        if call is None or not call.invoked:
+            for server in world.servers.values():
+                server.cancelled.pop(event.call, None)
             return
         server = world.server(call.server)
         self._note_rate_limit(server, outcome)
-        if call.is_tool_call and call.invoked_at is not None and outcome.answer in (Answer.RESULT, Answer.TOOL_ERROR):
-            latency_s = world.now_s - call.invoked_at
-            world.timing.compared(call.server, call.tool, latency_s, call.beside)
-            world.timing.took(call.server, call.tool, latency_s)
+        self._measure(call, outcome)
         shadowed = world.ledger.live.get(call.speculation) if call.speculation is not None else None
         lifecycle.settle(world, call, How.MISS, None, 0.0)
         if shadowed is not None:
             self._shadow_answered(shadowed, outcome)
         if call.reads and outcome.answer is not Answer.NONE:
-            self._read_answered(call)
-        session = world.session(call.session)
-        if call.is_tool_call:
-            session.step += 1
+            spoiling.read_answered(world, call)
         admission.fill_places(world, server)
         if call.is_tool_call:
-            self._predict(session)
+            self._step_answered(call)
 
-    def _read_answered(self, call: CallState) -> None:
-        """Rule 7: the client has seen this moment, and must not see an earlier one afterwards."""
+    def _measure(self, call: CallState, outcome: Outcome) -> None:
         world = self.world
-        self._overtake(call.footprint, world.now_s, None)
-        if call.key is not None and call.is_tool_call and not world.ledger.being_written(call.footprint, world.now_s):
-            world.ledger.remember_answer(call.key, call.footprint)
-
-    def _overtake(self, seen: Footprint, at_s: float, itself: Speculation | None) -> None:
-        world = self.world
-        overtaken = [
-            speculation
-            for speculation in world.ledger.conflicting(seen)
-            if speculation is not itself
-            and speculation.may_be_overtaken
-            and speculation.caller is None
-            and speculation.launched_at is not None
-            and speculation.launched_at < at_s
-        ]
-        lifecycle.discard_all(world, overtaken, Reason.OVERTAKEN)
+        if call.is_tool_call and call.invoked_at is not None and outcome.answer in (Answer.RESULT, Answer.TOOL_ERROR):
+            latency_s = world.now_s - call.invoked_at
+            world.timing.compared(call.server, call.tool, latency_s, call.beside)
+            world.timing.took(call.server, call.tool, latency_s)
 
     def _call_cancelled(self, event: CallCancelled) -> None:
         world = self.world
         if (call := world.calls.get(event.call)) is None:
             return
+        speculation = world.ledger.live.get(call.speculation) if call.speculation is not None else None
         if call.invoked:  # it may never be answered: what it writes stays open, but it is no longer waited for
             world.out.append(ForwardCancellation(call.id))
-            lifecycle.settle(world, call, How.MISS, None, 0.0)
-            return
-        speculation = world.ledger.live.get(call.speculation) if call.speculation is not None else None
+            cancelled = world.server(call.server).cancelled
+            cancelled[call.id] = None
+            if len(cancelled) > CANCELLED_MAX:
+                cancelled.popitem(last=False)
         lifecycle.settle(world, call, How.MISS, None, 0.0)
         if speculation is not None:
             speculation.caller = None
@@ -271,57 +269,40 @@ class Engine:
 
     # --- what is not known to be a read -----------------------------------------------------------------------------
 
-    def _begin_write(self, call: CallState, settle_s: float) -> None:
-        """Rules 6 and 9: it spoils what it overlaps, and joined reads that came before it go out before it."""
-        world = self.world
-        self._spoil(call.footprint)
-        world.ledger.writes[call.id] = OpenWrite(call.footprint, world.server(call.server).epoch, settle_s)
-
-    def _spoil(self, written: Footprint) -> None:
-        lifecycle.discard_all(self.world, self.world.ledger.conflicting(written), Reason.SPOILED)
-        self.world.ledger.forget_answers(written)
-
     def _task_ended(self, event: TaskEnded) -> None:
         self.world.ledger.end_task(event.server, event.task, self.world.now_s)
 
     def _request_arrived(self, event: RequestArrived) -> None:
-        world = self.world
-        looks = event.method in READS_EVERYTHING
-        call = CallState(
-            event.call,
-            event.session,
-            event.server,
-            event.method,
-            "",
-            None,
-            everything(event.server),
-            looks,
-            world.now_s,
-        )
-        world.calls[call.id] = call
-        if not looks and event.method not in TOUCHES_NOTHING:
-            self._begin_write(call, 0.0)
-        lifecycle.invoke(world, call)
+        server = self.world.server(event.server)
+        call = self._everything_call(event.call, event.session, server, event.method)
+        call.reads = event.method in READS_EVERYTHING
+        self._take_in(call)
+        if not call.reads and event.method not in TOUCHES_NOTHING:
+            spoiling.begin_write(self.world, call, 0.0)
+        lifecycle.invoke(self.world, call)
 
     def _batch_arrived(self, event: BatchArrived) -> None:
         """Rule 11: a batch spoils as its elements do and is made for real."""
-        world = self.world
-        server = world.server(event.server)
-        call = CallState(
-            event.call, event.session, event.server, "batch", "", None, everything(event.server), False, world.now_s
-        )
-        world.calls[call.id] = call
-        for method, tool in event.members:
-            known_read = reads(server.tool(tool)) if method == "tools/call" and tool is not None else False
-            if not known_read and method not in TOUCHES_NOTHING | READS_EVERYTHING | PURE_NOTIFICATIONS:
-                longest_s = max((policy.settle_s for policy in server.policy.tools.values()), default=0.0)
-                self._begin_write(call, longest_s)
-                break
-        lifecycle.invoke(world, call)
+        server = self.world.server(event.server)
+        call = self._everything_call(event.call, event.session, server, "batch")
+        call.reads = all(_only_looks(server, method, tool) for method, tool in event.members)
+        self._take_in(call)
+        if not call.reads:
+            longest_s = max((policy.settle_s for policy in server.policy.tools.values()), default=0.0)
+            spoiling.begin_write(self.world, call, longest_s)
+        lifecycle.invoke(self.world, call)
+
+    def _everything_call(self, call: CallId, session: str, server: ServerState, method: str) -> CallState:
+        return CallState(call, session, server.name, method, "", None, server.everything, False, self.world.now_s)
 
     def _client_notified(self, event: ClientNotified) -> None:
         if event.method not in PURE_NOTIFICATIONS:
-            self._spoil(everything(event.server))
+            spoiling.take_notice(self.world, self.world.server(event.server))
+
+    def _client_answered(self, event: ClientAnswered) -> None:
+        """Rule 6: the roots that a server asked for, say, decide what its tools may read from now on."""
+        if event.method not in PURE_ANSWERS:
+            spoiling.take_notice(self.world, self.world.server(event.server))
 
     # --- speculations -----------------------------------------------------------------------------------------------
 
@@ -339,6 +320,8 @@ class Engine:
             return
         server = world.server(speculation.server)
         self._note_rate_limit(server, event.outcome)
+        if event.outcome.answer is Answer.NONE:  # rule 4, where the death itself is reported later
+            server.deadly.add(speculation.tool)
         if event.speculation in world.ledger.live:
             self._hold(speculation, event.outcome)
         admission.fill_places(world, server)
@@ -347,10 +330,7 @@ class Engine:
         """Rule 8: only a good answer is held; the call that waits for any other is made for real."""
         world = self.world
         speculation.returned_at = world.now_s
-        good = outcome.answer is Answer.RESULT or (
-            outcome.answer is Answer.TOOL_ERROR and speculation.policy.adopt_errors
-        )
-        if not good:
+        if not is_good(outcome, speculation):
             prompted = outcome.answer is Answer.INPUT_REQUIRED
             lifecycle.discard(world, speculation, Reason.PROMPTED if prompted else Reason.ERROR)
             return
@@ -362,7 +342,7 @@ class Engine:
             return
         speculation.move(Step.RETURN)
         if speculation.compared_with is not None and speculation.compared_with not in world.calls:
-            lifecycle.compare(world, speculation)
+            self._compare(speculation)
             return
         lifecycle.discard_all(world, world.ledger.overfull(), Reason.EVICTED)
         if speculation.state is State.READY:
@@ -384,24 +364,41 @@ class Engine:
         world = self.world
         if (speculation := world.ledger.live.get(event.speculation)) is None:
             return
+        holds = event.value is not None and event.value == speculation.valid
         if event.call is None:
             if speculation.state is State.PROPOSED:
                 admission.validated_for_launch(world, speculation, event.value)
-            return
-        call = world.caller_of(speculation)
-        if call is None or call.id != event.call:
-            return
-        if event.value is not None and event.value == speculation.valid:
-            self._adopt(call, speculation, How.JOIN if speculation.state is State.JOINED else How.HIT)
-        else:
-            lifecycle.discard(world, speculation, Reason.STALE)
+        elif event.call == speculation.compared_with:
+            speculation.unproven = False
+            if not holds:
+                lifecycle.discard(world, speculation, Reason.STALE)
+        elif (call := world.caller_of(speculation)) is not None and call.id == event.call:
+            if holds:
+                self._adopt(call, speculation, How.JOIN if speculation.state is State.JOINED else How.HIT)
+            else:
+                lifecycle.discard(world, speculation, Reason.STALE)
 
     def _shadow_answered(self, speculation: Speculation, outcome: Outcome) -> None:
         """Shadow mode: the real call is answered; the speculation may be still on its way."""
         if outcome.answer is Answer.NONE:
             lifecycle.discard(self.world, speculation, Reason.DISCONNECTED)
         elif speculation.state is State.READY:
+            self._compare(speculation)
+
+    def _compare(self, speculation: Speculation) -> None:
+        """Rule 18: a comparison counts only where the result could have been adopted."""
+        if speculation.unproven:
+            lifecycle.discard(self.world, speculation, Reason.STALE)
+        else:
             lifecycle.compare(self.world, speculation)
+
+    def _clock_set_back(self) -> None:
+        """Rule 7: no age can be told any more."""
+        world = self.world
+        lifecycle.discard_all(world, list(world.ledger.live.values()), Reason.EXPIRED)
+        world.ledger.settle_anew(world.now_s)
+        for server in world.servers.values():
+            server.quiet_until = min(server.quiet_until, world.now_s + RATE_LIMIT_PAUSE_S)
 
     def _expire(self) -> None:
         world = self.world
@@ -411,86 +408,21 @@ class Engine:
             ends_at = _ends_at(speculation)
             if speculation.join_until is not None and world.now_s >= speculation.join_until:
                 lifecycle.discard(world, speculation, Reason.LATE)
-            elif ends_at is not None and world.now_s > ends_at:
-                running = speculation.state is State.LAUNCHED
+            elif ends_at is not None and world.now_s >= ends_at:
+                running = speculation.state in (State.LAUNCHED, State.PROPOSED)
                 lifecycle.discard(world, speculation, Reason.LATE if running else Reason.EXPIRED)
 
-    # --- servers and sessions ---------------------------------------------------------------------------------------
-
-    def _connected(self, event: Connected) -> None:
-        """Rule 8: nothing crosses a restart or a new handshake."""
-        server = self.world.server(event.server)
-        self._leave(server, Reason.DISCONNECTED)
-        self.world.ledger.forget_writes_before(server.name, event.epoch)
-        server.epoch = event.epoch
-        server.connected = True
-        server.fingerprints = None
-
-    def _disconnected(self, event: Disconnected) -> None:
-        server = self.world.server(event.server)
-        server.deadly.update(speculation.tool for speculation in self.world.ledger.outstanding_on(server.name))
-        server.connected = False
-        server.fingerprints = None
-        self._leave(server, Reason.DISCONNECTED)
-        for speculation in self.world.ledger.outstanding_on(server.name):
-            del self.world.ledger.outstanding[speculation.id]
-
-    def _leave(self, server: ServerState, reason: Reason) -> None:
-        server.queue.clear()
-        lifecycle.discard_all(self.world, self.world.ledger.conflicting(everything(server.name)), reason)
-        self.world.ledger.forget_answers(everything(server.name))
-
-    def _tools_listed(self, event: ToolsListed) -> None:
-        """Rule 1: what is seen first is pinned; what has changed since is not speculated."""
-        server = self.world.server(event.server)
-        server.fingerprints = dict(event.fingerprints)
-        for tool, fingerprint in event.fingerprints.items():
-            policy = server.policy.tools.get(tool)
-            if policy is not None and policy.fingerprint is None and tool not in server.pins:
-                server.pins[tool] = fingerprint
-                self.world.out.append(PinFingerprint(server.name, tool, fingerprint))
-
-    def _manifest_found(self, event: ManifestFound) -> None:
-        server = self.world.server(event.server)
-        self._leave(server, Reason.SPOILED)
-        server.policy = event.policy
-        server.pins = dict(event.pins)
-
-    def _server_notified(self, event: ServerNotified) -> None:
-        if event.method in SPOILING_NOTIFICATIONS:
-            self._spoil(everything(event.server))
-            if event.method == "notifications/tools/list_changed":
-                self.world.server(event.server).fingerprints = None
-        elif event.method not in HARMLESS_NOTIFICATIONS and self._may_be_ours(event.server):
-            world = self.world
-            if not world.invoked_on(event.server):
-                world.out.append(Withhold(event.server))
-            self._stop_speculating_on(event.server)
-
-    def _server_asked(self, event: ServerAsked) -> None:
-        """Rule 11: no prompt that the client did not cause, and no doubt about which did."""
-        world = self.world
-        refused = False
-        if event.method not in ALWAYS_PASSED_ON and self._may_be_ours(event.server):
-            refused = not world.invoked_on(event.server)
-            self._stop_speculating_on(event.server)
-        world.out.append((Refuse if refused else PassOn)(event.server, event.request))
-
-    def _may_be_ours(self, server: str) -> bool:
-        return bool(self.world.ledger.outstanding_on(server))
-
-    def _stop_speculating_on(self, name: str) -> None:
-        server = self.world.server(name)
-        server.chatty = True
-        self._leave(server, Reason.PROMPTED)
+    # --- sessions ---------------------------------------------------------------------------------------------------
 
     def _session_closed(self, event: SessionClosed) -> None:
+        """Its speculations end, but calls of others that wait for them are made for real."""
         world = self.world
         own = [speculation for speculation in world.ledger.live.values() if speculation.session == event.session]
         for call in [call for call in world.calls.values() if call.session == event.session and not call.invoked]:
+            speculation = None if call.speculation is None else world.ledger.live.get(call.speculation)
             del world.calls[call.id]
-        for speculation in own:
-            speculation.caller = None
+            if speculation is not None and speculation not in own:
+                own.append(speculation)
         lifecycle.discard_all(world, own, Reason.SESSION_ENDED)
         world.clear_queues(event.session)
         world.sessions.pop(event.session, None)
@@ -520,13 +452,31 @@ class Engine:
         """Time alone has passed; what was due has been done."""
 
 
+def is_good(outcome: Outcome, speculation: Speculation) -> bool:
+    """Rule 8: may this answer stand for the call's own?"""
+    if outcome.rate_limited:
+        return False
+    return outcome.answer is Answer.RESULT or (
+        outcome.answer is Answer.TOOL_ERROR and speculation.policy.adopt_errors
+    )
+
+
+def _only_looks(server: ServerState, method: str, tool: str | None) -> bool:
+    """Is a member of a batch known not to write?"""
+    if method == "tools/call":
+        return tool is not None and reads(server.tool(tool))
+    return method in TOUCHES_NOTHING | READS_EVERYTHING | PURE_NOTIFICATIONS
+
+
 def _ends_at(speculation: Speculation) -> float | None:
     """When a speculation is of no more use if nothing happens."""
-    if speculation.state is State.READY or speculation.state is State.ADOPTED:
-        if speculation.adopted_by is not None and speculation.launched_at is not None:
-            return speculation.launched_at + speculation.policy.reuse_s
-        return speculation.outdated_at
-    if speculation.launched_at is None or speculation.state is State.JOINED:
+    if speculation.launched_at is None:
+        return speculation.proposed_at + VALIDATION_LIMIT_S
+    if speculation.state is State.JOINED:
         return None
-    limit = speculation.launched_at + admission.SPECULATION_LIMIT_S
-    return min(limit, speculation.outdated_at) if speculation.outdated_at is not None else limit
+    limits = [speculation.outdated_at] if speculation.outdated_at is not None else []
+    if speculation.state is State.ADOPTED:
+        limits.append(speculation.launched_at + speculation.policy.reuse_s)
+    elif speculation.state is State.LAUNCHED:
+        limits.append(speculation.launched_at + admission.SPECULATION_LIMIT_S)
+    return min(limits, default=None)

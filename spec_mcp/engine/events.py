@@ -89,6 +89,8 @@ class Disconnected:
     """The server died or was left; calls in flight there are answered by `CallReturned` with `Answer.NONE`."""
 
     server: str
+    ended: bool = True
+    """What the server was doing goes on no more, since its process is gone; False where only the way to it was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,15 @@ class CallCancelled:
 @dataclass(frozen=True, slots=True)
 class ClientNotified:
     """A notification from a client other than a cancellation."""
+
+    session: str
+    server: str
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClientAnswered:
+    """A client answered a server's request of this method, with a result or an error."""
 
     session: str
     server: str
@@ -258,6 +269,7 @@ Event = (
     | RequestArrived
     | CallCancelled
     | ClientNotified
+    | ClientAnswered
     | BatchArrived
     | SessionClosed
     | CallReturned

@@ -8,7 +8,7 @@ is told of each happening in order, so no result can come back from before a wri
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -26,6 +26,10 @@ HELD_MAX_BYTES = 16 * 2**20
 
 ANSWERED_MAX = 512
 """Answered calls remembered in order to tell a poll."""
+
+OPEN_WRITES_MAX = 256
+"""Writes without a final answer, by server. A client has a handful in flight; more are of a server that never answers
+those that were cancelled, and of that server nothing is held any more until it starts anew."""
 
 
 @dataclass(slots=True)
@@ -57,6 +61,8 @@ class Speculation:
     """The step at which its result was last predicted upon."""
     compared_with: CallId | None = None
     """The call that it is compared with, in shadow mode."""
+    unproven: bool = False
+    """Its validator is being read, to see whether that comparison counts."""
     join_until: float | None = None
     adopted_by: CallId | None = None
 
@@ -86,11 +92,12 @@ class OpenWrite:
     """A request not known to be a read, until it can take effect no more."""
 
     footprint: Footprint
-    epoch: int
     settle_s: float = 0.0
     until: float | None = None
     """None: it has no final answer yet."""
     task: str | None = None
+    lost: bool = False
+    """The process that worked on it is gone: it can take effect no more once another has taken its place."""
 
 
 @dataclass(slots=True)
@@ -102,6 +109,10 @@ class Ledger:
     outstanding: dict[SpeculationId, Speculation] = field(default_factory=dict[SpeculationId, Speculation])
     """Launched and not yet answered by the server, whatever became of them: they use its strength."""
     writes: dict[CallId, OpenWrite] = field(default_factory=dict[CallId, OpenWrite])
+    notices: dict[str, OpenWrite] = field(default_factory=dict[str, OpenWrite])
+    """By server: what was said to it without asking for an answer, and has not settled yet."""
+    sealed: dict[str, OpenWrite] = field(default_factory=dict[str, OpenWrite])
+    """Servers on which more is open than can be told apart: all that they touch is being written until they restart."""
     answered: OrderedDict[CallKey, Footprint] = field(default_factory=OrderedDict[CallKey, Footprint])
     held_bytes: int = 0
 
@@ -141,42 +152,89 @@ class Ledger:
 
     def being_written(self, footprint: Footprint, now_s: float) -> bool:
         """May a write that touches this still take effect?"""
-        for call in [call for call, write in self.writes.items() if write.until is not None and write.until <= now_s]:
-            del self.writes[call]
-        return any(write.footprint.overlaps(footprint) for write in self.writes.values())
+        self._forget_settled(now_s)
+        return any(
+            write.footprint.overlaps(footprint)
+            for writes in (self.writes, self.notices, self.sealed)
+            for write in writes.values()
+        )
 
-    def close_write(self, call: CallId, now_s: float, task: str | None) -> None:
+    def open_write(self, call: CallId, write: OpenWrite, now_s: float) -> bool:
+        """A write arrived. False: its server has too many open, and must be sealed."""
+        self._forget_settled(now_s)
+        self.writes[call] = write
+        if len(self.writes) <= OPEN_WRITES_MAX:
+            return True
+        return Counter(other.footprint.server for other in self.writes.values())[write.footprint.server] <= (
+            OPEN_WRITES_MAX
+        )
+
+    def seal(self, server: Footprint) -> None:
+        """Too much is open there to be told apart: one entry for all of it."""
+        self.sealed[server.server] = OpenWrite(server)
+        for call in [call for call, write in self.writes.items() if write.footprint.server == server.server]:
+            del self.writes[call]
+
+    def close_write(self, call: CallId, now_s: float, task: str | None, is_task: bool) -> None:
         """The write has its answer and settles; one that became a task goes on until the task ends."""
         if (write := self.writes.get(call)) is None:
             return
-        write.task = task
-        if task is None:
+        if is_task:
+            write.task = task
+        else:
             write.until = now_s + write.settle_s
 
     def end_task(self, server: str, task: str, now_s: float) -> None:
         """A task that writes is terminal."""
         for write in self.writes.values():
-            if write.footprint.server == server and write.task == task:
+            if write.footprint.server == server and write.task == task and write.until is None:
                 write.until = now_s + write.settle_s
 
-    def forget_writes_before(self, server: str, epoch: int) -> None:
-        """The server started anew: what had no final answer can take effect no more."""
-        for call, write in list(self.writes.items()):
-            if write.footprint.server == server and write.epoch < epoch and write.until is None:
-                del self.writes[call]
+    def lose_writes(self, server: str) -> None:
+        """The server's process is gone, with all that it had not answered."""
+        for write in (*self.writes.values(), *self.sealed.values()):
+            if write.footprint.server == server and write.until is None:
+                write.lost = True
+
+    def forget_lost_writes(self, server: str) -> None:
+        """Another process stands in its place. What has arrived in between is on its way to this one."""
+        for call in [call for call, write in self.writes.items() if write.footprint.server == server and write.lost]:
+            del self.writes[call]
+        if server in self.sealed and self.sealed[server].lost:
+            del self.sealed[server]
+
+    def settle_anew(self, now_s: float) -> None:
+        """The clock was set back: what had been answered settles from now on."""
+        for write in (*self.writes.values(), *self.notices.values()):
+            if write.until is not None:
+                write.until = now_s + write.settle_s
+
+    def _forget_settled(self, now_s: float) -> None:
+        for call in [call for call, write in self.writes.items() if write.until is not None and write.until <= now_s]:
+            del self.writes[call]
+        for server in [name for name, notice in self.notices.items() if (notice.until or 0.0) <= now_s]:
+            del self.notices[server]
 
     def outstanding_on(self, server: str) -> list[Speculation]:
         """What of ours the server is still working on."""
         return [speculation for speculation in self.outstanding.values() if speculation.server == server]
 
+    def live_on(self, server: str) -> list[Speculation]:
+        """Speculations of this server that have not come to their end, in the order of their making."""
+        return [speculation for speculation in self.live.values() if speculation.server == server]
+
     def overfull(self) -> Iterator[Speculation]:
-        """Which ready speculations must go, the least likely first, until the rest is within bounds."""
-        ready = sorted(
-            (speculation for speculation in self.live.values() if speculation.state is State.READY),
-            key=lambda speculation: (speculation.q, speculation.id),
+        """Which held results must go, the least likely first, until the rest is within bounds."""
+        if len(self.live) <= HELD_MAX and self.held_bytes <= HELD_MAX_BYTES:
+            return
+        held = sorted(
+            (speculation for speculation in self.live.values() if speculation.state in (State.READY, State.ADOPTED)),
+            key=lambda speculation: (speculation.size_bytes <= HELD_MAX_BYTES, speculation.q, speculation.id),
         )
-        for speculation in ready:
-            if len(self.live) <= HELD_MAX and self.held_bytes <= HELD_MAX_BYTES:
+        count, size_bytes = len(self.live), self.held_bytes
+        for speculation in held:
+            if count <= HELD_MAX and size_bytes <= HELD_MAX_BYTES:
                 return
             if speculation.caller is None and speculation.compared_with is None:
+                count, size_bytes = count - 1, size_bytes - speculation.size_bytes
                 yield speculation

@@ -44,6 +44,7 @@ def adopt(world: World, speculation: Speculation, call: CallState, how: How) -> 
     reused = speculation.state is State.ADOPTED
     speculation.move(Step.REUSE if reused else Step.ADOPT)
     speculation.caller = None
+    speculation.join_until = None
     speculation.adopted_by = call.id
     latency_s = speculation.returned_at - speculation.launched_at
     saved_s = max(0.0, min(call.arrived_at - speculation.launched_at, latency_s))
@@ -133,13 +134,9 @@ def invoke(world: World, call: CallState) -> None:
 
 def settle(world: World, call: CallState, how: How, speculation: Speculation | None, saved_s: float) -> None:
     """The call has its answer: it is no longer in flight, and the client begins to think."""
-    del world.calls[call.id]
-    session = world.session(call.session)
+    forget(world, call)
     if not call.is_tool_call:
         return
-    session.outstanding -= 1
-    if session.outstanding == 0:
-        session.idle_since = world.now_s
     world.out.append(
         CallSettled(
             call.id,
@@ -148,7 +145,17 @@ def settle(world: World, call: CallState, how: How, speculation: Speculation | N
             call.tool,
             how,
             None if speculation is None else speculation.id,
-            world.now_s - call.arrived_at,
+            max(0.0, world.now_s - call.arrived_at),
             saved_s,
         )
     )
+
+
+def forget(world: World, call: CallState) -> None:
+    """The call is no longer in flight. Its session may have gone before it."""
+    del world.calls[call.id]
+    session = world.sessions.get(call.session)
+    if session is not None and call.is_tool_call:
+        session.outstanding -= 1
+        if session.outstanding == 0:
+            session.idle_since = world.now_s

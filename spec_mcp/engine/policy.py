@@ -6,9 +6,10 @@ q the probability of use, saved_s the wait that it is expected to hide, cost_s w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from spec_mcp.engine.calls import Json
 from spec_mcp.engine.effects import ToolPolicy
@@ -32,6 +33,19 @@ ACTING_WORDS = (
     "token=",
 )
 """A link with one of these may act when it is fetched."""
+
+ACTING = re.compile("|".join(re.escape(word) for word in ACTING_WORDS), re.IGNORECASE)
+
+NO_LINK = re.compile(r"[^/?=]*")
+"""Words without what every link has that says more than its host."""
+
+SCHEME = re.compile(r"\s*[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+
+LINK = re.compile(r"\s*([a-z][a-z0-9+.-]*:|//|\\\\|[\w-]+(\.[\w-]+)+(:\d+)?([/?#]|$))|.*://", re.IGNORECASE | re.DOTALL)
+"""A scheme, two slashes, a name with dots that a path may follow, or a link anywhere in the text."""
+
+AMBIGUOUS = re.compile(r"[\s\\@\x00-\x1f\x7f]|://.*://")
+"""Space, a backslash, a user's name or a second link: what one reader takes for the host another does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +75,25 @@ def may_reach_outside(candidate: Candidate, policy: ToolPolicy) -> bool:
 
 
 def _link_is_allowed(text: str, hosts: tuple[str, ...]) -> bool:
-    if "://" not in text:
+    """Is the text no link, or one to an allowed host that asks for nothing to be done there?"""
+    if ACTING.search(unquote(text)) and not NO_LINK.fullmatch(text):
+        return False
+    if not LINK.match(text):
         return True
+    if AMBIGUOUS.search(text):  # readers of links disagree about what its host is
+        return False
     try:
-        host = urlsplit(text).hostname
+        parts = urlsplit(text if SCHEME.match(text) else "//" + text.lstrip("/"))
+        host = parts.hostname
     except ValueError:
         return False
-    if host is None or any(word in text.lower() for word in ACTING_WORDS):
+    if not host:
         return False
-    return any(host == allowed or (allowed.startswith("*.") and host.endswith(allowed[1:])) for allowed in hosts)
+    return any(_is_host(host, allowed.lower()) for allowed in hosts)
+
+
+def _is_host(host: str, allowed: str) -> bool:
+    return host == allowed or (allowed.startswith("*.") and host.endswith(allowed[1:]))
 
 
 def _texts(value: Json) -> Iterator[str]:
@@ -79,5 +103,6 @@ def _texts(value: Json) -> Iterator[str]:
         for item in value:
             yield from _texts(item)
     elif isinstance(value, dict):
-        for item in value.values():
+        for name, item in value.items():
+            yield name
             yield from _texts(item)

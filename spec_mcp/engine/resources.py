@@ -3,25 +3,35 @@
 A manifest's `touches` are templates such as `file:{path}` or `order:{order_id}/*`. With a call's arguments a template
 becomes patterns: a name, or a prefix of names. Where the arguments leave a doubt (a value that is missing, relative,
 holds `..` or a wildcard, or is no scalar) the pattern widens to the prefix before it. Patterns are compared without
-regard to case and Unicode form, since some file systems do not tell those apart: wider is safer.
+regard to case, Unicode form, the spelling of whole numbers, doubled and final slashes and the kind of slash, since some
+servers do not tell those apart: wider is safer.
 
-A footprint without patterns is everything of its server. Conflict is decided here and nowhere else: two footprints
-overlap, and one of the two calls writes.
+A footprint without patterns is everything of its server, the names that other servers share with it included.
+Conflict is decided here and nowhere else: two footprints overlap, and one of the two calls writes.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from spec_mcp.engine.calls import Arguments, Equivalence, Json, Unmatchable, canonical, fold_text
 
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
-MAX_PATTERNS = 256
-"""A call whose lists fan out to more patterns touches everything of its server: comparing them must stay cheap."""
+SLASHES = re.compile(r"/(\.?/)+")
+
+WILDCARDS = frozenset("*?[{")
+"""A value with one of these may stand for many names."""
+
+MAX_PATTERNS = 32
+"""A call whose lists fan out to more patterns touches everything of its server: each write compares all of its own
+with all of those of each result that is held or remembered."""
+
+MAX_VALUE_CHARS = 4096
+"""A longer value is no name, but a text to be kept for as long as its call: it widens its pattern."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +58,24 @@ class Footprint:
 
     server: str
     patterns: tuple[Pattern, ...] | None
+    shared: tuple[Pattern, ...] = ()
+    """Where it is everything of its server: the names that the server's tools declare, by which other servers may know
+    the same things."""
 
     def overlaps(self, other: Footprint) -> bool:
         """May both touch the same resource?"""
-        if self.patterns is None or other.patterns is None:
-            return self.server == other.server
-        return any(mine.overlaps(theirs) for mine in self.patterns for theirs in other.patterns)
+        if (self.patterns is None or other.patterns is None) and self.server == other.server:
+            return True
+        return any(mine.overlaps(theirs) for mine in self._names() for theirs in other._names())
+
+    def _names(self) -> tuple[Pattern, ...]:
+        return self.shared if self.patterns is None else self.patterns
 
 
-def everything(server: str) -> Footprint:
-    """The footprint of a request of which nothing is known."""
-    return Footprint(server, None)
+def everything(server: str, declared: Iterable[str] = ()) -> Footprint:
+    """The footprint of a request of which nothing is known, where the server's tools declare these templates."""
+    names = (pattern for template in declared for pattern in _instantiate(template, {}, {}))
+    return Footprint(server, None, tuple(dict.fromkeys(names)))
 
 
 def footprint(
@@ -119,6 +136,8 @@ def _instantiate(template: str, arguments: Arguments, equal: Mapping[str, Sequen
             break
         heads = [_join(text, literal) for text in open_texts]
         values = _values(arguments.get(name), equal.get(name, ()))
+        if len(heads) * len(values) > MAX_PATTERNS:
+            return [*closed, *(Pattern(_comparable(head), True) for head in heads)]
         open_texts = []
         for head in heads:
             for value in values:
@@ -126,8 +145,6 @@ def _instantiate(template: str, arguments: Arguments, equal: Mapping[str, Sequen
                     closed.append(Pattern(_comparable(head), True))
                 else:
                     open_texts.append(head + value)
-        if len(open_texts) > MAX_PATTERNS:
-            return [*closed, *(Pattern(_comparable(head), True) for head in heads)]
         if not open_texts:
             break
     return closed
@@ -137,15 +154,22 @@ def _values(value: Json, equivalences: Sequence[Equivalence]) -> list[str | None
     """The texts that a value stands for; None for each that must widen its pattern."""
     if isinstance(value, list):
         return [text for item in value for text in _values(item, equivalences)] or [None]
-    text = _scalar(value)
-    if text is None:
+    text = _name_of(value)
+    if text is None or len(text) > MAX_VALUE_CHARS:
         return [None]
-    if isinstance(value, str):
-        text = fold_text(text, equivalences)
-    segments = text.replace("\\", "/").split("/")
     relative = Equivalence.POSIX_PATH in equivalences and not text.startswith("/")
-    doubtful = not text or relative or ".." in segments or "*" in text or "?" in text
-    return [None if doubtful else text]
+    path = fold_text(text.replace("\\", "/"), (*equivalences, Equivalence.TRIM, Equivalence.POSIX_PATH))
+    doubtful = not path or relative or ".." in path.split("/") or not WILDCARDS.isdisjoint(path)
+    return [None if doubtful else path.rstrip("/") or "/"]
+
+
+def _name_of(value: Json) -> str | None:
+    """The text of a value in a resource's name: `1` and `1.0` name the same thing, and a truth value names nothing."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return _scalar(value)
 
 
 def _scalar(value: Json) -> str | None:
@@ -165,4 +189,6 @@ def _join(text: str, literal: str) -> str:
 
 
 def _comparable(text: str) -> str:
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+    """What is compared of a name. Decomposed, so that the beginning of a name stays the beginning."""
+    folded = unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold())
+    return SLASHES.sub("/", folded.replace("\\", "/"))

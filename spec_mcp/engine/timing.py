@@ -24,6 +24,9 @@ UNKNOWN_GAP_S = 1.0
 GAP_BOUND_S = 60.0
 """A longer pause is a person who went away, and says nothing of the next one."""
 
+TOOLS_MEASURED_MAX = 1024
+"""Tools whose latency is kept: a client may call any number of tools that do not exist."""
+
 GRID = (0.125, 0.375, 0.625, 0.875)
 """Where quantile functions are evaluated for an expectation: the middles of four equal parts."""
 
@@ -63,6 +66,8 @@ class Timing:
     def took(self, server: str, tool: str, latency_s: float) -> None:
         """A call or speculation of this tool was answered after this long."""
         self.latencies.setdefault((server, tool), Durations()).add(latency_s)
+        if len(self.latencies) > TOOLS_MEASURED_MAX:
+            del self.latencies[next(iter(self.latencies))]
 
     def compared(self, server: str, tool: str, latency_s: float, beside: bool) -> None:
         """A call took this long, with or without a speculation running beside it."""

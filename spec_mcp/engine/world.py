@@ -6,7 +6,7 @@ State and questions about it; the decisions are in `engine.py` (calls), `admissi
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -19,6 +19,15 @@ from spec_mcp.engine.policy import Settings
 from spec_mcp.engine.resources import Footprint, everything, footprint
 from spec_mcp.engine.states import Reason
 from spec_mcp.engine.timing import Timing
+
+CALLS_MAX = 4096
+"""Requests of clients without an answer. Nobody waits for as many: the oldest are of a server that never answers."""
+
+SESSIONS_MAX = 1024
+"""Clients remembered; one that was never said to have left is forgotten when it is idle and as many came after it."""
+
+CANCELLED_MAX = 64
+"""Cancelled calls remembered by server, since most servers never answer them."""
 
 
 @dataclass(slots=True)
@@ -42,6 +51,19 @@ class ServerState:
     reached_outside: dict[str, deque[float]] = field(default_factory=dict[str, deque[float]])
     """By tool, when it was last speculated to the outside world (rule 3)."""
     queue: list[Proposal] = field(default_factory=list["Proposal"])
+    cancelled: OrderedDict[CallId, None] = field(default_factory=OrderedDict[CallId, None])
+    """Calls that the client cancelled: the server may work on them still, and ask or log for them."""
+    everything: Footprint = field(init=False)
+    """All that its tools may touch."""
+
+    def __post_init__(self) -> None:
+        self.review(self.policy, self.pins)
+
+    def review(self, policy: ServerPolicy, pins: Mapping[str, str]) -> None:
+        """Go by this manifest."""
+        self.policy, self.pins = policy, dict(pins)
+        declared = (template for tool in self.policy.tools.values() for template in tool.touches or ())
+        self.everything = everything(self.name, declared)
 
     def doubt(self, tool: str) -> Reason | None:
         """Why the manifest's word on a tool does not hold, or holds nothing; None where it does."""
@@ -58,7 +80,7 @@ class ServerState:
     def within_budget(self, tool: str, now_s: float) -> bool:
         """May another speculation with this tool reach the outside world in this minute?"""
         recent = self.reached_outside.setdefault(tool, deque())
-        while recent and recent[0] <= now_s - 60.0:
+        while recent and not now_s - 60.0 < recent[0] <= now_s:
             recent.popleft()
         return len(recent) < self.policy.tool(tool).open_world_per_minute
 
@@ -147,6 +169,10 @@ class World:
         self._pins = pins
         self._speculations_made = 0
 
+    def knows(self, server: str) -> bool:
+        """Is there such a server? A predictor may name any."""
+        return server in self.servers
+
     def server(self, name: str) -> ServerState:
         """The state of a server, made at first mention."""
         if (state := self.servers.get(name)) is None:
@@ -158,7 +184,17 @@ class World:
         """The state of a session, made at first mention."""
         if (state := self.sessions.get(name)) is None:
             state = self.sessions[name] = SessionState(name)
+            if len(self.sessions) > SESSIONS_MAX:
+                idle = (other for other in self.sessions.values() if other.outstanding == 0 and other is not state)
+                if (oldest := next(idle, None)) is not None:
+                    del self.sessions[oldest.name]
         return state
+
+    def oldest_call_too_many(self) -> CallState | None:
+        """The call to be forgotten, where more are unanswered than can be kept."""
+        if len(self.calls) <= CALLS_MAX:
+            return None
+        return next((call for call in self.calls.values() if call.invoked), None)
 
     def next_speculation(self) -> SpeculationId:
         """A number never used before."""
@@ -179,6 +215,16 @@ class World:
             if call.server == server and call.invoked and call.method != "subscriptions/listen"
         ]
 
+    def works_for_clients(self, server: ServerState) -> bool:
+        """May it be doing something that a client asked for: a call, one that was cancelled, a task?"""
+        return (
+            bool(self.invoked_on(server.name))
+            or bool(server.cancelled)
+            or any(
+                write.until is None and write.footprint.server == server.name for write in self.ledger.writes.values()
+            )
+        )
+
     def caller_of(self, speculation: Speculation) -> CallState | None:
         """The call that waits for this speculation."""
         return None if speculation.caller is None else self.calls.get(speculation.caller)
@@ -192,6 +238,7 @@ def reads(policy: ToolPolicy) -> bool:
 def footprint_of(server: ServerState, tool: str, arguments: Arguments | None) -> Footprint:
     """What a call touches; a tool on which the manifest's word does not hold touches everything."""
     policy = server.tool(tool)
-    if policy is UNLISTED:
-        return everything(server.name)
-    return footprint(server.name, policy.touches, arguments, policy.equal)
+    if policy is UNLISTED or policy.touches is None:
+        return server.everything
+    touched = footprint(server.name, policy.touches, arguments, policy.equal)
+    return server.everything if touched.patterns is None else touched
