@@ -130,6 +130,8 @@ class Bridge:
         self._clock = clock
         self._principal = principal
         self._protocol = ""
+        self._last_meta = (b"{}", "", "{}")
+        """The last call's `_meta`: as it came, the protocol version in it, and its identity."""
         self._calls_made = 0
         self._asked: dict[CallId, Asked] = {}
         self._by_id: dict[object, deque[CallId]] = {}
@@ -294,18 +296,18 @@ class Bridge:
                 return None, None
             if not CALL_MEMBERS.issuperset(params):
                 return decoded, None
-            meta = decode_strict(params.get("_meta", b"{}"))
-            if not isinstance(meta, dict):
-                return decoded, None
-            version = meta.get(PROTOCOL_META, self._protocol)
+            raw_meta = params.get("_meta", b"{}")
+            if raw_meta != self._last_meta[0]:  # clients send the same one again and again
+                self._last_meta = (raw_meta, *_meta_identity(raw_meta))
+            _, version, meta = self._last_meta
             key = CallKey(
                 self.server,
                 self.epoch,
-                str(version),
+                version or self._protocol,
                 tool,
                 self._principal,
                 canonical_arguments(decoded, policy.tool(tool).equal),
-                canonical_meta(meta),
+                meta,
             )
         except Unmatchable:
             return None, None
@@ -382,7 +384,7 @@ class Bridge:
         elif self._is_own(message.id):
             self._on_own_answer(message, line)
         else:
-            self.client.put(line)
+            self.client.send(line)  # the client first; what we make of it comes after
             self._answered(message, line)
 
     def _is_own(self, id_raw: bytes) -> bool:
@@ -526,7 +528,7 @@ class Bridge:
         if asked.progress_token:
             for line in running.progress:
                 self.client.put(line.replace(own, asked.progress_token))
-        self.client.put(running.line.replace(own, asked.id_raw))
+        self.client.send(running.line.replace(own, asked.id_raw))
         is_error = wire.outcome(wire.Envelope(result=running.result), 0).answer is not Answer.RESULT
         if asked.record is not None:
             asked.record.answered(running.result, is_error)
@@ -593,6 +595,19 @@ class Bridge:
 
     def _settled(self, command: do.CallSettled) -> None:
         self._recording.settled(command)
+
+
+def _meta_identity(raw: bytes) -> tuple[str, str]:
+    """The protocol version that a call's `_meta` names, and what of it must be equal.
+
+    Raises:
+        Unmatchable: it cannot be compared.
+    """
+    meta = decode_strict(raw)
+    if not isinstance(meta, dict):
+        raise Unmatchable("_meta is no object")
+    version = meta.get(PROTOCOL_META, "")
+    return (version if isinstance(version, str) else "?"), canonical_meta(meta)
 
 
 def matched_meta_of(key: CallKey) -> dict[str, object]:

@@ -69,6 +69,11 @@ class LineWriter:
             self._lines.append(line)
             self.waiting_bytes += len(line)
 
+    def send(self, line: bytes) -> None:
+        """Write a line at once, or queue it behind what waits."""
+        self.put(line)
+        self.flush()
+
     def flush(self) -> None:
         """Write what the peer takes now."""
         while self._lines:

@@ -100,7 +100,7 @@ class ServerLink:
     def send(self, line: bytes) -> bool:
         """Send a line, or keep it until the server has been started again; False if too much waits already."""
         if self.is_up:
-            self.writer.put(line)
+            self.writer.send(line)
             return True
         if len(self._waiting) >= WAITING_MAX:
             return False
