@@ -49,8 +49,8 @@ CANCELLED_MAX = 1024
 HELD_LINES_MAX = 256
 """Progress notifications held for one speculation; a flood ends it."""
 
-ROOTS_ASKED_MAX = 64
-"""Requests for roots that a client may leave unanswered before we stop counting them."""
+PASSED_ON_MAX = 256
+"""Requests of a server that a client may leave unanswered before the oldest is forgotten."""
 
 CALL_MEMBERS = frozenset({"name", "arguments", "_meta"})
 """Any other member of a call's params makes it unlike every speculation (rule 5)."""
@@ -139,9 +139,10 @@ class Bridge:
         self._cancelled: deque[Asked] = deque()
         self._running: dict[SpeculationId, Running] = {}
         self._by_own_id: dict[str, SpeculationId] = {}
-        self._server_asks: dict[int, tuple[bytes, bytes]] = {}
+        self._server_asks: dict[int, tuple[bytes, wire.Envelope]] = {}
         self._server_asks_made = 0
-        self._roots_asked: dict[bytes, bool] = {}
+        self._passed_on: OrderedDict[bytes, str] = OrderedDict()
+        """The server's requests that the client has not answered: id and method."""
         self._withheld = False
         self._kept: dict[CallId, tuple[SpeculationId, bytes]] = {}
         self._events: deque[Event] = deque()
@@ -232,8 +233,8 @@ class Bridge:
         elif message.method:
             self._on_client_notification(message, line)
         else:
-            if self._roots_asked.pop(message.id, False):  # the server will look at other folders from now on
-                self.feed(events.ClientNotified(self.session, self.server, "notifications/roots/list_changed"))
+            if (method := self._passed_on.pop(message.id, None)) is not None:
+                self.feed(events.ClientAnswered(self.session, self.server, method))
             self.link.tell(line)
 
     def _on_request(self, message: wire.Envelope, line: bytes) -> None:
@@ -453,10 +454,8 @@ class Bridge:
         if self.engine is None:
             self.client.put(line)
             return
-        if message.method == "roots/list" and len(self._roots_asked) < ROOTS_ASKED_MAX:
-            self._roots_asked[message.id] = True
         self._server_asks_made += 1
-        self._server_asks[self._server_asks_made] = (line, message.id)
+        self._server_asks[self._server_asks_made] = (line, message)
         self.feed(events.ServerAsked(self.server, self._server_asks_made, message.method))
 
     def _on_server_notification(self, message: wire.Envelope, line: bytes) -> None:
@@ -539,12 +538,15 @@ class Bridge:
         self._forget(asked)
 
     def _pass_on(self, command: do.PassOn) -> None:
-        line, _ = self._server_asks.pop(command.request)
+        line, message = self._server_asks.pop(command.request)
+        self._passed_on[message.id] = message.method
+        if len(self._passed_on) > PASSED_ON_MAX:
+            self._passed_on.popitem(last=False)
         self.client.put(line)
 
     def _refuse(self, command: do.Refuse) -> None:
-        _, id_raw = self._server_asks.pop(command.request)
-        self.link.tell(_error_line(id_raw, REFUSED, "the client asked for nothing that needs this"))
+        _, message = self._server_asks.pop(command.request)
+        self.link.tell(_error_line(message.id, REFUSED, "the client asked for nothing that needs this"))
 
     def _forward_cancellation(self, command: do.ForwardCancellation) -> None:
         self.link.tell(self._cancellation)
