@@ -28,6 +28,9 @@ BUCKETS = (0, 1, 2, 3, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 6)
 CLASSES = 9
 """How many evidence classes there are."""
 
+FIRST_DOUBT = 1.0
+"""Observations that the rate of an empty cell counts for."""
+
 START = 0.15
 """The rate of a cell that has seen nothing: most candidates are not used."""
 
@@ -41,35 +44,36 @@ class Cell:
     __slots__ = ("bucket", "logit_next", "logit_used", "new_next", "new_seen", "new_used", "next_", "seen", "used")
 
     def __init__(self) -> None:
-        self.seen = 0
+        self.seen = 0.0
         self.used = START
         self.next_ = START / 2
         self.bucket = 0
         self.logit_used = 0.0
         self.logit_next = 0.0
-        self.new_seen = 0
-        self.new_used = 0
-        self.new_next = 0
+        self.new_seen = self.new_used = self.new_next = 0.0
 
-    def learn(self, used: int, next_: int) -> None:
-        """One candidate was offered in this context: was it used, and was it the very next call?"""
-        self.new_seen += 1
-        self.new_used += used
-        self.new_next += next_
+    def learn(self, used: int, next_: int, weight: float) -> None:
+        """One candidate was offered in this context: was it used, and was it the very next call?
+
+        `weight` is below one where the observation repeats what others of the same moment say.
+        """
+        self.new_seen += weight
+        self.new_used += used * weight
+        self.new_next += next_ * weight
         seen = self.seen
         if seen < MEMORY:
-            self.seen = seen = seen + 1
+            self.seen = seen = seen + weight
             self.bucket = bucket_of(seen)
-        rate = 1.0 / (seen + 0.6)
+        rate = weight / (seen + FIRST_DOUBT)
         p = self.used = self.used + (used - self.used) * rate
         self.logit_used = logit(p)
         p = self.next_ = self.next_ + (next_ - self.next_) * rate
         self.logit_next = logit(p)
 
-    def add(self, seen: int, used: int, next_: int) -> None:
+    def add(self, seen: float, used: float, next_: float) -> None:
         """Add observations of another process or an earlier run."""
         weight = min(seen, MEMORY)
-        total = self.seen + weight + 0.6
+        total = self.seen + weight + FIRST_DOUBT
         self.used += (used / seen - self.used) * weight / total
         self.next_ += (next_ / seen - self.next_) * weight / total
         self.seen = min(MEMORY, self.seen + weight)
@@ -78,11 +82,12 @@ class Cell:
         self.logit_next = logit(self.next_)
 
 
-def bucket_of(seen: int) -> int:
+def bucket_of(seen: float) -> int:
     """The evidence class of a number of observations."""
-    if seen < len(BUCKETS):
-        return BUCKETS[seen]
-    return 7 if seen < 60 else 8
+    count = int(seen + 0.5)
+    if count < len(BUCKETS):
+        return BUCKETS[count]
+    return 7 if count < 60 else 8
 
 
 def logit(p: float) -> float:
@@ -114,8 +119,9 @@ class Cells:
         told: dict[str, Json] = {}
         for key, cell in self.table.items():
             if cell.new_seen:
-                told[json.dumps(key, separators=(",", ":"))] = [cell.new_seen, cell.new_used, cell.new_next]
-                cell.new_seen = cell.new_used = cell.new_next = 0
+                counts = (cell.new_seen, cell.new_used, cell.new_next)
+                told[json.dumps(key, separators=(",", ":"))] = [round(count, 3) for count in counts]
+                cell.new_seen = cell.new_used = cell.new_next = 0.0
         return told
 
     def load(self, told: Mapping[str, Json]) -> None:
@@ -137,19 +143,19 @@ class Cells:
             del table[key]
 
 
-def counts_of(value: Json, count: int) -> list[int]:
-    """A list of that many whole numbers, none negative.
+def counts_of(value: Json, count: int) -> list[float]:
+    """A list of that many numbers, none negative.
 
     Raises:
         ValueError: it is something else.
     """
     if not isinstance(value, list) or len(value) != count:
         raise ValueError(f"expected {count} counts, found {str(value)[:60]}")
-    counts: list[int] = []
+    counts: list[float] = []
     for item in value:
         if not isinstance(item, int | float) or isinstance(item, bool) or item < 0:
             raise ValueError(f"expected {count} counts, found {str(value)[:60]}")
-        counts.append(int(item))
+        counts.append(float(item))
     return counts
 
 

@@ -15,20 +15,26 @@ from spec_mcp.predict.cells import CLASSES, Key
 CONTEXTS = 13
 """How many contexts each candidate is seen in; each has a weight per evidence class."""
 
-KINDS = ("constant", "argument", "result", "memory", "said", "mixed")
-AGES = LENGTHS = PLACES = OFFERS = PACES = 5
-STREAKS = 5
-POSITIONS = CONTEXTS * CLASSES
-"""Where the weights of the positions begin."""
+CHAINS = ((11, 0, 1, 3, 2), (11, 0, 4, 10))
+"""Contexts from general to particular, along each of which rates back off to one estimate."""
 
-A = POSITIONS
-B = A + len(KINDS) * AGES
-C = B + PACES * PLACES
-D = C + OFFERS * LENGTHS
-E = D + STREAKS * CLASSES
-F = E + 4 * 4
-G = F + 2 * 3
-WEIGHTS = G + 1
+BACK_OFF = 2.5
+"""Observations that the more general estimate counts for: a particular context must earn its say."""
+
+KINDS = ("constant", "argument", "result", "memory", "said", "mixed")
+AGES = LENGTHS = PLACES = OFFERS = PACES = STREAKS = 5
+
+CHAIN_WEIGHTS = CONTEXTS * CLASSES
+BY_KIND = CHAIN_WEIGHTS + len(CHAINS) * CLASSES
+BY_PLACE = BY_KIND + len(KINDS) * AGES
+BY_LENGTH = BY_PLACE + PACES * PLACES
+BY_STREAK = BY_LENGTH + OFFERS * LENGTHS
+BY_PROGRESS = BY_STREAK + STREAKS * CLASSES
+BY_SUPPORT = BY_PROGRESS + 4 * 4
+BY_MEMORY = BY_SUPPORT + 2 * 3
+BIAS = BY_MEMORY + 1 + 5 * 4
+WEIGHTS = BIAS + 1
+"""Where the weights of each group begin, and how many there are."""
 
 
 def few(count: int) -> int:
@@ -45,13 +51,14 @@ def prior_weights(head: str) -> list[float]:
             return told
     except FileNotFoundError:
         pass
-    confidence = (0.0, 0.08, 0.1, 0.12, 0.13, 0.14, 0.15, 0.16, 0.16)
-    return [confidence[index % CLASSES] for index in range(POSITIONS)] + [0.0] * (WEIGHTS - POSITIONS)
+    share = 1.0 / len(CHAINS)
+    return [0.0] * CHAIN_WEIGHTS + [share] * (BY_KIND - CHAIN_WEIGHTS) + [0.0] * (WEIGHTS - BY_KIND)
 
 
 def contexts(
     recipe: str,
     token: str,
+    kind: int,
     last: str,
     last2: str,
     outcome: str,
@@ -66,20 +73,22 @@ def contexts(
     since: int,
     hash_: int,
     last_hash: int,
+    memory: int,
 ) -> tuple[Key, ...]:
     """The keys of a candidate's cells; the first member of each is its kind."""
+    fresh = min(offered, 1)
     return (
-        (0, recipe),
-        (1, recipe, last),
-        (2, recipe, last, last2),
-        (3, recipe, last, outcome),
+        (0, recipe, fresh),
+        (1, recipe, fresh, last),
+        (2, recipe, fresh, last, outcome, last2),
+        (3, recipe, fresh, last, outcome),
         (4, recipe, age, offered),
         (5, recipe, place, length, pace),
-        (6, token, last, same_tool),
+        (6, token, last, outcome, same_tool),
         (7, recipe, writes, made, since),
         (8, hash_),
         (9, hash_, last_hash),
-        (10, recipe, last, offered, pace),
-        (11, token, last, outcome, same_tool),
-        (12, recipe, outcome, place, pace),
+        (10, recipe, last, offered, pace, same_tool),
+        (11, kind, age, offered),
+        (12, memory, fresh),
     )

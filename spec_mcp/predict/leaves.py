@@ -31,7 +31,10 @@ MAX_NESTING = 24
 """Deeper values are left alone: the walk is recursive."""
 
 DATA_KEYS = 12
-"""An object with more members than this is a table whose keys are data, not a record."""
+"""An object with more members than this, all of one kind, is a table whose keys are data, not a record."""
+
+MANY_KEYS = 64
+"""An object with more members than this is a table in any case."""
 
 _URL = re.compile(r"https?://[^\s<>\"')\]}|]+")
 _FILE_PATH = re.compile(r"(?:~|\.{1,2})?/[\w.@+-]+(?:/[\w.@+-]+)*")
@@ -84,7 +87,8 @@ def _walk(value: Json, path: str, at: tuple[int, ...], depth: int) -> Iterator[L
 
 def _is_table(value: dict[str, Json]) -> bool:
     if len(value) > DATA_KEYS:
-        return True
+        kinds = {type(item) for item in value.values()}
+        return len(kinds) == 1 or len(value) > MANY_KEYS
     return bool(value) and all(_DATA_KEY.search(key) for key in value)
 
 

@@ -10,13 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import exp, log
 
-RATE = 0.015
+RATE = 0.006
 """Step of the weights: small, because the candidates of one session resemble each other."""
 
 BINS = 24
 """Knots of the correction, evenly spaced in logits from -SPAN to SPAN."""
 
 SPAN = 6.0
+CORRECTION_DOUBT = 12.0
+"""Observations that the uncorrected value counts for at each knot."""
+
+CORRECTION_SHARE = 0.5
+"""How much of the correction is applied."""
+
 CORRECTION_MEMORY = 400
 """Observations that a knot of the correction remembers."""
 
@@ -30,18 +36,21 @@ def sigmoid(x: float) -> float:
 
 
 class Mixer:
-    """One logistic model."""
+    """One logistic model. Its first `evidence` weights belong to rates and are never negative: a rate that is low may
+    be ignored, but it must not speak for its candidate, which thin and redundant evidence would else teach it to."""
 
-    def __init__(self, weights: Sequence[float]) -> None:
+    def __init__(self, weights: Sequence[float], evidence: int) -> None:
         self.weights = list(weights)
+        self._evidence = evidence
         self._start = list(weights)
 
     def learn(self, inputs: Sequence[tuple[int, float]], error: float) -> None:
         """`error` is the truth (0 or 1) less the probability that was told for these inputs."""
         step = RATE * error
-        weights = self.weights
+        weights, evidence = self.weights, self._evidence
         for index, value in inputs:
-            weights[index] += step * value
+            weight = weights[index] + step * value
+            weights[index] = weight if weight > 0.0 or index >= evidence else 0.0
 
     def dump(self) -> list[float]:
         """How far the weights moved since the last dump."""
@@ -61,7 +70,7 @@ class Correction:
 
     def __init__(self) -> None:
         self.knots = [self._centre(index) for index in range(BINS + 1)]
-        self._seen = [12.0] * (BINS + 1)
+        self._seen = [CORRECTION_DOUBT] * (BINS + 1)
 
     @staticmethod
     def _centre(index: int) -> float:
@@ -71,7 +80,7 @@ class Correction:
         """The corrected probability of a log odds."""
         index, share = self._locate(x)
         corrected = self.knots[index] * (1.0 - share) + self.knots[index + 1] * share
-        return sigmoid(0.5 * x + 0.5 * corrected) if abs(x) < SPAN else sigmoid(corrected)
+        return sigmoid(x + CORRECTION_SHARE * (corrected - x)) if abs(x) < SPAN else sigmoid(corrected)
 
     def learn(self, x: float, truth: int) -> None:
         """A candidate of this logit was used or not."""

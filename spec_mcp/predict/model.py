@@ -6,7 +6,7 @@ from typing import cast
 
 from spec_mcp.engine.calls import Json
 from spec_mcp.predict.cells import Cells
-from spec_mcp.predict.features import prior_weights
+from spec_mcp.predict.features import BY_KIND, prior_weights
 from spec_mcp.predict.memory import Memory
 from spec_mcp.predict.mixer import Correction, Mixer
 from spec_mcp.predict.recipes import Recipe
@@ -27,8 +27,8 @@ class Model:
 
     def __init__(self) -> None:
         self.cells = Cells()
-        self.used = Mixer(prior_weights("used"))
-        self.next_ = Mixer(prior_weights("next"))
+        self.used = Mixer(prior_weights("used"), BY_KIND)
+        self.next_ = Mixer(prior_weights("next"), BY_KIND)
         self.correction = Correction()
         self.memory = Memory()
         self.writes: dict[str, bool] = {}
@@ -72,12 +72,14 @@ class Model:
         recipe = self._remembered.get(token)
         if recipe is None:
             recipe = self._remembered[token] = Recipe(token, ())
-            recipe.text = f"m:{token}"
+            recipe.text, recipe.remembered = f"m:{token}", True
         return recipe
 
     def worth(self, recipe: Recipe) -> float:
         """How well a recipe does by itself; what was hardly tried is given a chance."""
-        cell = self.cells.table.get((RECIPE, recipe.text))
+        table = self.cells.table
+        fresh, stale = table.get((RECIPE, recipe.text, 0)), table.get((RECIPE, recipe.text, 1))
+        cell = fresh or stale
         return 0.2 if cell is None else (cell.used * cell.seen + 0.6) / (cell.seen + 3.0)
 
     def dump(self) -> Json:
@@ -106,7 +108,7 @@ class Model:
         self.memory.load(memory)
         self.writes.update({token: bool(value) for token, value in writes.items()})
         for key in list(self.cells.table):
-            if key[0] == RECIPE and len(key) == 2 and (recipe := Recipe.parse(str(key[1]))) is not None:
+            if key[0] == RECIPE and len(key) == 3 and (recipe := Recipe.parse(str(key[1]))) is not None:
                 self.recipe(recipe)
 
     def _drop(self, recipe: Recipe) -> None:

@@ -52,14 +52,15 @@ class Binding:
 class Recipe:
     """How all arguments of a call are made. Recipes with the same `text` are the same recipe."""
 
-    __slots__ = ("bindings", "copies", "fast", "paths", "text", "token")
+    __slots__ = ("bindings", "fast", "paths", "remembered", "text", "token")
 
     def __init__(self, token: str, bindings: tuple[Binding, ...]) -> None:
         self.token = token
         self.bindings = bindings
         self.text = json.dumps([token, [[b.argument, b.path, b.how] for b in bindings]], separators=(",", ":"))
         self.paths = tuple(dict.fromkeys(b.path for b in bindings if b.path))
-        self.copies = all(b.path and not b.how for b in bindings)
+        self.remembered = False
+        """It stands for calls that are remembered whole."""
         self.fast = 0.3
         """A rate of use that follows the last few offers alone: what stops paying is seen at once."""
 
@@ -87,12 +88,17 @@ def explain(history: History, token: str, arguments: Arguments, known: Sequence[
     preferred = {binding for recipe in known for binding in recipe.bindings}
     for name in sorted(arguments):
         found = list(dict.fromkeys(_bindings(history, token, name, arguments[name])))
+        constant = _constant(name, arguments[name])
+        if constant is not None and (not found or constant in preferred):
+            found.append(constant)
         if not found:
             return []
         found.sort(key=lambda binding: binding not in preferred)
         choices.append(found[:MAX_SOURCES])
     combinations = islice(product(*choices), 4 * MAX_COMBINATIONS)
     recipes = [Recipe(token, combination) for combination in combinations]
+    # a call of constants alone is remembered whole instead, with what it followed
+    recipes = [recipe for recipe in recipes if recipe.paths or not recipe.bindings]
     recipes.sort(key=lambda recipe: len({path.rsplit("|", 1)[0] for path in recipe.paths}))
     return recipes[:MAX_COMBINATIONS]
 
@@ -103,13 +109,12 @@ def _bindings(history: History, token: str, name: str, value: Json) -> Iterator[
         yield from _transformed(history, token, name, value)
     elif isinstance(value, list):
         yield from _listed(history, name, value)
-    if _is_habit(name, value):
-        yield Binding(name, "", json.dumps(value, sort_keys=True))
 
 
-def _is_habit(name: str, value: Json) -> bool:
-    text = json.dumps(value)
-    return len(text) <= MAX_CONSTANT_CHARS and text.count(" ") < FREE_FORM_WORDS and not SECRET.search(name)
+def _constant(name: str, value: Json) -> Binding | None:
+    text = json.dumps(value, sort_keys=True)
+    habit = len(text) <= MAX_CONSTANT_CHARS and text.count(" ") < FREE_FORM_WORDS and not SECRET.search(name)
+    return Binding(name, "", text) if habit else None
 
 
 def _transformed(history: History, token: str, name: str, value: Scalar) -> Iterator[Binding]:

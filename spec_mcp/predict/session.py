@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from zlib import crc32
@@ -11,12 +12,30 @@ from spec_mcp.engine.calls import Arguments, Json
 from spec_mcp.engine.effects import ServerPolicy
 from spec_mcp.engine.events import Candidate
 from spec_mcp.engine.resources import Footprint, everything, footprint
-from spec_mcp.predict.cells import Key
-from spec_mcp.predict.features import AGES, CLASSES, KINDS, LENGTHS, PLACES, A, B, C, D, E, F, G, contexts, few
+from spec_mcp.predict.cells import CLASSES, START, Key, logit
+from spec_mcp.predict.features import (
+    AGES,
+    BACK_OFF,
+    BIAS,
+    BY_KIND,
+    BY_LENGTH,
+    BY_MEMORY,
+    BY_PLACE,
+    BY_PROGRESS,
+    BY_STREAK,
+    BY_SUPPORT,
+    CHAIN_WEIGHTS,
+    CHAINS,
+    KINDS,
+    LENGTHS,
+    PLACES,
+    contexts,
+    few,
+)
 from spec_mcp.predict.history import History, Step
 from spec_mcp.predict.leaves import leaves
 from spec_mcp.predict.mixer import sigmoid
-from spec_mcp.predict.model import Model
+from spec_mcp.predict.model import RECIPE, Model
 from spec_mcp.predict.predictor import CallBegan, CallEnded, Supposed
 from spec_mcp.predict.recipes import Recipe, explain, make
 
@@ -26,6 +45,9 @@ MAX_OPTIONS = 160
 MAX_SCORED = 20
 """Candidates scored at one step, the best by their recipes alone: scoring more finds nothing and takes longer."""
 
+MAX_SCORED_WRITES = 4
+"""Of them, those that write: they are never speculated unless reversible, and must not crowd out the reads."""
+
 HORIZON_TURNS = 24
 """A candidate that no call used within so many turns counts as not used, though no write has come."""
 
@@ -34,6 +56,12 @@ HOPELESS = 0.012
 
 HOPELESS_AFTER = 60
 RETRY_STEPS = 8
+GROUPING = 0.5
+"""How much the candidates of one recipe at one moment share: 0 they are independent, 1 they count as one."""
+
+AGAIN = 0.5
+"""Weight of an example whose candidate was offered in an earlier turn too."""
+
 STREAK_RATE = 0.2
 """Weight of the latest offer in a recipe's streak."""
 
@@ -57,6 +85,8 @@ class Option:
     hash_: int
     writes: bool
     evidence: dict[Recipe, Evidence]
+    remembered: Evidence | None = None
+    """How well the call is remembered as a follower of the last calls: `position` is its rank, `length` its count."""
     touches: Footprint | None = None
     offered: int = 0
     made: bool = False
@@ -78,6 +108,8 @@ class Scored:
     used_inputs: list[tuple[int, float]]
     next_inputs: list[tuple[int, float]]
     turn: int
+    weight: float = 1.0
+    """Of what is learned from it: candidates of one list at one moment, or of one session again, say much the same."""
 
     @property
     def server(self) -> str:
@@ -217,16 +249,23 @@ class Session:
         for option in self._pool.values():
             if option.made:
                 continue
-            best, best_worth = None, -1.0
+            best, best_worth = None, -9.0
             for recipe, evidence in option.evidence.items():
-                value = worth(recipe) + evidence.step * 1e-4
+                # what was remembered whole says itself by its own contexts; the recipe says where the value stands
+                value = worth(recipe) + evidence.step * 1e-4 - (1.0 if recipe.remembered else 0.0)
                 if value > best_worth:
                     best, best_worth = (recipe, evidence), value
             if best is not None:
-                chosen.append((best_worth, option, *best))
+                chosen.append((worth(best[0]), option, *best))
         if len(chosen) > MAX_SCORED:
             chosen.sort(key=lambda item: -item[0])
-            del chosen[MAX_SCORED:]
+            writing = 0
+            kept: list[tuple[float, Option, Recipe, Evidence]] = []
+            for item in chosen:
+                writing += item[1].writes
+                if not item[1].writes or writing <= MAX_SCORED_WRITES:
+                    kept.append(item)
+            chosen = kept[:MAX_SCORED]
         steps = self.history.steps
         last = steps[-1] if steps else None
         last_token = last.token if last is not None else ""
@@ -247,42 +286,51 @@ class Session:
             pace = _pace(evidence.position, walked)
             same_tool = min(3, self._since_write.count(option.token))
             made = int(option.ever_made)
+            memory = 0
+            if option.remembered is not None:
+                count, rank = min(5, option.remembered.length), min(3, option.remembered.position)
+                memory = 1 + (count - 1) * 4 + rank
+            kind = _kind(recipe)
             keys = contexts(
-                recipe.text, option.token, last_token, last2, outcome, age, offered, place, length, pace,
-                same_tool, writes, made, since, option.hash_, last_hash,
+                recipe.text, option.token, kind, last_token, last2, outcome, age, offered, place, length, pace,
+                same_tool, writes, made, since, option.hash_, last_hash, memory,
             )  # fmt: skip
-            own = table.get(keys[0])
+            cells = [table.get(key) for key in keys]
+            own = cells[0]
             own_class = own.bucket if own is not None else 0
             flags = (
-                A + KINDS.index(_kind(recipe)) * AGES + age,
-                B + pace * PLACES + place,
-                C + offered * LENGTHS + length,
-                D + min(4, int(recipe.fast * 5)) * CLASSES + own_class,
-                E + same_tool * 4 + since,
-                F + made * 3 + min(2, len(option.evidence) - 1),
-                G,
+                BY_KIND + kind * AGES + age,
+                BY_PLACE + pace * PLACES + place,
+                BY_LENGTH + offered * LENGTHS + length,
+                BY_STREAK + min(4, int(recipe.fast * 5)) * CLASSES + own_class,
+                BY_PROGRESS + same_tool * 4 + since,
+                BY_SUPPORT + made * 3 + min(2, len(option.evidence) - 1),
+                BY_MEMORY + memory,
+                BIAS,
             )
-            x = y = 0.0
-            used_inputs: list[tuple[int, float]] = []
-            next_inputs: list[tuple[int, float]] = []
-            for flag in flags:
-                x += used_weights[flag]
-                y += next_weights[flag]
-                used_inputs.append((flag, 1.0))
-                next_inputs.append((flag, 1.0))
-            for number, key in enumerate(keys):
-                cell = table.get(key)
-                if cell is None:
-                    continue
-                index = number * CLASSES + cell.bucket
-                used_inputs.append((index, cell.logit_used))
-                next_inputs.append((index, cell.logit_next))
-                x += used_weights[index] * cell.logit_used
-                y += next_weights[index] * cell.logit_next
+            used_inputs = [(flag, 1.0) for flag in flags]
+            next_inputs = list(used_inputs)
+            for number, cell in enumerate(cells):
+                if cell is not None:
+                    index = number * CLASSES + cell.bucket
+                    used_inputs.append((index, cell.logit_used))
+                    next_inputs.append((index, cell.logit_next))
+            index = CHAIN_WEIGHTS
+            for chain in CHAINS:
+                used, next_, bucket = START, START / 2, 0
+                for number in chain:
+                    cell = cells[number]
+                    if cell is not None:
+                        seen, bucket = cell.seen, cell.bucket
+                        used = (cell.used * seen + used * BACK_OFF) / (seen + BACK_OFF)
+                        next_ = (cell.next_ * seen + next_ * BACK_OFF) / (seen + BACK_OFF)
+                used_inputs.append((index + bucket, logit(used)))
+                next_inputs.append((index + bucket, logit(next_)))
+                index += CLASSES
+            x = sum([used_weights[index] * value for index, value in used_inputs])
+            y = sum([next_weights[index] * value for index, value in next_inputs])
             q = model.correction.apply(x)
-            scored.append(
-                Scored(option, recipe, x, q, sigmoid(y), y, keys, used_inputs, next_inputs, self._turn)
-            )
+            scored.append(Scored(option, recipe, x, q, sigmoid(y), y, keys, used_inputs, next_inputs, self._turn))
         return scored
 
     def _renew(self, paths: list[str], step: int) -> None:
@@ -291,20 +339,18 @@ class Session:
             self._make(recipe, step)
 
     def _make(self, recipe: Recipe, step: int) -> None:
-        cell = self.model.cells.table.get((0, recipe.text))
+        cell = self.model.cells.table.get((RECIPE, recipe.text, 0))
         if cell is not None and cell.seen >= HOPELESS_AFTER and cell.used < HOPELESS and step % RETRY_STEPS:
             return
         if not recipe.paths:
             arguments: Arguments = {b.argument: json.loads(b.how) for b in recipe.bindings}
             self._hold(recipe, arguments, Evidence(step, 0, 1))
             return
-        for made in make(recipe, self.history, step):
+        for made in make(recipe, self.history, step)[: 1 if self.model.writes.get(recipe.token, True) else None]:
             self._hold(recipe, made.arguments, Evidence(step, made.place.position, made.place.length))
 
     def _backfill(self, recipe: Recipe, text: str, number: int) -> None:
         """A recipe was just found: what it would have made from the steps before is a candidate from now on."""
-        for key in ((0, recipe.text),):
-            self.model.cells.at(key).learn(1, 1)
         steps = {step for path in recipe.paths for step in self.history.steps_with(path)}
         for step in sorted(steps)[-4:]:
             self._make(recipe, step)
@@ -314,7 +360,7 @@ class Session:
         if option is not None:
             self._walk(option)
 
-    def _hold(self, recipe: Recipe, arguments: Arguments, evidence: Evidence) -> None:
+    def _hold(self, recipe: Recipe, arguments: Arguments, evidence: Evidence) -> Option:
         text = text_of(recipe.token, arguments)
         option = self._pool.get(text)
         if option is None:
@@ -324,6 +370,7 @@ class Session:
             option = Option(text, recipe.token, arguments, crc32(text.encode()), writes, {})
             self._pool[text] = option
         option.evidence[recipe] = evidence
+        return option
 
     def _exclude(self, text: str, token: str, arguments: Arguments) -> None:
         """A read was made: until a write comes, making it again would be a poll."""
@@ -336,7 +383,8 @@ class Session:
     def _remember(self, hash_: int) -> None:
         for remembered in self.model.memory.after(hash_):
             recipe = self.model.pseudo(remembered.token)
-            self._hold(recipe, remembered.arguments, Evidence(self._number - 1, remembered.rank, remembered.count))
+            evidence = Evidence(self._number - 1, remembered.rank, remembered.count)
+            self._hold(recipe, remembered.arguments, evidence).remembered = evidence
 
     def _make_room(self) -> None:
         order = sorted(
@@ -350,7 +398,10 @@ class Session:
 
     def _offer(self) -> None:
         """A turn ends: the candidates of this moment become examples, to be settled by what the client does."""
-        for scored in self.options():
+        options = self.options()
+        group = Counter(scored.recipe for scored in options)
+        for scored in options:
+            scored.weight = group[scored.recipe] ** -GROUPING * (AGAIN if scored.option.offered else 1.0)
             scored.option.offered += 1
             self._open.setdefault(scored.option.text, []).append(scored)
         self._turn += 1
@@ -394,7 +445,7 @@ class Session:
         model.correction.learn(example.logit, used)
         at = model.cells.at
         for key in example.keys:
-            at(key).learn(used, next_)
+            at(key).learn(used, next_, example.weight)
         recipe = example.recipe
         recipe.fast += (used - recipe.fast) * STREAK_RATE
 
@@ -439,19 +490,19 @@ def _pace(position: int, walked: tuple[int, int] | None) -> int:
     return 1 if step == 1 else 2 if step > 1 else 3 if step < 0 else 4
 
 
-def _kind(recipe: Recipe) -> str:
-    if recipe.text.startswith("m:"):
-        return "memory"
+def _kind(recipe: Recipe) -> int:
+    if recipe.remembered:
+        return KINDS.index("memory")
     sides = {path[0] for path in recipe.paths}
     if not sides:
-        return "constant"
+        return KINDS.index("constant")
     if len(sides) > 1:
-        return "mixed"
-    return {"a": "argument", "r": "result", "s": "said"}[sides.pop()]
+        return KINDS.index("mixed")
+    return KINDS.index({"a": "argument", "r": "result", "s": "said"}[sides.pop()])
 
 
 def _describe(recipe: Recipe) -> str:
-    if recipe.text.startswith("m:"):
+    if recipe.remembered:
         return "seen before here"
     sources = [path.split("|", 2) for path in recipe.paths]
     return ", ".join(f"{tool.partition(chr(9))[2]}.{path}" for _, tool, path in sources) or "a habit"
