@@ -83,9 +83,8 @@ def _show(totals: Totals, path: Path) -> None:
         f"{share(answered, whole.calls)} of them answered ahead of time: "
         f"[bold]{seconds(whole.saved_s)} of waiting saved[/bold]"
     )
-    console.print(
-        f"{count(whole.speculations, 'speculation')}, {share(whole.wasted, whole.speculations)} of them wasted"
-    )
+    wasted = f", {share(whole.wasted, whole.speculations)} of them wasted" if whole.speculations else ""
+    console.print(f"{count(whole.speculations, 'speculation')}{wasted}")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("tool", overflow="fold")
     for heading in ("calls", "hits", "joins", "misses", "speculations", "wasted", "saved"):

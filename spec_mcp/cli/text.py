@@ -8,8 +8,8 @@ from typing import cast
 
 from spec_mcp.engine.calls import Json
 
-SHORT_ID = 12
-"""Characters of a session's id in a list: enough to tell sessions apart and to type."""
+SHORT_ID = 24
+"""Characters of a session's id in a list: its time and some more, enough to tell sessions apart."""
 
 
 def safe(text: str) -> str:

@@ -24,7 +24,10 @@ class Cleaner:
         """The row as it may be kept. What cannot be looked through is left out."""
         if isinstance(row, CallRow):
             arguments = None if row.arguments is None else self._redactor.clean_json(row.arguments)
-            return dataclasses.replace(row, arguments=arguments, result=self._result(row.result))
+            result_bytes = row.result_bytes or len(row.result or b"")
+            return dataclasses.replace(
+                row, arguments=arguments, result=self._result(row.result), result_bytes=result_bytes
+            )
         if isinstance(row, SpeculationRow):
             arguments = (
                 self._redactor.clean_json(row.arguments)

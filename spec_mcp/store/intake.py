@@ -111,17 +111,17 @@ class Intake:
 
 
 def _bounded(row: Row) -> Row:
-    if isinstance(row, CallRow):
-        size = 0 if row.result is None else len(row.result)
-        large = row.arguments is not None and len(row.arguments) > MAX_PAYLOAD_BYTES
-        if size or large:
-            return dataclasses.replace(
-                row,
-                arguments=None if large else row.arguments,
-                result=None if size > MAX_PAYLOAD_BYTES else row.result,
-                result_bytes=row.result_bytes or size,
-            )
-    return row
+    if not isinstance(row, CallRow):
+        return row
+    size = len(row.result or b"")
+    if size <= MAX_PAYLOAD_BYTES and len(row.arguments or b"") <= MAX_PAYLOAD_BYTES:
+        return row
+    return dataclasses.replace(
+        row,
+        arguments=row.arguments if len(row.arguments or b"") <= MAX_PAYLOAD_BYTES else None,
+        result=row.result if size <= MAX_PAYLOAD_BYTES else None,
+        result_bytes=size,
+    )
 
 
 def _size(row: Row) -> int:

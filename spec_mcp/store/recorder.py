@@ -55,6 +55,7 @@ class Recorder:
         say: Callable[[str], None] = say_on_stderr,
         retry_s: float = RETRY_S,
     ) -> None:
+        self._say = say
         self._intake = Intake()
         self._worker = Worker(
             settings, self._intake, open_store=open_store, wall_clock=wall_clock, say=say, retry_s=retry_s
@@ -64,7 +65,11 @@ class Recorder:
 
     def start(self) -> None:
         """Begin to work. Call it once, after the server's process was started: the import takes a share of a core."""
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # the system has no thread left for us
+            self._say(f"{error}: calls go on, nothing is recorded")
+            self._worker.stand_down()
 
     def record(self, row: Row) -> None:
         """Hand over a row. It is written within about a tenth of a second; where it cannot be, it is counted."""
@@ -79,14 +84,14 @@ class Recorder:
         callbacks run on the worker thread: use `asyncio.wrap_future` or `loop.call_soon_threadsafe`."""
         future: Future[Loaded] = Future()
         self._worker.loads.append(LoadJob(scope, principal, future))
-        self._intake.changed.set()
+        self._ask()
         return future
 
     def flush(self, timeout_s: float = CLOSE_BOUND_S) -> bool:
         """Wait until all that was handed over is written; False where it is not by then. Not for the event loop."""
         future: Future[bool] = Future()
         self._worker.flushes.append(future)
-        self._intake.changed.set()
+        self._ask()
         try:
             return future.result(timeout_s)
         except FutureTimeoutError:
@@ -110,3 +115,8 @@ class Recorder:
     def dropped(self) -> int:
         """Rows that were given up: the queue was full, the store refused them, or it failed until the end."""
         return self._intake.dropped
+
+    def _ask(self) -> None:
+        self._intake.changed.set()
+        if self._worker.ended:  # looked at last: whichever of the two threads sees the other one's step answers
+            self._worker.stand_down()

@@ -77,7 +77,7 @@ class CallRow:
     speculation: int | None = None
     """The speculation that answered it."""
     result_bytes: int = 0
-    """The result's size as the server sent it; the recorder fills it in."""
+    """The result's size as the server sent it; the recorder fills in what is 0."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,17 @@ a new one begun.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 from spec_mcp.engine.calls import Json
 from spec_mcp.store.cleaning import Cleaner
@@ -25,6 +26,8 @@ from spec_mcp.store.redaction import Redactor
 from spec_mcp.store.rows import CallRow, LearnedRow, Row, Scope, SessionRow, SkipRow, SpeculationRow
 from spec_mcp.store.settings import StoreSettings
 from spec_mcp.store.store import Store, StoreCorrupt, StoreError, StoreNewer
+
+T = TypeVar("T")
 
 BATCH_DELAY_S = 0.1
 """Rows that come within this time of each other are written together."""
@@ -125,6 +128,7 @@ class Worker:
         self.flushes: deque[Future[bool]] = deque()
         self.closing = threading.Event()
         self.counts = Counts()
+        self.ended = False
 
     def run(self) -> None:
         """Work until `closing` is set, and then write what is left."""
@@ -138,13 +142,22 @@ class Worker:
             if closing:
                 self._intake.give_up()
                 self._close_store()
+                self.stand_down()
                 return
             self._wait()
+
+    def stand_down(self) -> None:
+        """Nobody works any more: answer those who wait. Called when the thread ends, and by who asks after that."""
+        self.ended = True
+        for job in _drained(self.loads):
+            if job.future.set_running_or_notify_cancel():
+                job.future.set_result(Loaded(StoreState.UNAVAILABLE))
+        _resolve(_drained(self.flushes), False)
 
     def _round(self, closing: bool) -> None:
         while self.loads:
             self._load(self.loads.popleft())
-        flushes = [self.flushes.popleft() for _ in range(len(self.flushes))]
+        flushes = list(_drained(self.flushes))
         try:
             written = self._write_queue(closing)
         except BaseException:
@@ -155,6 +168,8 @@ class Worker:
             self._upkeep()
 
     def _wait(self) -> None:
+        if self.loads or self.flushes:  # a fault came before their turn
+            return
         now = time.monotonic()
         due = self._upkeep_at if self._retry_at <= now or not len(self._intake) else self._retry_at
         self._intake.changed.wait(min(max(due - now, 0.0), UPKEEP_CHECK_S))
@@ -343,7 +358,14 @@ def _decoded(rows: Sequence[LearnedRow]) -> tuple[Learned, ...]:
     return tuple(learned)
 
 
-def _resolve(flushes: Sequence[Future[bool]], written: bool) -> None:
+def _drained(waiting: deque[T]) -> Iterator[T]:
+    """Take all that is there; another thread may be taking as well."""
+    with contextlib.suppress(IndexError):
+        while True:
+            yield waiting.popleft()
+
+
+def _resolve(flushes: Iterable[Future[bool]], written: bool) -> None:
     for future in flushes:
         if future.set_running_or_notify_cancel():
             future.set_result(written)

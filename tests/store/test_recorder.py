@@ -377,3 +377,42 @@ def test_an_error_of_the_store_is_one_line(path: Path) -> None:
         SqliteStore(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
+
+
+def test_who_asks_after_the_end_is_answered_all_the_same(make: Make) -> None:
+    recorder = make()
+    assert recorder.close(BOUND_S)
+    assert recorder.load(FILES, "local").result(BOUND_S) == Loaded(StoreState.UNAVAILABLE)
+    assert not recorder.flush(BOUND_S)
+    recorder.record(call(1))
+
+
+def test_a_system_without_a_thread_for_us_costs_the_record_alone(
+    make: Make, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    recorder = make(started=False)
+    loading = recorder.load(FILES, "local")
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        recorder.start()
+    recorder.record(call(1))
+    assert loading.result(BOUND_S).state is StoreState.UNAVAILABLE
+    assert said == ["can't start new thread: calls go on, nothing is recorded"]
+
+
+def test_those_who_wait_behind_a_fault_are_served_after_it(make: Make, path: Path) -> None:
+    faults: list[Exception] = [ZeroDivisionError("ours")]
+
+    def open_store(at: Path) -> Store:
+        if faults:
+            raise faults.pop()
+        return SqliteStore(at)
+
+    recorder = make(started=False, open_store=open_store)
+    first, second = recorder.load(FILES, "local"), recorder.load(FILES, "local")
+    recorder.start()
+    assert first.result(BOUND_S).state is StoreState.UNAVAILABLE
+    assert second.result(BOUND_S).state is StoreState.READY
