@@ -46,9 +46,7 @@ def test_every_shop_is_consistent_in_itself(seed):
     shop = generate(seed)
     assert len(shop["users"]) == USERS
     assert len({user["email"] for user in shop["users"].values()}) == USERS
-    assert sorted(shop["orders"]) == sorted(
-        order_id for user in shop["users"].values() for order_id in user["orders"]
-    )
+    assert sorted(shop["orders"]) == sorted(order_id for user in shop["users"].values() for order_id in user["orders"])
     for user_id, user in shop["users"].items():
         assert 1 <= len(user["orders"]) <= MAX_ORDERS_PER_USER
         assert all(method["id"] == key for key, method in user["payment_methods"].items())

@@ -40,7 +40,7 @@ def generate(seed: int) -> Tables:
     stock = list(products.values())
     for user_id, user in _users(random, ids):
         users[user_id] = user
-        for _ in range(random.choices(range(1, MAX_ORDERS_PER_USER + 1), weights=(3, 4, 4, 2, 1))[0]):
+        for _ in range(random.choices(range(1, MAX_ORDERS_PER_USER + 1), weights=(2, 3, 4, 3, 2))[0]):
             order = _order(random, ids, user_id, user, stock)
             orders[order["order_id"]] = order
             user["orders"].append(order["order_id"])
@@ -136,9 +136,7 @@ def _order(random: Random, ids: _Ids, user_id: str, user: User, stock: Sequence[
         "payment_history": [{"transaction_type": "payment", "amount": total, "payment_method_id": method_id}],
     }
     if status == "cancelled":
-        order["payment_history"].append(
-            {"transaction_type": "refund", "amount": total, "payment_method_id": method_id}
-        )
+        order["payment_history"].append({"transaction_type": "refund", "amount": total, "payment_method_id": method_id})
         order["cancel_reason"] = random.choice(("no longer needed", "ordered by mistake"))
     return order
 

@@ -56,9 +56,7 @@ class Answer:
 class Shop:
     """Executes calls, one after the other, each as a whole."""
 
-    def __init__(
-        self, database: Database, log: Log | None = None, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, database: Database, log: Log | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
         self._log = log
         self._clock = clock

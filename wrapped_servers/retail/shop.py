@@ -107,7 +107,14 @@ def exchange_delivered_order_items(
 
 
 def modify_pending_order_address(
-    database: Database, order_id: str, address1: str, address2: str, city: str, state: str, country: str, zip: str  # noqa: A002
+    database: Database,
+    order_id: str,
+    address1: str,
+    address2: str,
+    city: str,
+    state: str,
+    country: str,
+    zip: str,  # noqa: A002
 ) -> str:
     order = _order(database, order_id)
     if order["status"] != "pending":
@@ -171,7 +178,14 @@ def modify_pending_order_payment(database: Database, order_id: str, payment_meth
 
 
 def modify_user_address(
-    database: Database, user_id: str, address1: str, address2: str, city: str, state: str, country: str, zip: str  # noqa: A002
+    database: Database,
+    user_id: str,
+    address1: str,
+    address2: str,
+    city: str,
+    state: str,
+    country: str,
+    zip: str,  # noqa: A002
 ) -> str:
     user = _user(database, user_id)
     user["address"] = _address(address1, address2, city, state, country, zip)
@@ -179,9 +193,7 @@ def modify_user_address(
     return _json(user)
 
 
-def return_delivered_order_items(
-    database: Database, order_id: str, item_ids: list[str], payment_method_id: str
-) -> str:
+def return_delivered_order_items(database: Database, order_id: str, item_ids: list[str], payment_method_id: str) -> str:
     order = _order(database, order_id)
     if order["status"] != "delivered":
         raise Refused("non-delivered order cannot be returned")

@@ -18,17 +18,18 @@ from wrapped_servers.retail.model import Item, Order, Product, User, Variant
 
 MAX_THINK_S = 2.0
 MIN_THINK_S = 0.1
-MEDIAN_THINK_S = 0.5
+MEDIAN_THINK_S = 0.4
 THINK_SPREAD = 0.6
 """Of the logarithm: most thoughts are short, some take four times as long."""
 
-WANDERS_SHARE = 0.15
+WANDERS_SHARE = 0.1
 """Cases in which the agent looks at something that nothing before it hints at."""
 NEWEST_FIRST_SHARE = 0.3
-LOOKS_AT_ALL_ORDERS_SHARE = 0.2
+LOOKS_AT_ALL_ORDERS_SHARE = 0.5
 SKIPS_USER_SHARE = 0.1
-ADDS_UP_SHARE = 0.2
-LOOKS_AGAIN_SHARE = 0.2
+ADDS_UP_SHARE = 0.35
+MORE_ITEMS_SHARE = 0.6
+LOOKS_AGAIN_SHARE = 0.15
 """Writes after which the agent looks at the order once more."""
 
 
@@ -163,7 +164,7 @@ class _Agent:
 
     def _wander(self) -> Generator[Step, Answer | None, None]:
         """A customer asks in passing for something else: goods in general, or an order whose number is wrong."""
-        if self._chance(0.5):
+        if self._chance(0.4):
             products = yield from self._products_by_name()
             yield from self._product(self._random.choice(list(products.values())))
         else:
@@ -236,7 +237,7 @@ class _Agent:
         """The item that the wish names, and now and then another one of the order."""
         named = [item for item in order["items"] if item["name"] == wish.product]
         others = [item for item in order["items"] if item["name"] != wish.product]
-        more = self._random.sample(others, 1) if others and self._chance(0.35) else []
+        more = self._random.sample(others, 1) if others and self._chance(MORE_ITEMS_SHARE) else []
         return named + more or order["items"][:1]
 
 

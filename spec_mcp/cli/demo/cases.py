@@ -29,13 +29,13 @@ class Want(StrEnum):
 
 WANT_WEIGHTS: Mapping[Want, int] = {
     Want.EXCHANGE: 24,
-    Want.RETURN: 20,
-    Want.CANCEL: 14,
-    Want.NEW_ITEMS: 18,
+    Want.RETURN: 22,
+    Want.CANCEL: 15,
+    Want.NEW_ITEMS: 24,
     Want.NEW_ADDRESS: 10,
-    Want.NEW_PAYMENT: 4,
-    Want.STATUS: 8,
-    Want.PRODUCT: 8,
+    Want.NEW_PAYMENT: 2,
+    Want.STATUS: 6,
+    Want.PRODUCT: 1,
 }
 """About as often as each comes up at a shop's customer service."""
 
@@ -48,10 +48,10 @@ STATUS_NEEDED: Mapping[Want, str] = {
     Want.NEW_PAYMENT: "pending",
 }
 
-SECOND_WISH_SHARE = 0.35
-GIVES_EMAIL_SHARE = 0.55
-MISTYPES_EMAIL_SHARE = 0.12
-KNOWS_ORDER_NUMBER_SHARE = 0.4
+SECOND_WISH_SHARE = 0.45
+GIVES_EMAIL_SHARE = 0.35
+MISTYPES_EMAIL_SHARE = 0.3
+KNOWS_ORDER_NUMBER_SHARE = 0.3
 MISTAKEN_SHARE = 0.1
 """Customers who want what the shop refuses: to cancel what was sent, to return what never came."""
 

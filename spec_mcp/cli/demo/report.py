@@ -79,9 +79,7 @@ class Report:
     @property
     def lossless(self) -> bool:
         """Did nothing differ but the time?"""
-        return (
-            self.identical_answers and self.identical_writes and self.identical_records and self.early_writes == 0
-        )
+        return self.identical_answers and self.identical_writes and self.identical_records and self.early_writes == 0
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -118,7 +116,7 @@ def compare(seed: int, cases: int, off: Run, on: Run, outcome: Outcome) -> Repor
 def measured_outcome(home: Path, run: Run) -> Outcome | None:
     """What the store of the run recorded; None where it does not hold just these calls."""
     try:
-        store = SqliteStore(locate("sqlite:", home))
+        store = SqliteStore(locate(folder=home))
         try:
             traces = list(store.traces())
         finally:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO, cast
 
 import anyio
 from mcp import Client, MCPError
@@ -19,27 +19,28 @@ from mcp_types import TextContent
 
 from spec_mcp.cli.demo.agent import Answer, Call, Think, work
 from spec_mcp.cli.demo.cases import Case
+from spec_mcp.errors import Failed
 
 LATENCY_S: Mapping[str, float] = {
-    "find_user_id_by_email": 0.3,
-    "find_user_id_by_name_zip": 0.3,
-    "get_user_details": 0.35,
-    "get_order_details": 0.4,
-    "get_product_details": 0.4,
-    "list_all_product_types": 0.5,
+    "find_user_id_by_email": 0.25,
+    "find_user_id_by_name_zip": 0.25,
+    "get_user_details": 0.3,
+    "get_order_details": 0.35,
+    "get_product_details": 0.35,
+    "list_all_product_types": 0.4,
     "calculate": 0.1,
     "think": 0.0,
 }
 """What a shop's services take over a network."""
-WRITE_LATENCY_S = 0.5
+WRITE_LATENCY_S = 0.4
+
+WASTED_CALL_S = 0.2 / 3
+"""The demonstration shows about three seconds of an agent's life in one: thinking and latencies are a third of what
+they usually are, so what a wasted call is worth is a third of its default too."""
 
 CALL_DEADLINE_S = 30.0
 """No call of the demonstration takes a second: this one hangs."""
 LOG_POLL_S = 0.05
-
-
-class DemoFailed(Exception):  # noqa: N818  what happened
-    """The demonstration could not be carried through; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +104,9 @@ class Watcher(Protocol):
     def executed(self, entries: Sequence[Executed]) -> None: ...
 
 
-def wrapped(mode: str) -> tuple[str, ...]:
-    """What to put before a server's command line to have `spec-mcp wrap` serve it."""
-    return (sys.executable, "-m", "spec_mcp", "wrap", "--mode", mode, "--")
-
-
-def target(folder: Path, before: Sequence[str], seed: int, pace: float) -> Target:
-    """The shop of this seed behind what stands `before` its command line; its files, an empty home among them, lie in
-    `folder`, which is made. `pace` scales the server's latencies."""
+def target(folder: Path, mode: str | None, seed: int, pace: float) -> Target:
+    """The shop of this seed behind `spec-mcp wrap` in this mode; None: the shop itself. Its files, an empty home among
+    them, lie in `folder`, which is made. `pace` scales all that is in seconds."""
     folder.mkdir()
     log, database = folder / "server.jsonl", folder / "shop.sqlite3"
     latencies = [f"--latency={tool}={latency_s * pace:.3f}" for tool, latency_s in LATENCY_S.items()]
@@ -118,8 +114,11 @@ def target(folder: Path, before: Sequence[str], seed: int, pace: float) -> Targe
         *(sys.executable, "-m", "wrapped_servers.retail", f"--seed={seed}", f"--db={database}", f"--log={log}"),
         *(*latencies, f"--latency-default={WRITE_LATENCY_S * pace:.3f}"),
     )
+    config = folder / "config.toml"
+    config.write_text(f"[speculation]\nwasted_call_s = {WASTED_CALL_S * pace:.4f}\n", encoding="utf-8")
+    wrap = (sys.executable, "-m", "spec_mcp", "wrap", f"--config={config}", f"--mode={mode}", "--")
     return Target(
-        command=(*before, *server),
+        command=server if mode is None else (*wrap, *server),
         environment={"SPEC_MCP_HOME": str(folder / "home")},
         log=log,
         database=database,
@@ -128,40 +127,41 @@ def target(folder: Path, before: Sequence[str], seed: int, pace: float) -> Targe
 
 
 async def run_cases(target: Target, cases: Sequence[Case], pace: float, watcher: Watcher) -> Run:
-    """All cases, one after the other, over one connection. `pace` scales the agent's thinking.
+    """All cases, one after the other. `pace` scales the agent's thinking.
+
+    Each customer is a conversation of its own, so each gets a connection of its own, as agents do that start for one
+    conversation and end with it. What is learned passes from one to the next through the store alone.
 
     Raises:
-        DemoFailed: the server did not start, died or hung.
+        Failed: the server did not start, died or hung.
     """
+    made: list[Made] = []
+    began_s = time.monotonic()
     try:
         with target.stderr.open("w", encoding="utf-8") as stderr:
-            made, duration_s = await _converse(target, cases, pace, watcher, stderr)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_follow, target.log, watcher)
+                for case in cases:
+                    made += await _converse(target, case, pace, watcher, stderr)
+                tasks.cancel_scope.cancel()
     except (MCPError, OSError, TimeoutError, ExceptionGroup) as error:
         last = target.stderr.read_text(encoding="utf-8").strip().splitlines()[-3:]
-        raise DemoFailed("\n".join([f"the server could not be worked with: {error}", *last])) from error
+        raise Failed(f"demo: {_reason(error)}: {' '.join(last)}") from error
+    duration_s = time.monotonic() - began_s
     # the server has ended by now: its files are complete
-    return Run(made, tuple(read_log(target.log)), _records(target.database), duration_s)
+    return Run(tuple(made), tuple(read_log(target.log)), _records(target.database), duration_s)
 
 
-async def _converse(
-    target: Target, cases: Sequence[Case], pace: float, watcher: Watcher, stderr: Any
-) -> tuple[tuple[Made, ...], float]:
+async def _converse(target: Target, case: Case, pace: float, watcher: Watcher, stderr: TextIO) -> list[Made]:
     parameters = StdioServerParameters(
         command=target.command[0], args=list(target.command[1:]), env=dict(target.environment)
     )
-    made: list[Made] = []
-    duration_s = 0.0
-    async with Client(stdio_client(parameters, errlog=stderr)) as client, anyio.create_task_group() as tasks:
+    async with Client(stdio_client(parameters, errlog=stderr)) as client:
         await client.list_tools()
-        tasks.start_soon(_follow, target.log, watcher)
-        began_s = time.monotonic()
-        for case in cases:
-            watcher.case_began(case, time.monotonic())
-            made += await _serve(client, case, pace, watcher)
-            watcher.case_ended(time.monotonic())
-        duration_s = time.monotonic() - began_s
-        tasks.cancel_scope.cancel()
-    return tuple(made), duration_s
+        watcher.case_began(case, time.monotonic())
+        made = await _serve(client, case, pace, watcher)
+        watcher.case_ended(time.monotonic())
+    return made
 
 
 async def _serve(client: Client, case: Case, pace: float, watcher: Watcher) -> list[Made]:
@@ -219,6 +219,13 @@ def read_log(log: Path) -> list[Executed]:
         )
         for entry in entries
     ]
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost of grouped errors, for people."""
+    if isinstance(error, BaseExceptionGroup):
+        return _reason(cast("BaseExceptionGroup[BaseException]", error).exceptions[0])
+    return f"{type(error).__name__} {error}".strip()
 
 
 def _records(database: Path) -> tuple[str, ...]:

@@ -46,8 +46,8 @@ class Kind(StrEnum):
     HIT = "hit"
     JOIN = "join"
     MISS = "miss"
-    USED = "used speculation"
-    UNUSED = "unused speculation"
+    USED = "used"
+    UNUSED = "waste"
 
 
 STYLES = {
@@ -174,15 +174,12 @@ class Timeline:
                 stretch.kind = Kind.USED
             track.speculations.append((entry, stretch))
 
-    def correct(self, outcome: Outcome) -> None:
-        """Put what was measured in the place of what was guessed from the times."""
+    def finish(self, outcome: Outcome) -> None:
+        """Both runs are over: show all cases, with what was measured in the place of what was guessed from times."""
+        self._height = None
         made = [stretch for lanes in self._tracks.values() for _, stretch in lanes[Lane.ON].made]
         for stretch, how in zip(made, outcome.hows, strict=True):
             stretch.kind = BY_HOW[how]
-
-    def unfold(self) -> None:
-        """Both runs are over: show all cases, standing still."""
-        self._height = None
 
     def _current(self) -> Track:
         if self._track is None:
@@ -227,7 +224,7 @@ class Timeline:
 
 
 def _legend(glyphs: dict[Kind, str]) -> Text:
-    legend = Text(" " * LABEL_CELLS)
+    legend = Text(" " * LABEL_CELLS, no_wrap=True)
     for kind in LEGEND:
         legend.append(f"{glyphs[kind] * 3} ", STYLES[kind])
         legend.append(f"{kind}   ")
