@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from spec_mcp.cli import forget, mode, sessions, stats, trace, wrap
+from spec_mcp.cli.demo import command as demo
 from spec_mcp.errors import UserError
 
 app = typer.Typer(
@@ -22,10 +23,12 @@ app = typer.Typer(
     epilog="Put it in front of a server with `spec-mcp wrap -- COMMAND`. Nothing ever leaves this machine by itself.",
 )
 
+SEE = "See it work"
 SERVE = "Serve"
 LOOK = "See what happened"
 SETTINGS = "Switch and forget"
 
+app.command("demo", rich_help_panel=SEE)(demo.command)
 app.command("wrap", rich_help_panel=SERVE, context_settings=wrap.CONTEXT)(wrap.command)
 app.command("stats", rich_help_panel=LOOK)(stats.command)
 app.command("sessions", rich_help_panel=LOOK)(sessions.command)
