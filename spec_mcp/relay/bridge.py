@@ -206,6 +206,11 @@ class Bridge:
         """Does the client wait for an answer?"""
         return any(not asked.cancelled for asked in self._asked.values())
 
+    @property
+    def has_unsent(self) -> bool:
+        """Does a request wait for a speculation, and may yet be sent?"""
+        return any(asked.line is not None for asked in self._asked.values())
+
     def _give_up(self, error: Exception) -> None:
         sys.stderr.write(f"spec-mcp: speculation failed ({type(error).__name__}: {error}); going on as a plain proxy\n")
         self.engine = None
@@ -483,20 +488,24 @@ class Bridge:
         else:
             running.flooded = True
 
-    def on_server_lost(self, why: str) -> None:
-        """The server's process is gone: what it was asked gets an error, what waits for a speculation is made anew."""
+    def on_server_lost(self, why: str | None) -> None:
+        """The server's process is gone: what it was asked gets an error, what waits for a speculation is made anew.
+
+        `why` is None where the client has left: then nobody is to be told.
+        """
         self.listing.forget()
         self._by_own_id.clear()
         for asked in [asked for asked in self._asked.values() if asked.line is None]:
             self._fail(asked, why)
         self.feed(events.Disconnected(self.server))
 
-    def _fail(self, asked: Asked, why: str) -> None:
+    def _fail(self, asked: Asked, why: str | None) -> None:
         ids = [asked.id_raw] if asked.method != "batch" else []
         if asked.method == "batch":
             ids = [json.dumps(name).encode() for name, calls in self._by_id.items() if asked.call in calls]
         for id_raw in ids:
-            self.client.put(_error_line(id_raw, CONNECTION_CLOSED, why))
+            if why is not None and not asked.cancelled:  # the answer to a cancelled request is expected by nobody
+                self.client.put(_error_line(id_raw, CONNECTION_CLOSED, why))
         if asked.record is not None:
             asked.record.answered(b"", True)
         self._forget(asked)
@@ -518,8 +527,8 @@ class Bridge:
 
     def _send(self, asked: Asked) -> None:
         line, asked.line = asked.line, None
-        if line is not None and not self.link.send(line):
-            self._fail(asked, "too many requests wait for the server to start")
+        if line is not None and (why := self.link.send(line)) is not None:
+            self._fail(asked, why)
 
     def _reply(self, command: do.Reply) -> None:
         asked, running = self._asked[command.call], self._running[command.speculation]

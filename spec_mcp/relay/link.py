@@ -20,6 +20,9 @@ from spec_mcp.relay.process import CannotStart, ServerProcess
 BACK_OFF_FIRST_S = 0.5
 BACK_OFF_MAX_S = 30.0
 
+PATIENCE_S = 3.0
+"""A request waits no longer for a server that keeps dying: its client is told so at once."""
+
 STABLE_S = 10.0
 """A server that ran for this long is started again at once when it dies."""
 
@@ -97,17 +100,20 @@ class ServerLink:
         """What the ids and tokens of our own contain, as it stands in a line."""
         return self.own_prefix.encode()
 
-    def send(self, line: bytes) -> bool:
-        """Send a line, or keep it until the server has been started again; False if too much waits already."""
+    def send(self, line: bytes) -> str | None:
+        """Send a line, or keep it until the server has been started again; why not, if it was not taken."""
         if self.is_up:
             self.writer.send(line)
-            return True
+            return None
         if len(self._waiting) >= WAITING_MAX:
-            return False
-        self._waiting.append(line)
+            return "too many requests wait for the server to start"
         if self.process is None and self.start_at_s is None:
+            pause_s = self._earliest_s - self._clock()
+            if pause_s > PATIENCE_S:
+                return f"the server keeps ending right after its start; it is tried again in {pause_s:.0f} s"
             self.start_at_s = max(self._clock(), self._earliest_s)
-        return True
+        self._waiting.append(line)
+        return None
 
     def tell(self, line: bytes) -> None:
         """Send a line that is no request: a server that is down need not be started for it."""

@@ -19,7 +19,8 @@ POLITE_S = 1.0
 
 POLL_S = 0.01
 
-GUARD = 'read -r word || { kill -TERM -- "-$1"; sleep 1; kill -KILL -- "-$1"; } 2>/dev/null'
+GUARD = 'read -r word || { kill -TERM "-$1"; sleep 1; kill -KILL "-$1"; } 2>/dev/null'
+"""Without `--` before the group: the kill of dash does not know it."""
 
 
 class CannotStart(Exception):  # noqa: N818  what happened, in the words of the user
@@ -29,11 +30,13 @@ class CannotStart(Exception):  # noqa: N818  what happened, in the words of the 
 class ServerProcess:
     """A running server with pipes to its input and from its output, both non-blocking."""
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str] | None = None) -> None:
-        """Start the command.
+    def __init__(
+        self, command: Sequence[str], env: Mapping[str, str] | None = None, cwd: str | None = None
+    ) -> None:
+        """Start the command, in the folder `cwd` where one is given.
 
         Raises:
-            CannotStart: there is no such program, or it may not be run.
+            CannotStart: there is no such program or folder, or it may not be run.
         """
         try:
             self._process = subprocess.Popen(
@@ -43,6 +46,7 @@ class ServerProcess:
                 bufsize=0,
                 start_new_session=True,
                 env=None if env is None else {**os.environ, **env},
+                cwd=cwd,
             )
         except OSError as error:
             raise CannotStart(f"cannot start {command[0]!r}: {error.strerror or error}") from error

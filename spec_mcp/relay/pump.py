@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from types import FrameType
 
+from spec_mcp.relay import wire
 from spec_mcp.relay.bridge import Bridge
 from spec_mcp.relay.learning import Learner
 from spec_mcp.relay.lines import LineReader, LineWriter
@@ -28,6 +29,12 @@ QUIET_MS = 5.0
 
 MODE_LOOK_S = 1.0
 """How often the mode switch is looked at, while there is traffic."""
+
+LEAVING_S = 1.0
+"""How long a server may take to leave after its client, before it is ended."""
+
+LEAVING_BUSY_S = 10.0
+"""The same where calls are in flight: a client that only closed its input may still read their answers."""
 
 GONE = select.POLLHUP | select.POLLERR | select.POLLNVAL
 
@@ -93,18 +100,17 @@ class Pump:
         return self._stopped_by
 
     def _is_done(self) -> bool:
-        """After the client has left: wait for the answers that it may still read, then for the server's end."""
+        """After the client has left: tell the server so, and pass on what it still says until it ends."""
         if not self._client_left:
             return False
         if self._link.process is None:
             return not self._client_out.waiting_bytes
-        if self._bridge.is_busy:
+        if self._leaving_until_s is None:
+            if not self._bridge.has_unsent and not self._link.writer.waiting_bytes:
+                self._link.process.close_input()
+                self._leaving_until_s = self._clock() + (LEAVING_BUSY_S if self._bridge.is_busy else LEAVING_S)
             return False
-        if not self._link.writer.waiting_bytes:
-            self._link.process.close_input()
-            if self._leaving_until_s is None:
-                self._leaving_until_s = self._clock() + 1.0
-        return self._leaving_until_s is not None and self._clock() >= self._leaving_until_s
+        return self._clock() >= self._leaving_until_s
 
     # --- waiting ----------------------------------------------------------------------------------------------------
 
@@ -153,7 +159,10 @@ class Pump:
 
     def _read_server(self) -> None:
         for line in self._link.reader.read():
-            self._bridge.on_server_line(line)
+            if line.endswith(b"\n"):
+                self._bridge.on_server_line(line)
+            elif wire.read(line) is not None:  # it died before the newline; half a line is nobody's
+                self._bridge.on_server_line(line + b"\n")
         self._client_out.flush()
         if self._link.reader.ended:
             self._server_lost()
@@ -161,7 +170,8 @@ class Pump:
     def _server_lost(self) -> None:
         status = self._link.lost()
         how = "" if status is None else f" (exit code {status})" if status >= 0 else f" (signal {-status})"
-        self._bridge.on_server_lost(f"the server ended{how} before it answered; the next request starts it again")
+        why = f"the server ended{how} before it answered; the next request starts it again"
+        self._bridge.on_server_lost(None if self._client_left else why)
 
     # --- what can wait ----------------------------------------------------------------------------------------------
 
