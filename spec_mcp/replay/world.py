@@ -1,0 +1,295 @@
+"""A recorded session in virtual time: the real engine decides, a predictor guesses, the record answers.
+
+The record is looked at beyond the present for two things alone: to answer a speculation by the very call that the
+session makes later with no conflicting write in between, and to score. A speculation that no such call follows has a
+result that nobody knows: it takes its tool's usual time, and nothing is chained to it.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Protocol, runtime_checkable
+
+from spec_mcp.engine.commands import CallSettled, Command, How, Invoke, Launch, Predict, Reply, SpeculationEnded
+from spec_mcp.engine.engine import Engine
+from spec_mcp.engine.events import (
+    Answer,
+    CallArrived,
+    CallReturned,
+    Candidate,
+    Connected,
+    Event,
+    Outcome,
+    Predicted,
+    SessionClosed,
+    SpeculationReturned,
+    Ticked,
+    ToolsListed,
+)
+from spec_mcp.engine.policy import Settings
+from spec_mcp.engine.resources import Footprint
+from spec_mcp.engine.states import State
+from spec_mcp.engine.timing import Timing
+from spec_mcp.predict.keeper import ShareKeeper
+from spec_mcp.predict.predictor import CallBegan, CallEnded, Predictor, Supposed
+from spec_mcp.replay.script import LATENCY_S, SERVER, Call, Script, Stage, Turn, key_of, touched_by
+from spec_mcp.replay.tally import Tally
+
+ASKED = 16
+"""Candidates asked for at once, as the relay does."""
+
+RANKED = 24
+"""How far the strict ranking is looked at: the calls made already in the same turn are passed over in it."""
+
+KNOWN_SIZE_BYTES = 1
+"""Held results are not bounded by size here: a record does not say what the bytes were."""
+
+
+@runtime_checkable
+class Ranks(Protocol):
+    """A predictor that ranks by what comes next, writes among it, apart from what will be used."""
+
+    def next_calls(self, session: str, limit: int) -> list[Candidate]:
+        """The likeliest very next calls."""
+        ...
+
+
+@runtime_checkable
+class Listens(Protocol):
+    """A predictor that takes in what was said, where a front end shows it."""
+
+    def said(self, session: str, role: str, text: str) -> None:
+        """Text was seen."""
+        ...
+
+
+@dataclass(slots=True)
+class _Playing:
+    """A turn that is being answered."""
+
+    turn: Turn
+    began_s: float
+    waiting: set[int]
+
+
+@dataclass(slots=True)
+class Play:
+    """Plays one session into a tally."""
+
+    script: Script
+    stage: Stage
+    predictor: Predictor
+    settings: Settings
+    timing: Timing
+    tally: Tally
+    start_s: float = 0.0
+    keeper: ShareKeeper | None = None
+    context: bool = False
+    now_s: float = field(init=False)
+    _engine: Engine = field(init=False)
+    _agenda: list[tuple[float, int, Callable[[], None]]] = field(init=False)
+    _planned: int = field(default=0, init=False)
+    _made: int = field(default=0, init=False)
+    """Calls that the client has made: the future begins at the call of this number."""
+    _playing: _Playing | None = field(default=None, init=False)
+    _next: int = field(default=0, init=False)
+    _answers: dict[int, Call | None] = field(init=False)
+    """Of each speculation, the later call that tells its result; None where nobody knows it."""
+    _predictions: list[Predict] = field(init=False)
+
+    def run(self) -> float:
+        """Play to the end; the time at which the session ends."""
+        self.now_s = self.start_s
+        self._agenda, self._answers, self._predictions = [], {}, []
+        tools = dict.fromkeys(self.stage.policy.tools, "")
+        self._engine = Engine(self.settings, {SERVER: self.stage.policy}, timing=self.timing)
+        self._tell(Connected(SERVER, 1))
+        self._tell(ToolsListed(SERVER, tools))
+        self.tally.sessions += 1
+        self._plan_turn(0)
+        while self._agenda:
+            at_s, _, action = heapq.heappop(self._agenda)
+            while (deadline_s := self._engine.deadline_s) is not None and deadline_s < at_s:
+                self.now_s = max(self.now_s, deadline_s)
+                self._tell(Ticked())
+            self.now_s = at_s
+            action()
+            self._predict()
+        self._tell(SessionClosed(self.script.session))
+        self.predictor.closed(self.script.session)
+        return self.now_s
+
+    # --- the client -----------------------------------------------------------------------------------------------
+
+    def _plan_turn(self, number: int) -> None:
+        if number < len(self.script.turns):
+            turn = self.script.turns[number]
+            self._at(self.now_s + turn.think_s, lambda: self._begin(number, turn))
+            self._show(turn)
+
+    def _show(self, turn: Turn) -> None:
+        if self.context and isinstance(self.predictor, Listens):
+            for role, text in turn.said:
+                self.predictor.said(self.script.session, role, text)
+
+    def _begin(self, number: int, turn: Turn) -> None:
+        """All calls of a turn are made before anything is guessed from one of them."""
+        self._score(turn)
+        self._playing = _Playing(turn, self.now_s, {call.number for call in turn.calls})
+        self._next = number + 1
+        session = self.script.session
+        for call in turn.calls:
+            self._made = call.number + 1
+            self.tally.calls += 1
+            self.tally.reads += not call.writes
+            self.predictor.began(
+                CallBegan(session, call.number, SERVER, call.tool, call.arguments, self.now_s, call.writes)
+            )
+            self._tell(CallArrived(call.number, session, SERVER, call.tool, call.arguments, call.key))
+
+    def _answered(self, call: Call) -> None:
+        playing = self._playing
+        assert playing is not None, "a call that is answered was made"
+        session = self.script.session
+        self.predictor.ended(CallEnded(session, call.number, call.result, call.is_error, self.now_s))
+        playing.waiting.discard(call.number)
+        if not playing.waiting:
+            self.tally.wait_s += max(call.latency_s for call in playing.turn.calls)
+            self.tally.waited_s += self.now_s - playing.began_s
+            self._playing = None
+            self._plan_turn(self._next)
+
+    # --- the server -----------------------------------------------------------------------------------------------
+
+    def _returned(self, call: Call) -> None:
+        self._answered(call)
+        answer = Answer.TOOL_ERROR if call.is_error else Answer.RESULT
+        self._tell(CallReturned(call.number, Outcome(answer)))
+
+    def _speculated(self, command: Launch) -> None:
+        call = self._find(command)
+        self._answers[command.speculation] = call
+        self.tally.speculations += 1
+        latency_s = self.stage.latencies_s.get(command.tool, self._usual_s) if call is None else call.latency_s
+        failed = call is not None and call.is_error
+        outcome = Outcome(Answer.TOOL_ERROR if failed else Answer.RESULT, KNOWN_SIZE_BYTES)
+        event = SpeculationReturned(command.speculation, outcome)
+        self._at(self.now_s + latency_s, lambda: self._tell(event))
+
+    @property
+    def _usual_s(self) -> float:
+        return self.script.calls[0].latency_s if self.script.calls else LATENCY_S
+
+    def _find(self, command: Launch) -> Call | None:
+        """The very call, made later with no conflicting write before it."""
+        own = None
+        for call in self.script.calls[self._made :]:
+            if call.key == command.key:
+                return call
+            if call.writes:
+                own = own or self._touches(command)
+                if call.touches.overlaps(own):
+                    return None
+        return None
+
+    def _touches(self, command: Launch | Candidate) -> Footprint:
+        return touched_by(self.stage.policy, command.tool, command.arguments)
+
+    # --- between engine and predictor -----------------------------------------------------------------------------
+
+    def _tell(self, event: Event) -> None:
+        for command in self._engine.handle(event, self.now_s):
+            self._carry_out(command)
+
+    def _carry_out(self, command: Command) -> None:
+        if isinstance(command, Predict):
+            self._predictions.append(command)
+        elif isinstance(command, Launch):
+            self._speculated(command)
+        elif isinstance(command, Invoke):
+            call = self.script.calls[command.call]
+            self._at(self.now_s + call.latency_s, lambda: self._returned(call))
+        elif isinstance(command, Reply):
+            self._answered(self.script.calls[command.call])
+        elif isinstance(command, CallSettled):
+            self._settled(command)
+        elif isinstance(command, SpeculationEnded) and command.launched_at is not None:
+            self._ended(command)
+
+    def _settled(self, command: CallSettled) -> None:
+        if command.how is not How.MISS:
+            self.tally.answered += 1
+
+    def _ended(self, command: SpeculationEnded) -> None:
+        used = command.state is State.ADOPTED
+        self.tally.used += used
+        if not used:
+            self.tally.wasted[command.tool] += 1
+        if self.keeper is not None:
+            self.keeper.ended(used)
+            self._engine.world.settings = self.keeper.apply(self.settings)
+
+    def _predict(self) -> None:
+        """Answer what the engine asked, when all that happens at this moment has happened."""
+        while self._predictions:
+            command = self._predictions.pop(0)
+            if command.step != self._engine.world.session(self.script.session).step:
+                continue
+            supposed = self._suppose(command.lineage)
+            if supposed is None:
+                continue
+            began = perf_counter()
+            found = self.predictor.predict(self.script.session, supposed, ASKED, self.now_s)
+            predicted = Predicted(command.session, command.step, command.lineage, tuple(found))
+            commands = self._engine.handle(predicted, self.now_s)
+            self.tally.decide_s.append(perf_counter() - began)
+            for told in commands:
+                self._carry_out(told)
+
+    def _suppose(self, lineage: Sequence[int]) -> list[Supposed] | None:
+        """What a chain stands on; None where a result of it is not known."""
+        supposed: list[Supposed] = []
+        for number in lineage:
+            call = self._answers.get(number)
+            if call is None:
+                return None
+            if call.number >= self._made:
+                supposed.append(Supposed(SERVER, call.tool, call.arguments, call.result, call.is_error))
+        return supposed
+
+    def _at(self, at_s: float, action: Callable[[], None]) -> None:
+        self._planned += 1
+        heapq.heappush(self._agenda, (at_s, self._planned, action))
+
+    # --- scores ---------------------------------------------------------------------------------------------------
+
+    def _score(self, turn: Turn) -> None:
+        """Score what is told at the start of a turn, before any of its calls is known."""
+        session, tally = self.script.session, self.tally
+        told = self.predictor.predict(session, (), ASKED, self.now_s)
+        ranked = self.predictor.next_calls(session, RANKED) if isinstance(self.predictor, Ranks) else told
+        keys = [(c.tool, key_of(self.stage.policy, c.tool, c.arguments)) for c in ranked]
+        tools = list(dict.fromkeys(tool for tool, _ in keys))
+        for call in turn.calls:
+            tally.next_tool_top1 += tools[:1] == [call.tool]
+            tally.next_call_top1 += (call.tool, call.key) in keys[:1]
+            tally.next_call_top3 += (call.tool, call.key) in keys[:3]
+            if (call.tool, call.key) in keys:
+                keys.remove((call.tool, call.key))
+        for candidate in told:
+            tally.calibration.append((candidate.q, self._will_be_used(candidate)))
+
+    def _will_be_used(self, candidate: Candidate) -> bool:
+        key = key_of(self.stage.policy, candidate.tool, candidate.arguments)
+        touches = None
+        for call in self.script.calls[self._made :]:
+            if call.key is not None and call.key == key:
+                return True
+            if call.writes:
+                touches = touches or self._touches(candidate)
+                if call.touches.overlaps(touches):
+                    return False
+        return False
