@@ -113,7 +113,7 @@ def canonical(value: Json) -> str:
         return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     except Unmatchable:
         raise
-    except (TypeError, ValueError, RecursionError) as error:
+    except (AttributeError, TypeError, ValueError, RecursionError) as error:  # a predictor may break its word
         raise Unmatchable(str(error)) from error
 
 
@@ -237,6 +237,6 @@ def _require_exact(value: Json) -> None:
             _require_exact(item)
     else:
         for name, item in value.items():
-            if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]  a predictor may break its word
+            if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise Unmatchable(f"{name!r} is no member's name")
             _require_exact(item)

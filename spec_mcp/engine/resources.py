@@ -3,8 +3,8 @@
 A manifest's `touches` are templates such as `file:{path}` or `order:{order_id}/*`. With a call's arguments a template
 becomes patterns: a name, or a prefix of names. Where the arguments leave a doubt (a value that is missing, relative,
 holds `..` or a wildcard, or is no scalar) the pattern widens to the prefix before it. Patterns are compared without
-regard to case, Unicode form, the spelling of whole numbers, doubled and final slashes and the kind of slash, since some
-servers do not tell those apart: wider is safer.
+regard to case, Unicode form, white space, the spelling of whole numbers, doubled and final slashes and the kind of
+slash, since some servers do not tell those apart: wider is safer.
 
 A footprint without patterns is everything of its server, the names that other servers share with it included.
 Conflict is decided here and nowhere else: two footprints overlap, and one of the two calls writes.
@@ -36,7 +36,8 @@ MAX_VALUE_CHARS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A resource name, or all the names that begin with `text`."""
+    """A resource name, or all the names that begin with `text`; with `a/` begins `a` too, since names have no final
+    slash."""
 
     text: str
     prefix: bool
@@ -46,9 +47,9 @@ class Pattern:
         if self.prefix and other.prefix:
             return self.text.startswith(other.text) or other.text.startswith(self.text)
         if self.prefix:
-            return other.text.startswith(self.text)
+            return (other.text + "/").startswith(self.text)
         if other.prefix:
-            return self.text.startswith(other.text)
+            return (self.text + "/").startswith(other.text)
         return self.text == other.text
 
 
@@ -132,17 +133,17 @@ def _instantiate(template: str, arguments: Arguments, equal: Mapping[str, Sequen
         if name is None:
             prefix = literal.endswith("*")
             tail = literal[:-1] if prefix else literal
-            closed.extend(Pattern(_comparable(_join(text, tail)), prefix) for text in open_texts)
+            closed.extend(_pattern(_join(text, tail), prefix) for text in open_texts)
             break
         heads = [_join(text, literal) for text in open_texts]
         values = _values(arguments.get(name), equal.get(name, ()))
         if len(heads) * len(values) > MAX_PATTERNS:
-            return [*closed, *(Pattern(_comparable(head), True) for head in heads)]
+            return [*closed, *(_pattern(head, True) for head in heads)]
         open_texts = []
         for head in heads:
             for value in values:
                 if value is None:
-                    closed.append(Pattern(_comparable(head), True))
+                    closed.append(_pattern(head, True))
                 else:
                     open_texts.append(head + value)
         if not open_texts:
@@ -160,7 +161,7 @@ def _values(value: Json, equivalences: Sequence[Equivalence]) -> list[str | None
     relative = Equivalence.POSIX_PATH in equivalences and not text.startswith("/")
     path = fold_text(text.replace("\\", "/"), (*equivalences, Equivalence.TRIM, Equivalence.POSIX_PATH))
     doubtful = not path or relative or ".." in path.split("/") or not WILDCARDS.isdisjoint(path)
-    return [None if doubtful else path.rstrip("/") or "/"]
+    return [None if doubtful else path]
 
 
 def _name_of(value: Json) -> str | None:
@@ -188,7 +189,8 @@ def _join(text: str, literal: str) -> str:
     return text + literal[1:] if text.endswith("/") and literal.startswith("/") else text + literal
 
 
-def _comparable(text: str) -> str:
+def _pattern(text: str, prefix: bool) -> Pattern:
     """What is compared of a name. Decomposed, so that the beginning of a name stays the beginning."""
     folded = unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold())
-    return SLASHES.sub("/", folded.replace("\\", "/"))
+    folded = SLASHES.sub("/", "".join(folded.split()).replace("\\", "/"))
+    return Pattern(folded if prefix else folded.rstrip("/"), prefix)

@@ -191,7 +191,7 @@ class Playbook:
 
     def key(self, tool: str, arguments: Mapping[str, Any], **members: Any) -> CallKey | None:
         """What the relay takes such a call for."""
-        given = {"server": SERVER, "principal": "me", "meta": {}, "protocol": "p"} | members
+        given: dict[str, Any] = {"server": SERVER, "principal": "me", "meta": {}, "protocol": "p"} | members
         server = given["server"]
         try:
             text = canonical_arguments(dict(arguments), self.policies[server].tool(tool).equal)

@@ -1,5 +1,6 @@
 """Rules 1 to 4: what is never speculated, and how much at once."""
 
+# pyright: reportUnusedExpression=false
 from __future__ import annotations
 
 import math
@@ -44,7 +45,13 @@ def test_a_guessed_read_is_made_and_answers_the_call():
 
 @pytest.mark.parametrize(
     ("tool", "reason"),
-    [("put", "unsafe"), ("unheard-of", "unlisted"), ("undo_me", "unsafe"), ("ageless", "expired"), ("v", "unvalidated")],
+    [
+        ("put", "unsafe"),
+        ("unheard-of", "unlisted"),
+        ("undo_me", "unsafe"),
+        ("ageless", "expired"),
+        ("v", "unvalidated"),
+    ],
 )
 def test_what_no_manifest_allows_is_never_speculated(tool, reason):
     tools = TOOLS | {
