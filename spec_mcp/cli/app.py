@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from spec_mcp.cli import forget, mode, sessions, stats, trace, wrap
+from spec_mcp.cli import doctor, forget, manifest, mode, sessions, stats, trace, wrap
 from spec_mcp.cli.demo import command as demo
 from spec_mcp.errors import UserError
 
@@ -25,11 +25,14 @@ app = typer.Typer(
 
 SEE = "See it work"
 SERVE = "Serve"
+SET_UP = "Set up and check"
 LOOK = "See what happened"
 SETTINGS = "Switch and forget"
 
 app.command("demo", rich_help_panel=SEE)(demo.command)
 app.command("wrap", rich_help_panel=SERVE, context_settings=wrap.CONTEXT)(wrap.command)
+app.add_typer(manifest.app, name="manifest", rich_help_panel=SET_UP)
+app.command("doctor", rich_help_panel=SET_UP)(doctor.command)
 app.command("stats", rich_help_panel=LOOK)(stats.command)
 app.command("sessions", rich_help_panel=LOOK)(sessions.command)
 app.command("trace", rich_help_panel=LOOK)(trace.command)

@@ -8,4 +8,5 @@ bridge.py    lines to events, commands to lines
 learning.py  what waits until nothing else is to be done: learning, predicting, recording
 pump.py      the loop
 wrap.py      `spec-mcp wrap`
+meeting.py   a server met for its own sake: its name and its tools, for the commands that look at it
 """

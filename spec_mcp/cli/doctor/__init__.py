@@ -1,0 +1,56 @@
+"""`spec-mcp doctor`: is everything as it must be, and what to do where it is not.
+
+findings.py      what was found, and how it is shown
+installation.py  the program, its home and its store
+servers.py       the configuration, and each server that it names
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spec_mcp.cli.opening import ConfigOption, JsonOption
+from spec_mcp.errors import Failed
+
+if TYPE_CHECKING:
+    from spec_mcp.cli.doctor.findings import Finding
+
+
+def command(
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    start: Annotated[
+        bool, typer.Option("--start/--no-start", help="Start the configured servers, one after another, and end them.")
+    ] = True,
+) -> None:
+    """Check the installation, the store, the configuration, each server and its manifest, and say what to do.
+
+    Starts every server of the configuration, reads its tool list and ends it again; no tool is ever called. Exits
+    with 1 if something is wrong. What is marked [b]note[/b] is worth knowing and needs no mending.
+    """
+    findings = examine(config, start=start)
+    from spec_mcp.cli.doctor.findings import Level, as_object, show
+
+    if as_json:
+        typer.echo(json.dumps(as_object(findings), indent=2, ensure_ascii=False))
+    else:
+        show(findings)
+    wrong = sum(finding.level is Level.WRONG for finding in findings)
+    if wrong:
+        raise Failed(f"doctor: {wrong} {'thing is' if wrong == 1 else 'things are'} wrong: do what is said above")
+
+
+def examine(config: Path | None, *, start: bool) -> list[Finding]:
+    """All findings, in the order in which they are shown."""
+    from spec_mcp.cli.doctor import installation, servers
+
+    read, of_config = servers.configuration(config)
+    found = [*installation.program(), *installation.home_folder(), *of_config]
+    if read is None:
+        return found
+    found += [*installation.store(read), *installation.mode(read)]
+    return [*found, *servers.servers(read, start=start)]

@@ -1,0 +1,168 @@
+"""Drafting a manifest from what a server says of itself: a file that trusts nothing, for a person to review.
+
+Each line that would widen trust stands there switched off, with what speaks for it and against it: `#effect = "read"`
+is switched on by removing its `#`. Any choice of them gives a manifest without faults, but that an effect needs its
+`ttl_s`. Narrowing `touches` widens trust too: a write then throws less away.
+"""
+
+from __future__ import annotations
+
+import datetime
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import tomlkit
+
+from spec_mcp.manifest.fingerprint import fingerprint
+from spec_mcp.manifest.forms import TRUSTED_READ_TTL_S
+from spec_mcp.manifest.hints import Hints, hints
+
+WIDTH = 80
+"""Of what is wrapped; a line with a fingerprint is longer."""
+
+DESCRIPTION_CHARS = 240
+"""Of a description: to recognise the tool by. Who reviews it reads its source."""
+
+NAME_CHARS = 128
+"""A tool's name, by the protocol, is no longer. Longer ones are left out, which leaves the tools unsafe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whom the draft is about."""
+
+    server: str
+    """serverInfo.name; empty where it gives none."""
+    version: str
+    fallback: str
+    """What to write in place of a name that is missing or that TOML cannot hold."""
+
+
+def draft(
+    subject: Subject, tools: Sequence[Mapping[str, Any]], today: datetime.date, *, trust_annotations: bool = False
+) -> str:
+    """The text of a manifest for these tools, which are the `tools` of a complete `tools/list`.
+
+    Nothing in it is above `unsafe`, but where `trust_annotations` says that the user takes the server's word.
+    """
+    # of two tools of one name the last counts, here as in the relay
+    by_name = {tool["name"]: tool for tool in tools if isinstance(tool.get("name"), str)}
+    listed = {name: tool for name, tool in by_name.items() if _can_be_listed(name)}
+    lines = [*_head(subject, today, trust_annotations)]
+    if left_out := len(by_name) - len(listed):
+        lines += ["", *_prose(f"{left_out} of its tools cannot be listed, for their names' sake: they stay unsafe.")]
+    for name, tool in listed.items():
+        lines += ["", *_tool(name, tool, trust_annotations)]
+    return "\n".join(lines) + "\n"
+
+
+def _head(subject: Subject, today: datetime.date, trust_annotations: bool) -> Iterator[str]:
+    known = bool(subject.server) and _is_text(subject.server)
+    version = _plain(subject.version, NAME_CHARS)
+    yield from _prose(f"A draft, made on {today} from the server's own tool list{version and f', version {version}'}.")
+    yield ""
+    yield "[manifest]"
+    yield "version = 1"
+    # near the top: a manifest is found by it, and only the beginning of each file is read for that
+    yield f"server = {_quoted(subject.server if known else subject.fallback)}"
+    if not known:
+        yield from _prose("The server gives itself no name that can be written here: use --manifest FILE.")
+    yield ""
+    if trust_annotations:
+        yield from _prose(
+            "The server's annotations are taken at their word (--trust-annotations). The lines that begin with # and a "
+            "key would trust more:"
+        )
+    else:
+        yield from _prose(
+            "Nothing is trusted yet: as it stands, spec-mcp is a plain proxy for this server. The lines that begin "
+            "with # and a key would trust more:"
+        )
+    yield from _prose(
+        "remove the # where the server's source says so. A tool that no line calls a read is unsafe, and that costs "
+        "speed alone. What the keys mean: docs/manifests.md."
+    )
+    yield ""
+    yield from _prose("REVIEW what only its source tells:")
+    yield "#stateless = true     # it keeps nothing per connection"
+    yield "#concurrent = true    # it works on several calls at once"
+    yield "#cancel = true        # it bears notifications/cancelled"
+    yield "#open_world = false   # its tools reach nothing outside"
+    yield f"#reviewed = {_quoted(str(today))}   # the day on which you read what its tools do"
+
+
+def _tool(name: str, tool: Mapping[str, Any], trust_annotations: bool) -> Iterator[str]:
+    found = hints(tool)
+    trusted = trust_annotations and found.says_read
+    if description := _plain(tool.get("description"), DESCRIPTION_CHARS):
+        yield from _prose(f'"{description}"')
+    yield f"[tools.{tomlkit.key(name).as_string()}]"
+    if trusted:
+        yield 'effect = "read"       # the server says so'
+        yield f"ttl_s = {TRUSTED_READ_TTL_S:g}"
+        yield from _doubts(found)
+    elif found.read is not None:
+        yield from _prose(f"REVIEW effect: {found.read.reason}.")
+        yield from _doubts(found)
+        yield '#effect = "read"'
+        yield f"#ttl_s = {TRUSTED_READ_TTL_S:g}            # how old an answer may be, in seconds"
+    else:
+        yield f'effect = "unsafe"     # {found.unsafe}'
+    yield from _resources(found)
+    if found.says_closed:
+        if trusted:
+            yield "open_world = false    # the server says so"
+        else:
+            yield from _prose("REVIEW open_world: the server says openWorldHint: false.")
+            yield "#open_world = false"
+    yield f"fingerprint = {_quoted(fingerprint(tool))}"
+
+
+def _doubts(found: Hints) -> Iterator[str]:
+    if found.read is not None and found.read.doubts:
+        yield from _prose(f"But {', and '.join(found.read.doubts)}.")
+
+
+def _resources(found: Hints) -> Iterator[str]:
+    if not found.touches:
+        return
+    arguments = ", ".join(_plain(argument, NAME_CHARS) for argument in found.touches.values())
+    yield from _prose(f"REVIEW touches: made from {arguments}. Without it: everything of the server, always safe.")
+    yield f"#touches = [{', '.join(_quoted(template) for template in found.touches)}]"
+    if found.file is not None and found.read is not None:
+        yield from _prose("REVIEW fresh: only if its answer shows that one file, on this machine, and nothing else.")
+        yield f"#fresh = {{ file = {_quoted(f'{{{found.file}}}')} }}"
+
+
+def _prose(text: str) -> Iterator[str]:
+    """A comment. After its `#` comes a space, which tells it from a line that is switched off."""
+    for line in textwrap.wrap(text, WIDTH - 2, break_on_hyphens=False):
+        yield f"# {line}"
+
+
+def _plain(text: object, limit: int) -> str:
+    """A server's words for a comment: on one line, without what TOML or a terminal would not bear."""
+    if not isinstance(text, str):
+        return ""
+    # a description may have megabytes, of which this reads no more than it may need
+    clean = " ".join("".join(letter if letter.isprintable() else " " for letter in text[: 4 * limit]).split())
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+def _quoted(text: str) -> str:
+    return tomlkit.string(text).as_string()
+
+
+def _can_be_listed(name: str) -> bool:
+    return len(name) <= NAME_CHARS and _is_text(name)
+
+
+def _is_text(text: str) -> bool:
+    """Can a file hold it? JSON knows halves of characters, which UTF-8 does not."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
