@@ -18,7 +18,7 @@ from wrapped_servers.retail.model import Item, Order, Product, User, Variant
 
 MAX_THINK_S = 2.0
 MIN_THINK_S = 0.1
-MEDIAN_THINK_S = 0.4
+MEDIAN_THINK_S = 0.35
 THINK_SPREAD = 0.6
 """Of the logarithm: most thoughts are short, some take four times as long."""
 

@@ -32,7 +32,8 @@ LATENCY_S: Mapping[str, float] = {
     "think": 0.0,
 }
 """What a shop's services take over a network."""
-WRITE_LATENCY_S = 0.4
+WRITE_LATENCY_S = 0.25
+"""A write is noted at once and worked off later."""
 
 WASTED_CALL_S = 0.2 / 3
 """The demonstration shows about three seconds of an agent's life in one: thinking and latencies are a third of what

@@ -269,12 +269,12 @@ def summary(report: Report) -> Group:
     for name in ("speculation off", "speculation on", ""):
         table.add_column(name, justify="right" if name else "left")
     whole, later = report.all_cases, report.from_third_case
-    table.add_row("time in all", _seconds(report.duration_off_s), _seconds(report.duration_on_s), "")
-    for name, part in (("waiting for tools", whole), ("  from the third case on", later)):
+    table.add_row("time, with starts", _seconds(report.duration_off_s), _seconds(report.duration_on_s), "")
+    for name, part in (("waiting for tools", whole), ("  from case 3 on", later)):
         if not part.calls:
             continue
         table.add_row(name, _seconds(part.wait_off_s), _seconds(part.wait_on_s), _cut(part.wait_cut_share))
-    table.add_row("writes, by the server's log", str(report.writes_off), str(report.writes_on), _writes(report))
+    table.add_row("writes, as logged", str(report.writes_off), str(report.writes_on), _writes(report))
     source = "" if report.measured else " (guessed from the times: the store has no record)"
     lines = [
         f"{whole.answered} of {whole.calls} calls answered by speculation: {report.hits} hits, {report.joins} joins, "
@@ -304,7 +304,7 @@ def _differences(report: Report) -> Iterator[str]:
 
 
 def _writes(report: Report) -> str:
-    return "the same, in the same order" if report.identical_writes and not report.early_writes else "NOT the same"
+    return "same ones, same order" if report.identical_writes and not report.early_writes else "NOT the same"
 
 
 def _seconds(value_s: float) -> str:
