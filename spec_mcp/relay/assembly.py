@@ -192,7 +192,7 @@ class Assembly:
     def _served(self, method: str) -> None:
         """The client has been served: now there is time for what is ours."""
         self._calls_served += method == "tools/call"
-        if method in BEGINS_AFTER and not self._looked_for_manifest:
+        if method in BEGINS_AFTER and not self._looked_for_manifest and not self._bridge.is_off:
             self._looked_for_manifest = True
             if self._server_names:
                 self._pump.call_soon(self._look_for_manifest)

@@ -207,6 +207,11 @@ class Bridge:
         return any(not asked.cancelled for asked in self._asked.values())
 
     @property
+    def is_off(self) -> bool:
+        """Is this a plain proxy now?"""
+        return self.engine is None or self.engine.world.mode is events.Mode.OFF
+
+    @property
     def has_unsent(self) -> bool:
         """Does a request wait for a speculation, and may yet be sent?"""
         return any(asked.line is not None for asked in self._asked.values())

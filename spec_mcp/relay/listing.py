@@ -50,6 +50,8 @@ class Listing:
         """The client has its answer to this method: list, if that is due."""
         if self._begun or not self.wanted or answered not in BEGINS_AFTER or not self._bridge.link.is_up:
             return
+        if self._bridge.is_off:  # a plain proxy makes no request of its own; once switched on, the next answer begins
+            return
         self._begun = True
         self._round += 1
         self._pages = []
