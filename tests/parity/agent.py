@@ -24,7 +24,7 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp.shared.message import SessionMessage
 
-from tests.pipes import Line, RawClient, decode_line
+from tests.pipes import Line, RawClient, decode_line, eventually
 
 MAX_LINE_BYTES = 64 << 20
 EXIT_S = 10.0
@@ -37,19 +37,29 @@ ANSWERS: dict[str, Any] = {
     "elicitation/create": {"result": ELICITED},
     "roots/list": {"result": ROOTS},
     "ping": {"result": {}},
+    "x-unknown/question": {"error": {"code": -32601, "message": "what?", "data": [1]}},
 }
 
 
 class Thinker(Protocol):
-    """Waits, between two calls, until speculation has had its chance. `ended` counts the calls answered."""
+    """Waits until speculation has had its chance."""
 
-    def wait(self, ended: int) -> None: ...
+    def wait_listed(self) -> None:
+        """After the client's look at the tools."""
+        ...
+
+    def wait(self, ended: int, ready: bool) -> None:
+        """Between two calls; `ended` counts those answered. Without `ready`, a speculation need only be launched."""
+        ...
 
 
 class NoThinker:
     """Nothing is to be waited for."""
 
-    def wait(self, ended: int) -> None:
+    def wait_listed(self) -> None:
+        return
+
+    def wait(self, ended: int, ready: bool) -> None:
         return
 
 
@@ -68,7 +78,8 @@ class Agent(Protocol):
     async def call(self, tool: str, arguments: Mapping[str, Any] | None = None, progress: bool = False) -> Any: ...
     async def together(self, calls: Sequence[tuple[str, Mapping[str, Any]]]) -> None: ...
     async def ask(self, method: str, params: Mapping[str, Any] | None = None) -> Any: ...
-    async def think(self) -> None: ...
+    async def think(self, ready: bool = True) -> None: ...
+    async def until_asked(self, method: str) -> None: ...
 
 
 class RawAgent:
@@ -80,7 +91,9 @@ class RawAgent:
         self._ended = 0
 
     async def list_tools(self) -> Any:
-        return self.client.list_tools()
+        tools = self.client.list_tools()
+        self._thinker.wait_listed()
+        return tools
 
     async def call(self, tool: str, arguments: Mapping[str, Any] | None = None, progress: bool = False) -> Any:
         extra = {"_meta": {"progressToken": f"p{self._ended}"}} if progress else {}
@@ -98,21 +111,26 @@ class RawAgent:
         answer = self.client.ask(method, params)
         return answer.message["result"] if "result" in answer.message else answer.message["error"]
 
-    async def think(self) -> None:
-        self._thinker.wait(self._ended)
+    async def think(self, ready: bool = True) -> None:
+        self._thinker.wait(self._ended, ready)
+
+    async def until_asked(self, method: str) -> None:
+        self.client.wait(lambda line: line.method == method)
 
 
 class SdkAgent:
     """The SDK's client. What it makes of an answer or an error is kept in `seen`, for comparison too."""
 
-    def __init__(self, client: Client, thinker: Thinker) -> None:
+    def __init__(self, client: Client, thinker: Thinker, wire: Wire) -> None:
         self._client = client
+        self._wire = wire
         self._thinker = thinker
         self._ended = 0
         self.seen: list[str] = []
 
     async def list_tools(self) -> Any:
         listed = await self._client.list_tools()
+        await anyio.to_thread.run_sync(self._thinker.wait_listed)
         return self._saw(listed)["tools"]
 
     async def call(self, tool: str, arguments: Mapping[str, Any] | None = None, progress: bool = False) -> Any:
@@ -160,8 +178,14 @@ class SdkAgent:
             self.seen.append(f"error {error.error.code} {error.error.message} {error.error.data}")
             return {"code": error.error.code, "message": error.error.message}
 
-    async def think(self) -> None:
-        await anyio.to_thread.run_sync(self._thinker.wait, self._ended)
+    async def think(self, ready: bool = True) -> None:
+        await anyio.to_thread.run_sync(self._thinker.wait, self._ended, ready)
+
+    async def until_asked(self, method: str) -> None:
+        def asked() -> bool:
+            return any(line.method == method for line in self._wire.received)
+
+        await anyio.to_thread.run_sync(eventually, asked, f"{method} was asked")
 
     def _saw(self, result: Any) -> Any:
         dumped = result.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -171,18 +195,25 @@ class SdkAgent:
 
 @asynccontextmanager
 async def raw_agent(
-    command: Sequence[str], env: Mapping[str, str], cwd: Path, thinker: Thinker, wire: Wire
+    command: Sequence[str], env: Mapping[str, str], cwd: Path, thinker: Thinker, wire: Wire, has_roots: bool
 ) -> AsyncGenerator[RawAgent]:
     """A raw client after the handshake of 2025-11-25."""
     with RawClient(command, env=env, cwd=cwd, answers=ANSWERS, sent=wire.sent) as client:
-        client.initialize(capabilities={"roots": {"listChanged": True}, "sampling": {}, "elicitation": {}})
+        roots = {"roots": {"listChanged": True}} if has_roots else {}
+        client.initialize(capabilities={**roots, "sampling": {}, "elicitation": {}})
         yield RawAgent(client, thinker)
     wire.received.extend(client.lines)
 
 
 @asynccontextmanager
 async def sdk_agent(
-    command: Sequence[str], env: Mapping[str, str], cwd: Path, thinker: Thinker, wire: Wire, mode: str
+    command: Sequence[str],
+    env: Mapping[str, str],
+    cwd: Path,
+    thinker: Thinker,
+    wire: Wire,
+    has_roots: bool,
+    mode: str,
 ) -> AsyncGenerator[SdkAgent]:
     """The SDK's client, in `legacy` or `auto` mode, with every callback that a server may ask for."""
 
@@ -204,10 +235,10 @@ async def sdk_agent(
         cache=None,
         sampling_callback=sample,
         elicitation_callback=elicit,
-        list_roots_callback=roots,
+        list_roots_callback=roots if has_roots else None,
         logging_callback=logged,
     )
-    agent = SdkAgent(client, thinker)
+    agent = SdkAgent(client, thinker, wire)
     async with client:
         yield agent
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,7 @@ from tests.parity.transcript import (
     read_tap,
     transcript_of,
 )
+from tests.pipes import Missing
 
 ROOT = Path(__file__).resolve().parents[2]
 PARITY = Path(__file__).resolve().parent
@@ -44,9 +46,13 @@ ArmName = Literal["direct", "off", "right", "lying"]
 ClientKind = Literal["raw", "legacy", "auto"]
 CLIENTS: tuple[ClientKind, ...] = ("raw", "legacy", "auto")
 
-READY_S = 2.0
+LAUNCHED_S = 0.4
+"""A candidate that has not been launched so long after it was named has been skipped."""
+
+READY_S = 5.0
 """How long a speculation may take to be ready for the call after it: the test waits no longer."""
 ASKED_S = 5.0
+LISTED_S = 10.0
 STEP_S = 0.002
 
 CONFIGURATION = """\
@@ -74,6 +80,8 @@ class World:
     normalise: Normalise
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     wrap_options: Sequence[str] = ()
+    has_roots: bool = True
+    """Does the client offer roots? A client's answer about them counts as a write, which takes its time to settle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +135,18 @@ class ScriptThinker:
         self._script = script
         self._wire = wire
 
-    def wait(self, ended: int) -> None:
+    def wait_listed(self) -> None:
+        """Wait until our own look at the tools is done: nothing is speculated before."""
+        if not self._until(self._listed, LISTED_S):
+            raise Missing("our own tools/list was never answered")
+
+    def wait(self, ended: int, ready: bool) -> None:
+        if not ended:
+            return  # before the first call there is nothing to predict from
         answer = self._until(lambda: self._asked(ended), ASKED_S)
         if answer is None or ended >= len(self._script):
             return
-        if ended in answer["reads"]:
+        if ended in answer["reads"] and self._until(lambda: self._launched(self._script[ended]), LAUNCHED_S) and ready:
             self._until(lambda: self._ready(self._script[ended]), READY_S)
 
     def _until(self, look: Callable[[], Any], limit_s: float) -> Any:
@@ -140,18 +155,31 @@ class ScriptThinker:
             time.sleep(STEP_S)
         return found
 
+    def _listed(self) -> bool:
+        tapped = read_tap(self._tap)
+        own = [line for line in tapped.requests(ids_of(self._wire), own=False) if line.method == "tools/list"]
+        answers = {line.message["id"]: line for line in tapped.from_server if line.is_answer}
+        got = [answers[line.message["id"]] for line in own if line.message["id"] in answers]
+        return any("nextCursor" not in line.message.get("result", {}) for line in got)
+
     def _asked(self, ended: int) -> Any:
         if not self._marks.exists():
             return None
         answers = [json.loads(line) for line in self._marks.read_text().splitlines() if line.endswith("}")]
         return next((answer for answer in reversed(answers) if answer["ended"] == ended), None)
 
+    def _launched(self, call: tuple[str, Any]) -> list[Any]:
+        speculated = read_tap(self._tap).requests(ids_of(self._wire), own=False)
+        return [line.message["id"] for line in speculated if call_of(line) == call]
+
     def _ready(self, call: tuple[str, Any]) -> bool:
+        """The newest of them has its answer, or was given up: those before it may have been spoiled."""
         tapped = read_tap(self._tap)
-        answered = {json.dumps(line.message.get("id")) for line in tapped.from_server if line.is_answer}
-        speculated = tapped.requests(ids_of(self._wire), own=False)
-        matching = [line for line in speculated if call_of(line) == call]
-        return any(json.dumps(line.message["id"]) in answered for line in matching)
+        over = [line.message["id"] for line in tapped.from_server if line.is_answer]
+        over += [
+            line.message["params"]["requestId"] for line in tapped.to_server if line.method == "notifications/cancelled"
+        ]
+        return self._launched(call)[-1] in over
 
 
 class Rig:
@@ -206,9 +234,9 @@ class Rig:
         folder = self.world.folder
         agents: AbstractAsyncContextManager[RawAgent | SdkAgent]
         if self.client == "raw":
-            agents = raw_agent(command, env, folder, thinker, wire)
+            agents = raw_agent(command, env, folder, thinker, wire, self.world.has_roots)
         else:
-            agents = sdk_agent(command, env, folder, thinker, wire, self.client)
+            agents = sdk_agent(command, env, folder, thinker, wire, self.world.has_roots, self.client)
         async with agents as agent:
             await body(agent)
         return agent.seen if isinstance(agent, SdkAgent) else []
@@ -220,8 +248,12 @@ class Rig:
         for arm in ("off", "right", "lying"):
             runs[arm] = run = self.run(arm, body, direct.calls)
             assert_same(direct, run)
-        off = runs["off"]
-        assert [line.raw for line in off.tapped.to_server] == [line.raw for line in direct.tapped.to_server]
+        for is_answer in (False, True):  # when an answer is sent is a race between the client's tasks
+            through, straight = (
+                [line.raw for line in runs[arm].tapped.to_server if line.is_answer is is_answer]
+                for arm in ("off", "direct")
+            )
+            assert through == straight, difference(tuple(straight), tuple(through))
         return runs
 
 
@@ -283,4 +315,10 @@ def read_statistics(env: Mapping[str, str]) -> Statistics:
     assert done.returncode == 0, done.stderr
     stats = json.loads(done.stdout)
     names = ("calls", "hits", "joins", "misses", "speculations", "wasted")
-    return Statistics(**{name: stats[name] for name in names}, ends=stats.get("ends", {}), skips=stats["skips"])
+    return Statistics(**{name: stats[name] for name in names}, ends=_ends(env), skips=stats["skips"])
+
+
+def _ends(env: Mapping[str, str]) -> dict[str, int]:
+    with closing(sqlite3.connect(Path(env["SPEC_MCP_HOME"]) / "spec-mcp.sqlite3")) as store:
+        rows = store.execute("SELECT reason, count(*) FROM speculations WHERE state = 'discarded' GROUP BY reason")
+        return dict(rows.fetchall())

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from tests.parity.agent import Agent, RawAgent
-from tests.parity.rig import ClientKind, Rig, Run
+from tests.parity.rig import ClientKind, Rig, Run, assert_same
 from tests.pipes import MODERN, RawClient, eventually
 
 MakeRig = Callable[[str, ClientKind], Rig]
@@ -145,15 +145,17 @@ def test_a_speculation_never_prompts_and_a_call_may(hostile: Rig) -> None:
         await agent.think()
         await agent.call("ask", {"method": "sampling/createMessage", "params": {"maxTokens": 1}})
         await agent.call("ask", {"method": "elicitation/create", "params": {"message": "m"}})
-        await agent.call("ask", {"method": "roots/list"})
-        await agent.call("ask", {"method": "ping"})
+        await agent.call("unknown_method")
 
-    runs = hostile.compare_all(body)
-    assert [method for _, method, _ in runs["right"].transcript.asked] == [
+    direct = hostile.run("direct", body)
+    right = hostile.run("right", body, direct.calls)
+    assert_same(direct, right)
+    assert right.statistics
+    assert right.statistics.ends == {"prompted": 2}
+    assert [method for method, _ in right.transcript.asked] == [
         "sampling/createMessage",
         "elicitation/create",
-        "roots/list",
-        "ping",
+        "x-unknown/question",
     ]
 
 
@@ -196,7 +198,7 @@ def test_a_call_that_finds_its_speculation_running_joins_it(hostile: Rig, tmp_pa
         gate.unlink(missing_ok=True)
         await agent.list_tools()
         await agent.call("keys")
-        await agent.think()
+        await agent.think(ready=False)
         request = client.begin_call("read", arguments)
         client.ask("ping")
         eventually(lambda: marks(hostile.world.folder, "reading"), "the read has begun")
@@ -215,7 +217,7 @@ def test_cancelling_a_call_that_joined_is_never_told_to_the_server(hostile: Rig,
         gate.unlink(missing_ok=True)
         await agent.list_tools()
         await agent.call("keys")
-        await agent.think()
+        await agent.think(ready=False)
         request = client.begin_call("read", {"key": "slow", "gate": str(gate)})
         eventually(lambda: marks(hostile.world.folder, "reading"), "the read has begun")
         client.ask("ping")

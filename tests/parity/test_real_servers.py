@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -126,7 +127,6 @@ def test_memory_graph_changes_spoil_what_was_read_before(client: ClientKind, rig
 def test_git_commits_and_checkouts_come_out_the_same(client: ClientKind, rig: MakeRig) -> None:
     it = rig("git", client)
     repo = {"repo_path": str(it.world.folder)}
-    root: Path = it.world.folder
 
     async def body(agent: Agent) -> None:
         await agent.list_tools()
@@ -136,7 +136,6 @@ def test_git_commits_and_checkouts_come_out_the_same(client: ClientKind, rig: Ma
         await agent.think()
         await agent.call("git_show", {**repo, "revision": "HEAD"})
         await agent.think()
-        (root / "file1.txt").write_text("changed\n")
         for tool, arguments in (
             ("git_diff_unstaged", repo),
             ("git_add", {**repo, "files": ["file1.txt"]}),
@@ -194,7 +193,6 @@ def test_everything_that_the_everything_server_does_passes_through(client: Clien
             ("get-resource-reference", {"resourceType": "Text", "resourceId": 1}),
             ("trigger-sampling-request", {"prompt": "p", "maxTokens": 5}),
             ("trigger-elicitation-request", {}),
-            ("get-roots-list", {}),
             ("get-sum", {"a": "no", "b": 2}),
             ("echo", {"message": "three"}),
         ):
@@ -218,3 +216,21 @@ def test_everything_that_the_everything_server_does_passes_through(client: Clien
     runs = rig("everything", client).compare_all(body)
     assert_speculated(runs["right"], answered=3)
     assert_lied_to(runs["lying"])
+
+
+@every_client
+def test_roots_that_a_client_offers_reach_the_server(client: ClientKind, rig: MakeRig) -> None:
+    it = rig("everything", client)
+    it.world = replace(it.world, has_roots=True)
+
+    async def body(agent: Agent) -> None:
+        await agent.list_tools()
+        await agent.until_asked("roots/list")
+        await agent.call("echo", {"message": "one"})
+        await agent.think()
+        await agent.call("get-roots-list")
+        await agent.think()
+        await agent.call("echo", {"message": "two"})
+
+    runs = it.compare_all(body)
+    assert [method for method, _ in runs["right"].transcript.asked] == ["roots/list"]

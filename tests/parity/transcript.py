@@ -28,8 +28,8 @@ class Transcript:
     """Tokens with progress after the answer, or before the request."""
     notifications: tuple[tuple[str, bytes | None], ...]
     """All other notifications of the server, in order."""
-    asked: tuple[tuple[Any, str, bytes | None], ...]
-    """What the server asked of the client, in order."""
+    asked: tuple[tuple[str, bytes | None], ...]
+    """What the server asked of the client, in order; the ids are the server's own count, of which nobody is told."""
     other: tuple[bytes, ...]
     """Lines that are none of these, answers to unknown ids among them."""
     seen: tuple[str, ...]
@@ -44,7 +44,7 @@ def transcript_of(wire: Wire, seen: Sequence[str], normalise: Normalise) -> Tran
     progress: dict[Any, list[bytes]] = {}
     late: list[Any] = []
     notifications: list[tuple[str, bytes | None]] = []
-    asked: list[tuple[Any, str, bytes | None]] = []
+    asked: list[tuple[str, bytes | None]] = []
     other: list[bytes] = []
     token_of = {_token(line): _id(line) for line in requests}
     for line in wire.received:
@@ -55,7 +55,7 @@ def transcript_of(wire: Wire, seen: Sequence[str], normalise: Normalise) -> Tran
             if token_of.get(token) is None or token_of[token] in answers:
                 late.append(token)
         elif line.method and "id" in line.message:
-            asked.append((line.message["id"], line.method, params))
+            asked.append((line.method, params))
         elif line.method:
             notifications.append((line.method, params))
         elif line.is_answer and _id(line) in ids and _id(line) not in answers:

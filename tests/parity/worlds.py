@@ -50,6 +50,7 @@ def filesystem(folder: Path) -> World:
         prepare=prepare,
         snapshot=files_below,
         normalise=scrub(r"(created|modified|accessed): [^\\]+"),
+        has_roots=False,
     )
 
 
@@ -81,6 +82,7 @@ def git(folder: Path) -> World:
             (root / f"file{number}.txt").write_text(f"content {number}\n")
             run("add", ".")
             run("commit", "-q", "-m", f"commit {number}")
+        (root / "file1.txt").write_text("changed\n")
 
     def snapshot(root: Path) -> object:
         def run(*arguments: str) -> str:
@@ -122,6 +124,7 @@ def everything(folder: Path) -> World:
         prepare=lambda _: None,
         snapshot=files_below,
         normalise=scrub(r"\d{1,2}:\d\d:\d\d [AP]M", r"\d{4}-\d\d-\d\dT[\d:.]+Z"),
+        has_roots=False,
     )
 
 

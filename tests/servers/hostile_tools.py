@@ -119,8 +119,9 @@ class Tools:
         return text("logged")
 
     def tool_ask(self, _request: Any, arguments: Params, _params: Params) -> Any:
-        """Ask the client: `method` and `params`; the result holds its answer as it came."""
-        return text(self.wire.ask(arguments["method"], arguments.get("params", {})).decode())
+        """Ask the client: `method` and `params`; the result holds its answer."""
+        answer = json.loads(self.wire.ask(arguments["method"], arguments.get("params", {})))
+        return text(json.dumps({name: value for name, value in answer.items() if name != "id"}))
 
     def tool_input_required(self, _request: Any, _arguments: Params, params: Params) -> Any:
         if "inputResponses" in params:
@@ -182,7 +183,8 @@ class Tools:
 
     def tool_unknown_method(self, _request: Any, _arguments: Params, _params: Params) -> Any:
         self.notify("notifications/x-unknown", {"n": 1, "deep": {"_meta": {"k": [1]}}})
-        return text(self.wire.ask("x-unknown/question", {"n": 9007199254740993}).decode())
+        answer = json.loads(self.wire.ask("x-unknown/question", {"n": 9007199254740993}))
+        return text(json.dumps({name: value for name, value in answer.items() if name != "id"}))
 
     # --- tools that misbehave ---------------------------------------------------------------------------------------
 
@@ -262,7 +264,7 @@ def definition(name: str) -> Params:
     return {
         "name": name,
         "description": f"The tool {name}",
-        "inputSchema": {"type": "object", "x-keyword": {"y": 1}},
+        "inputSchema": {"type": "object", "properties": {"key": {}, "value": {}}, "x-keyword": {"y": 1}},
         "outputSchema": {"type": "object", "properties": {"never": {"type": "integer"}}},
         "annotations": {"readOnlyHint": True, "x-hint": "kept"},
         "execution": {"taskSupport": "optional"},

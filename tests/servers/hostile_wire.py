@@ -70,7 +70,7 @@ class Wire:
         event = self._asked[request] = threading.Event()
         self.send({"jsonrpc": "2.0", "id": request, "method": method, "params": params})
         if not event.wait(PEER_ANSWER_S):
-            return b"no answer"
+            return b'{"error":"no answer"}'
         return self._answers.pop(request)
 
     def answered(self, request: Any, line: bytes) -> bool:
