@@ -226,7 +226,7 @@ def _unusable(world: World, server: ServerState, key: CallKey, candidate: Candid
 
 def _has_place(world: World, server: ServerState, itself: Speculation | None = None) -> bool:
     """Rule 4: calls come first."""
-    running = len(world.ledger.outstanding_on(server.name)) + sum(
+    running = world.ledger.using(server.name, world.now_s) + sum(
         speculation.launched_at is None and speculation is not itself
         for speculation in world.ledger.live_on(server.name)
     )

@@ -212,8 +212,7 @@ class Engine:
         lifecycle.adopt(world, speculation, call, how)
         assert speculation.returned_at is not None, "an adopted speculation was answered"
         spoiling.overtake(world, speculation.footprint, speculation.returned_at, speculation)
-        if speculation.id in world.ledger.live:  # kept for reuse, and no longer waited for
-            lifecycle.discard_all(world, world.ledger.overfull(), Reason.EVICTED)
+        lifecycle.discard_all(world, world.ledger.overfull(), Reason.EVICTED)  # it may be kept for reuse
         self._step_answered(call)
 
     def _step_answered(self, call: CallState) -> None:
@@ -238,7 +237,9 @@ class Engine:
         lifecycle.settle(world, call, How.MISS, None, 0.0)
         if shadowed is not None:
             self._shadow_answered(shadowed, outcome)
-        if call.reads and outcome.answer is not Answer.NONE:
+        if outcome.answer is Answer.NONE:  # its death may be reported later, and a speculation must not start it again
+            return
+        if call.reads:
             spoiling.read_answered(world, call)
         admission.fill_places(world, server)
         if call.is_tool_call:
@@ -324,7 +325,8 @@ class Engine:
             server.deadly.add(speculation.tool)
         if event.speculation in world.ledger.live:
             self._hold(speculation, event.outcome)
-        admission.fill_places(world, server)
+        if event.outcome.answer is not Answer.NONE:
+            admission.fill_places(world, server)
 
     def _hold(self, speculation: Speculation, outcome: Outcome) -> None:
         """Rule 8: only a good answer is held; the call that waits for any other is made for real."""
@@ -339,6 +341,7 @@ class Engine:
         world.ledger.hold(speculation, outcome.size_bytes)
         if (call := world.caller_of(speculation)) is not None:
             self._finish_join(call, speculation)
+            lifecycle.discard_all(world, world.ledger.overfull(), Reason.EVICTED)
             return
         speculation.move(Step.RETURN)
         if speculation.compared_with is not None and speculation.compared_with not in world.calls:
@@ -402,8 +405,6 @@ class Engine:
 
     def _expire(self) -> None:
         world = self.world
-        if not world.ledger.live:
-            return
         for speculation in list(world.ledger.live.values()):
             ends_at = _ends_at(speculation)
             if speculation.join_until is not None and world.now_s >= speculation.join_until:

@@ -27,6 +27,13 @@ HELD_MAX_BYTES = 16 * 2**20
 ANSWERED_MAX = 512
 """Answered calls remembered in order to tell a poll."""
 
+CANCEL_SETTLE_S = 1.0
+"""How long a server is taken to work on after a cancellation. One that obeys never answers what was cancelled; without
+an end, its place would be lost for the whole session."""
+
+CANCEL_GRACE_S = 10.0
+"""How long what a server asks or logs may still be due to a speculation that was cancelled there."""
+
 OPEN_WRITES_MAX = 256
 """Writes without a final answer, by server. A client has a handful in flight; more are of a server that never answers
 those that were cancelled, and of that server nothing is held any more until it starts anew."""
@@ -64,6 +71,8 @@ class Speculation:
     unproven: bool = False
     """Its validator is being read, to see whether that comparison counts."""
     join_until: float | None = None
+    cancelled_at: float | None = None
+    """When its server was told that its result is no longer wanted; it may say something all the same."""
     adopted_by: CallId | None = None
 
     def move(self, step: Step) -> None:
@@ -215,9 +224,19 @@ class Ledger:
         for server in [name for name, notice in self.notices.items() if (notice.until or 0.0) <= now_s]:
             del self.notices[server]
 
-    def outstanding_on(self, server: str) -> list[Speculation]:
-        """What of ours the server is still working on."""
+    def outstanding_on(self, server: str, now_s: float) -> list[Speculation]:
+        """What of ours the server may be working on. What was cancelled is mostly never answered: its time runs out."""
+        for speculation in list(self.outstanding.values()):
+            if _cancelled_longer_than(speculation, CANCEL_GRACE_S, now_s):
+                del self.outstanding[speculation.id]
         return [speculation for speculation in self.outstanding.values() if speculation.server == server]
+
+    def using(self, server: str, now_s: float) -> int:
+        """How many of ours use the server's strength."""
+        return sum(
+            not _cancelled_longer_than(speculation, CANCEL_SETTLE_S, now_s)
+            for speculation in self.outstanding_on(server, now_s)
+        )
 
     def live_on(self, server: str) -> list[Speculation]:
         """Speculations of this server that have not come to their end, in the order of their making."""
@@ -238,3 +257,7 @@ class Ledger:
             if speculation.caller is None and speculation.compared_with is None:
                 count, size_bytes = count - 1, size_bytes - speculation.size_bytes
                 yield speculation
+
+
+def _cancelled_longer_than(speculation: Speculation, limit_s: float, now_s: float) -> bool:
+    return speculation.cancelled_at is not None and not 0.0 <= now_s - speculation.cancelled_at < limit_s

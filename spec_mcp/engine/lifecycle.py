@@ -82,6 +82,7 @@ def discard(world: World, speculation: Speculation, reason: Reason) -> None:
     speculation.move(Step.DISCARD)
     world.ledger.remove(speculation)
     if running and world.server(speculation.server).policy.cancel:
+        speculation.cancelled_at = world.now_s
         world.out.append(CancelSpeculation(speculation.id))
     end(world, speculation, reason)
     world.out.append(Drop(speculation.id))
@@ -128,7 +129,7 @@ def invoke(world: World, call: CallState) -> None:
     """Make the call for real."""
     call.invoked_at = world.now_s
     call.speculation = None
-    call.beside = bool(world.ledger.outstanding_on(call.server))
+    call.beside = bool(world.ledger.outstanding_on(call.server, world.now_s))
     world.out.append(Invoke(call.id))
 
 

@@ -40,12 +40,12 @@ def disconnected(world: World, event: Disconnected) -> None:
     server = world.server(event.server)
     server.connected = False
     if event.ended:
-        server.deadly.update(speculation.tool for speculation in world.ledger.outstanding_on(server.name))
+        server.deadly.update(speculation.tool for speculation in world.ledger.outstanding_on(server.name, world.now_s))
         world.ledger.lose_writes(server.name)
     leave(world, server, Reason.DISCONNECTED)
     forget_handshake(world, server)
     server.cancelled.clear()
-    for speculation in world.ledger.outstanding_on(server.name):
+    for speculation in world.ledger.outstanding_on(server.name, world.now_s):
         del world.ledger.outstanding[speculation.id]
 
 
@@ -109,7 +109,7 @@ def asked(world: World, event: ServerAsked) -> None:
 
 def may_be_ours(world: World, server: ServerState) -> bool:
     """Is the server working on a speculation?"""
-    return bool(world.ledger.outstanding_on(server.name))
+    return bool(world.ledger.outstanding_on(server.name, world.now_s))
 
 
 def stop_speculating_on(world: World, server: ServerState) -> None:
