@@ -38,6 +38,8 @@ MAX_ARGUMENTS = 4
 """Suggested resources of one tool: more of them are no reading aid."""
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_PLAIN_NAME = re.compile(r"[\w.-]+")
+"""Of an argument: other names would have to be escaped in a template, and some cannot stand there at all."""
 _FILE = _set("path file filename filepath")
 _FILES = _FILE | {word + "s" for word in _FILE}
 _FOLDERS = _set("cwd dir directories directory dirs folder folders root roots")
@@ -151,7 +153,7 @@ def _touches(name: list[str], arguments: list[str]) -> dict[str, str]:
 
 def _template(argument: str, name: list[str]) -> str | None:
     parts = words(argument)
-    if not parts or any(brace in argument for brace in "{}"):
+    if not parts or not _PLAIN_NAME.fullmatch(argument):
         return None
     last = parts[-1]
     if not _REPOSITORIES.isdisjoint(parts):

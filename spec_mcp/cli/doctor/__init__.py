@@ -1,6 +1,5 @@
 """`spec-mcp doctor`: is everything as it must be, and what to do where it is not.
 
-findings.py      what was found, and how it is shown
 installation.py  the program, its home and its store
 servers.py       the configuration, and each server that it names
 """
@@ -17,7 +16,7 @@ from spec_mcp.cli.opening import ConfigOption, JsonOption
 from spec_mcp.errors import Failed
 
 if TYPE_CHECKING:
-    from spec_mcp.cli.doctor.findings import Finding
+    from spec_mcp.cli.findings import Finding
 
 
 def command(
@@ -27,13 +26,15 @@ def command(
         bool, typer.Option("--start/--no-start", help="Start the configured servers, one after another, and end them.")
     ] = True,
 ) -> None:
-    """Check the installation, the store, the configuration, each server and its manifest, and say what to do.
+    """Check the installation, the configuration, each server and its manifest.
 
-    Starts every server of the configuration, reads its tool list and ends it again; no tool is ever called. Exits
-    with 1 if something is wrong. What is marked [b]note[/b] is worth knowing and needs no mending.
+    Says what to do where something is not as it should be. Starts every server
+    of the configuration, reads its tool list and ends it again; no tool is ever
+    called. Exits with 1 if something is wrong. What is marked [b]note[/b] is
+    worth knowing; what is marked [b]behind[/b] costs speed and no safety.
     """
     findings = examine(config, start=start)
-    from spec_mcp.cli.doctor.findings import Level, as_object, show
+    from spec_mcp.cli.findings import Level, as_object, show
 
     if as_json:
         typer.echo(json.dumps(as_object(findings), indent=2, ensure_ascii=False))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-from spec_mcp.cli.doctor.findings import Finding, Level
+from spec_mcp.cli.findings import Finding, Level, of_error
 from spec_mcp.config import HOME_MODE, Config, home
 from spec_mcp.errors import UserError
 
@@ -74,7 +74,7 @@ def store(config: Config) -> Iterator[Finding]:
             return
         yield _opened(path)
     except UserError as error:
-        yield Finding(STORE, Level.WRONG, str(error), "until then nothing is recorded or learned; calls go through")
+        yield of_error(STORE, error, "until then nothing is recorded or learned; calls go through")
 
 
 def mode(config: Config) -> Iterator[Finding]:
@@ -88,7 +88,7 @@ def mode(config: Config) -> Iterator[Finding]:
         switch = ModeSwitch(StoreSettings.of(config, os.environ).path)
         own = resolve_mode(None, os.environ, config)
     except UserError as error:
-        yield Finding(MODE, Level.WRONG, str(error), "put it right: until then no server is wrapped")
+        yield of_error(MODE, error, "until then no server is wrapped")
         return
     switched = switch.read()
     facts = {"switch": switched and switched.value, "configured": own.value}
@@ -142,7 +142,7 @@ def _own_manifests(folder: Path) -> Iterator[Finding]:
     files = sorted((folder / "manifests").glob("*.toml"))
     for path in files:
         for fault in manifest_faults(path):
-            yield Finding(HOME, Level.WRONG, str(fault), f"mend it, then: spec-mcp manifest check {path.stem}")
+            yield of_error(HOME, fault, "until then its server is passed through as it is")
         server = server_of(path)
         if server is not None and server in speakers:
             text = f"{path.name} and {speakers[server]} both speak for {server!r}: the first by name is taken"

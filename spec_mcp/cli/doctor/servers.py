@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spec_mcp.cli.doctor.findings import Finding, Level
+from spec_mcp.cli.findings import Finding, Level, of_error
 from spec_mcp.config import Config, Server, find_config, home, load_config
 from spec_mcp.errors import UserError
 
@@ -25,7 +25,7 @@ def configuration(explicit: Path | None) -> tuple[Config | None, list[Finding]]:
         path = find_config(explicit, os.environ)
         config = load_config(path)
     except UserError as error:
-        return None, [Finding(CONFIGURATION, Level.WRONG, str(error), "mend it: until then no server is wrapped")]
+        return None, [of_error(CONFIGURATION, error, "until then no server is wrapped")]
     if path is None:
         text = f"there is no {home(os.environ) / 'config.toml'}, so everything is at its default"
     else:
@@ -48,16 +48,20 @@ def _server(config: Config, name: str, *, start: bool) -> Iterator[Finding]:
     try:
         server = config.server(name, os.environ)
     except UserError as error:
-        yield Finding(area, Level.WRONG, str(error), "until then it does not start")
+        yield of_error(area, error, "until then it is not served")
         return
     if server.command is None:
-        yield Finding(area, Level.NOTE, f"{server.url}: only servers that are started by a command are looked at yet")
+        yield Finding(
+            area,
+            Level.NOTE,
+            f"{config.servers[name].url}: only servers that are started by a command are looked at yet",
+        )
         return
     manifest: Manifest | None = None
     try:
         manifest = _named_manifest(config, server)
     except UserError as error:
-        yield Finding(area, Level.WRONG, str(error), "until then it does not start")
+        yield of_error(area, error, "until then it is not served")
     if not start:
         yield Finding(area, Level.NOTE, "not started: --no-start was given")
         return
@@ -72,10 +76,12 @@ def _met(area: str, config: Config, name: str, server: Server, manifest: Manifes
 
     assert server.command is not None, "only such servers are met"
     command = (server.command, *server.args)
+    written = config.servers[name]  # with the names of its variables: their values may be secrets
+    shown_command = shown((written.command or "", *written.args))
     try:
         found = meet(command, server.env, server.cwd)
     except CannotMeet as error:
-        yield Finding(area, Level.WRONG, f"it {error}", f"check its command: {shown(command)}")
+        yield Finding(area, Level.WRONG, f"it {error}", f"check its command: {shown_command}")
         return
     text = (
         f"it starts and shakes hands in {seconds(found.handshake_s)}, and lists {count(len(found.tools), 'tool')} in "
@@ -88,12 +94,12 @@ def _met(area: str, config: Config, name: str, server: Server, manifest: Manifes
     if manifest is None and server.manifest is None and found.tools:
         path = match_manifest(found.name, home(os.environ)) if found.name else None
         if path is None:
-            yield _unspoken_for(area, server, found, shown(command))
+            yield _unspoken_for(area, server, found, shown_command)
             return
         try:
             manifest = load_manifest(path)
         except UserError as error:
-            yield Finding(area, Level.WRONG, str(error), "until then the server is passed through as it is")
+            yield of_error(area, error, "until then the server is passed through as it is")
     if manifest is not None:
         yield from _covered(area, manifest, found)
         yield from _seen_otherwise(area, _pinned_otherwise(config, name, command, manifest, found), manifest)
@@ -119,25 +125,23 @@ def _unspoken_for(area: str, server: Server, found: Introduction, command: str) 
 
 def _covered(area: str, manifest: Manifest, found: Introduction) -> Iterator[Finding]:
     """What the manifest says of the tools that are really there."""
-    from spec_mcp.manifest import check_against_tools, fingerprints
+    from spec_mcp.cli.manifest.asking import Seen
+    from spec_mcp.cli.manifest.check import findings, judge
+    from spec_mcp.manifest import fingerprints
 
     there, listed = fingerprints(list(found.tools)), manifest.form.tools
     effects = Counter(listed[tool].effect.value if tool in listed else "not listed" for tool in there)
-    comparison = check_against_tools(manifest, found.tools)
     counts = ", ".join(f"{number} {effect}" for effect, number in sorted(effects.items())) or "no tools"
     facts = {"manifest": manifest.file, "effects": dict(effects)}
     yield Finding(area, Level.OK, f"{manifest.file} speaks for it: {counts}", "", facts)
-    for error in comparison.errors:
-        yield Finding(area, Level.WRONG, str(error), "mend it: until then this tool is unsafe")
-    for warning in comparison.warnings:
-        yield Finding(area, Level.NOTE, warning)
+    yield from findings(judge(manifest, Seen(found.name, found.version, found.tools), found.name), area)
 
 
 def _seen_otherwise(area: str, tools: Sequence[str], manifest: Manifest) -> Iterator[Finding]:
     for tool in tools:
         text = f"{tool}: its definition is not the one that was seen first, so it is unsafe"
         mend = f"review what it does now, then: spec-mcp manifest lock {Path(manifest.file).stem} -- COMMAND"
-        yield Finding(area, Level.NOTE, text, mend)
+        yield Finding(area, Level.BEHIND, text, mend)
 
 
 def _named_manifest(config: Config, server: Server) -> Manifest | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from spec_mcp.cli.findings import Finding, Level, show
 from spec_mcp.cli.manifest.asking import CommandArgument, NameArgument, Seen, ToolsOption, look_at
 from spec_mcp.cli.opening import JsonOption
 from spec_mcp.errors import Failed, UserError
@@ -18,29 +20,35 @@ if TYPE_CHECKING:
     from spec_mcp.manifest import Manifest, ManifestError
 
 
-@dataclass(slots=True)
-class Verdict:
-    """What a check found. Tools are named in the order in which they are listed."""
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """Where a manifest and its server do not agree. Tools are named in the order in which they are listed."""
 
-    file: str
-    server: str = ""
-    against: str | None = None
-    """The name of the server, or the file, that it was held against; None: nothing but itself."""
-    faults: list[ManifestError] = field(default_factory=list["ManifestError"])
-    name_differs: bool = False
-    missing: list[str] = field(default_factory=list[str])
+    server: str | None = None
+    """The name that the server gives itself, where it is not the one that the manifest speaks for."""
+    missing: tuple[str, ...] = ()
     """Listed tools that the server lacks."""
-    changed: list[str] = field(default_factory=list[str])
+    changed: tuple[str, ...] = ()
     """Listed tools whose definition is no longer the one that was reviewed: unsafe until it is locked again."""
-    new: list[str] = field(default_factory=list[str])
+    new: tuple[str, ...] = ()
     """Tools that are not listed, and so unsafe."""
-    lines: list[str] = field(default_factory=list[str])
-    """All of it, as it is shown."""
 
     @property
-    def differs(self) -> bool:
+    def lags(self) -> bool:
         """Does the manifest lag behind its server?"""
-        return self.name_differs or bool(self.missing or self.changed)
+        return self.server is not None or bool(self.missing or self.changed)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check found."""
+
+    file: str
+    speaks_for: str
+    against: str | None
+    """The server, or the file, that it was held against; None: nothing but itself."""
+    faults: tuple[ManifestError, ...]
+    differences: Differences
 
 
 def command(
@@ -50,19 +58,20 @@ def command(
 
     [b]spec-mcp manifest check ./my.toml -- npx -y some-mcp-server[/b]
 
-    Exits with 0 when all is well; with 1 when the manifest lags behind the server (a tool's definition changed since
-    it was reviewed, a tool is gone, or the server goes by another name), which costs speed and never safety; and with
-    2 when the file is wrong, templates that name no argument of a tool included. Tools that the manifest does not list
-    are shown, and are no fault: they are unsafe.
+    Exits with 0 when all is well; with 1 when the manifest lags behind the
+    server (a tool's definition changed since its review, a tool is gone, or
+    the server goes by another name), which costs speed and never safety; and
+    with 2 when the file is wrong, templates that name no argument of a tool
+    included. Tools that it does not list are shown: they are unsafe.
     """
     verdict = examine(name, server, tools)
     if as_json:
         typer.echo(json.dumps(_as_object(verdict), indent=2, ensure_ascii=False))
     else:
-        _show(verdict)
+        show(list(_all_findings(verdict)))
     if verdict.faults:
-        raise UserError(f"{verdict.file}: {_count(len(verdict.faults), 'fault')}: mend what is said above")
-    if verdict.differs:
+        raise UserError(f"{verdict.file}: faults: {len(verdict.faults)}: mend what is said above")
+    if verdict.differences.lags:
         raise Failed(f"{verdict.file}: the manifest lags behind the server: review what is said above")
 
 
@@ -77,67 +86,75 @@ def examine(name: str, server: list[str] | None, tools: Path | None) -> Verdict:
     from spec_mcp.manifest import find_manifest, load_manifest, manifest_faults
 
     path = find_manifest(name, home(os.environ))
-    verdict = Verdict(str(path))
-    verdict.faults = manifest_faults(path)
-    if verdict.faults:
-        verdict.lines = [str(fault) for fault in verdict.faults]
-        return verdict
+    if faults := manifest_faults(path):
+        return Verdict(str(path), "", None, tuple(faults), Differences())
     manifest = load_manifest(path)
-    verdict.server = manifest.form.manifest.server
     seen = look_at(server, tools)
-    if seen is not None:
-        verdict.against = str(tools) if seen.server is None else seen.server
-        hold_against(verdict, manifest, seen)
-    return verdict
+    if seen is None:
+        return Verdict(str(path), manifest.form.manifest.server, None, (), Differences())
+    return judge(manifest, seen, str(tools) if seen.server is None else seen.server)
 
 
-def hold_against(verdict: Verdict, manifest: Manifest, seen: Seen) -> None:
-    """Add what the server's own tools show."""
-    from spec_mcp.manifest import ManifestError, check_against_tools, fingerprints
+def judge(manifest: Manifest, seen: Seen, against: str) -> Verdict:
+    """Hold a manifest that is good in itself against the tools that were seen."""
+    from spec_mcp.manifest import check_against_tools
 
-    comparison = check_against_tools(manifest, seen.tools)
+    errors = check_against_tools(manifest, seen.tools).errors
+    return Verdict(manifest.file, manifest.form.manifest.server, against, errors, _differences(manifest, seen))
+
+
+def _differences(manifest: Manifest, seen: Seen) -> Differences:
+    from spec_mcp.manifest import fingerprints
+
     there, listed = fingerprints(list(seen.tools)), manifest.form.tools
-    verdict.faults += comparison.errors
-    verdict.missing = [tool for tool in listed if tool not in there]
-    verdict.changed = [
-        tool for tool, form in listed.items() if tool in there and form.fingerprint not in (None, there[tool])
-    ]
-    verdict.new = [tool for tool in there if tool not in listed]
-    verdict.lines = [*map(str, comparison.errors), *comparison.warnings, *comparison.notes]
-    if seen.server and seen.server != verdict.server:
-        verdict.name_differs = True
-        fault = f"speaks for {verdict.server!r}, but the server calls itself {seen.server!r}"
-        mend = "write that name, or use the manifest by --manifest alone"
-        verdict.lines.insert(0, str(ManifestError(manifest.file, "[manifest] server", fault, mend)))
+    return Differences(
+        server=seen.server if seen.server and seen.server != manifest.form.manifest.server else None,
+        missing=tuple(tool for tool in listed if tool not in there),
+        changed=tuple(
+            tool for tool, form in listed.items() if tool in there and form.fingerprint not in (None, there[tool])
+        ),
+        new=tuple(tool for tool in there if tool not in listed),
+    )
 
 
-def _show(verdict: Verdict) -> None:
-    from spec_mcp.cli.text import safe
+def findings(verdict: Verdict, area: str) -> Iterator[Finding]:
+    """What is wrong, what lags behind and what is not listed, under the heading `area`."""
+    found = verdict.differences
+    for fault in verdict.faults:
+        yield Finding(area, Level.WRONG, ": ".join(part for part in (fault.key, fault.fault) if part), fault.mend)
+    if found.server is not None:
+        text = f"it speaks for {verdict.speaks_for!r}, but the server calls itself {found.server!r}"
+        yield Finding(area, Level.BEHIND, text, "write that name under [manifest] server, or name it by --manifest")
+    if found.changed:
+        text = f"changed since the review, and so unsafe: {', '.join(found.changed)}"
+        yield Finding(area, Level.BEHIND, text, "review what they do now, then run `spec-mcp manifest lock`")
+    if found.missing:
+        text = f"listed, but the server has no such tool: {', '.join(found.missing)}"
+        yield Finding(area, Level.BEHIND, text, "remove them, if no version has them")
+    if found.new:
+        yield Finding(area, Level.NOTE, f"not listed, and so unsafe: {', '.join(found.new)}", "list what only reads")
 
-    for line in verdict.lines:
-        typer.echo(safe(line))
-    if verdict.faults or verdict.differs:
+
+def _all_findings(verdict: Verdict) -> Iterator[Finding]:
+    yield from findings(verdict, verdict.file)
+    if verdict.faults or verdict.differences.lags:
         return
     if verdict.against is None:
-        held = "; to hold it against its server, add `-- COMMAND`"
+        yield Finding(verdict.file, Level.OK, "no fault", "to hold it against its server too, add: -- COMMAND")
     else:
-        held = f", and fits {safe(verdict.against) or 'the server'}"
-    typer.echo(f"{verdict.file}: no fault{held}")
+        yield Finding(verdict.file, Level.OK, f"no fault, and it fits {verdict.against or 'the server'}")
 
 
 def _as_object(verdict: Verdict) -> dict[str, Any]:
+    found = verdict.differences
     return {
         "file": verdict.file,
-        "server": verdict.server,
+        "server": verdict.speaks_for,
         "against": verdict.against,
-        "ok": not verdict.faults and not verdict.differs,
+        "ok": not verdict.faults and not found.lags,
         "faults": [{"key": fault.key, "fault": fault.fault, "mend": fault.mend} for fault in verdict.faults],
-        "name_differs": verdict.name_differs,
-        "missing": verdict.missing,
-        "changed": verdict.changed,
-        "new": verdict.new,
+        "other_server": found.server,
+        "missing": found.missing,
+        "changed": found.changed,
+        "new": found.new,
     }
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

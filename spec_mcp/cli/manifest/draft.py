@@ -38,9 +38,11 @@ def command(
 
     [b]spec-mcp manifest draft --save -- npx -y some-mcp-server[/b]
 
-    The draft trusts nothing: every tool is unsafe in it, and spec-mcp stays a plain proxy. What the server says of
-    itself stands beside each tool as lines that are switched off, with the reason. Read what the tool really does,
-    then remove the # before the lines that hold. Without --out and --save the draft is printed.
+    The draft trusts nothing: every tool is unsafe in it, and spec-mcp stays a
+    plain proxy. What the server says of itself stands beside each tool as lines
+    that are switched off, with the reason. Read what the tool really does, then
+    remove the # before the lines that hold. Without --out and --save the draft
+    is printed.
     """
     if out is not None and save:
         raise UserError("draft: --out and --save both say where to write: give one of them")
@@ -52,16 +54,21 @@ def command(
     if not seen.tools:
         raise Failed("the server lists no tools, so there is nothing to draft")
     text, name = _draft(seen, server or [], tools, trust_annotations)
+    before = _speaks_already(seen)
     if out is None and not save:
         sys.stdout.write(text)
-        _say_what_holds_now(seen, None)
-        return
-    from spec_mcp.cli.manifest.files import own_file, write
+        path = None
+    else:
+        from spec_mcp.cli.manifest.files import own_file, write
 
-    path = own_file(name) if out is None else out
-    write(path, text, force=force)
-    typer.echo(f"{path}: a draft of {len(seen.tools)} tools. Review it, then: spec-mcp manifest check {path}")
-    _say_what_holds_now(seen, path)
+        path = own_file(name) if out is None else out
+        write(path, text, force=force)
+        shown_as = name if out is None else path
+        typer.echo(f"{path}: a draft of {len(seen.tools)} tools.")
+        typer.echo(f"Review it, then: spec-mcp manifest check {shown_as} -- COMMAND")
+    if before is not None and (path is None or before.resolve() != path.resolve()):
+        taken = " Your draft comes before it now, and trusts less: remove the one that you do not want." if save else ""
+        typer.echo(f"spec-mcp: a manifest speaks for {seen.server!r} already: {before}.{taken}", err=True)
 
 
 def _draft(seen: Seen, server: list[str], tools: Path | None, trust_annotations: bool) -> tuple[str, str]:
@@ -77,11 +84,9 @@ def _draft(seen: Seen, server: list[str], tools: Path | None, trust_annotations:
     return text, file_name(seen.server or "", fallback)
 
 
-def _say_what_holds_now(seen: Seen, written: Path | None) -> None:
-    """A draft that takes the place of a reviewed manifest would make spec-mcp do less, not more."""
+def _speaks_already(seen: Seen) -> Path | None:
+    """The manifest that holds for the server without the draft."""
     from spec_mcp.config import home
     from spec_mcp.manifest import match_manifest
 
-    found = match_manifest(seen.server, home(os.environ)) if seen.server else None
-    if found is not None and (written is None or found.resolve() != written.resolve()):
-        typer.echo(f"spec-mcp: there is a manifest for {seen.server!r} already: {found}", err=True)
+    return match_manifest(seen.server, home(os.environ)) if seen.server else None

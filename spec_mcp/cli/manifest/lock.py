@@ -28,11 +28,12 @@ def command(
 ) -> None:
     """Pin the definitions of a manifest's tools, after you reviewed them.
 
-    [b]spec-mcp manifest lock filesystem -- npx -y @modelcontextprotocol/server-filesystem ~/notes[/b]
+    [b]spec-mcp manifest lock weather -- npx -y some-weather-server[/b]
 
-    Writes each tool's fingerprint into the manifest and leaves everything else in it as it is. A tool whose name,
-    schemas or annotations differ from its fingerprint later is unsafe until it is locked again. For a shipped
-    manifest a copy of your own is written, which comes before it.
+    Writes each tool's fingerprint into the manifest and leaves everything else
+    in it as it is. A tool whose schemas or annotations differ from its
+    fingerprint later is unsafe until it is locked again. For a shipped manifest
+    a copy of your own is written, which comes before it.
     """
     from spec_mcp.config import home
     from spec_mcp.manifest import find_manifest, load_manifest, shipped_folder

@@ -7,7 +7,6 @@ import os
 import sys
 from collections import Counter
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -33,8 +32,8 @@ class Entry:
 def list_all(as_json: JsonOption = False) -> None:
     """List all manifests: your own, and those that come with spec-mcp.
 
-    A server that gives itself the name under [b]server[/b] gets the manifest without being told to. Your own come
-    before shipped ones.
+    A server that gives itself the name under [b]server[/b] gets the manifest
+    without being told to. Your own come before shipped ones.
     """
     from spec_mcp.config import home
     from spec_mcp.manifest.match import folders
@@ -51,16 +50,16 @@ def list_all(as_json: JsonOption = False) -> None:
 
     console = Console(highlight=False)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("name", "server", "tools", "file"):
+    for heading in ("name", "server", "tools", ""):
         table.add_column(heading, overflow="fold")
     for entry in entries:
         tools = "has a fault" if entry.fault else effects_text(entry.tools)
-        file = "shipped" if entry.shipped else Path(entry.file).name
-        table.add_row(*(Text(safe(text)) for text in (entry.name, entry.server, tools, file)))
+        whose = "shipped" if entry.shipped else "yours"
+        table.add_row(*(Text(safe(text)) for text in (entry.name, entry.server, tools, whose)))
     console.print(table)
     own, shipped = folders(home(os.environ))
     console.print()
-    for what, folder in (("Shipped:", shipped), ("Your own:", own)):
+    for what, folder in (("Shipped:", shipped), ("Yours:", own)):
         console.print(Text(f"{what} {safe(str(folder))}"), soft_wrap=True)
     for entry in entries:
         if entry.fault:
@@ -70,8 +69,9 @@ def list_all(as_json: JsonOption = False) -> None:
 def show(name: NameArgument, as_json: JsonOption = False) -> None:
     """Print a manifest as it is written, so that it can be read, or copied and changed.
 
-    [b]spec-mcp manifest show fetch > fetch.toml[/b] gives a copy of a shipped one. Put yours into the folder that
-    [b]manifest list[/b] names, where it comes before the shipped one, or name it by --manifest.
+    [b]spec-mcp manifest show fetch > fetch.toml[/b] gives a copy of a shipped
+    one. Put yours into the folder that [b]manifest list[/b] names, where it
+    comes before the shipped one, or name it by --manifest.
     """
     from spec_mcp.config import home
     from spec_mcp.manifest import ManifestError, find_manifest, load_manifest

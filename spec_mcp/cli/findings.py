@@ -1,4 +1,4 @@
-"""What the doctor found, and how it is shown."""
+"""What a command that checks something found, and how it is shown: one thing a line, with what to do about it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 
 import typer
 
+from spec_mcp.errors import UserError
+from spec_mcp.tables import TableError
+
 WIDEST = 100
 """Columns: longer lines are hard to read on any terminal."""
-
-MARK = "       "
-"""As wide as the widest level with its spaces."""
 
 
 class Level(StrEnum):
@@ -23,10 +23,14 @@ class Level(StrEnum):
 
     OK = "ok"
     NOTE = "note"
+    BEHIND = "behind"
+    """A manifest lags behind its server: safe, but slower than it could be."""
     WRONG = "wrong"
 
 
-STYLES = {Level.OK: "green", Level.NOTE: "yellow", Level.WRONG: "red"}
+STYLES = {Level.OK: "green", Level.NOTE: "cyan", Level.BEHIND: "yellow", Level.WRONG: "red"}
+
+INDENT = " " * (2 + max(map(len, Level)) + 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,14 @@ class Finding:
     """What to do; never empty for something wrong."""
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The same for a program."""
+
+
+def of_error(area: str, error: UserError, meanwhile: str) -> Finding:
+    """A fault in a person's file; `meanwhile` says what holds until it is mended."""
+    text, mend = str(error), meanwhile
+    if isinstance(error, TableError) and error.mend:
+        text, mend = text.removesuffix(f"; {error.mend}"), f"{error.mend}; {meanwhile}"
+    return Finding(area, Level.WRONG, text, mend)
 
 
 def as_object(findings: Sequence[Finding]) -> dict[str, Any]:
@@ -64,22 +76,21 @@ def show(findings: Sequence[Finding]) -> None:
     """Print them under their headings."""
     from spec_mcp.cli.text import safe
 
-    width = min(shutil.get_terminal_size().columns, WIDEST)
+    width = min(shutil.get_terminal_size().columns, WIDEST) - len(INDENT)
     area = None
     for finding in findings:
         if finding.area != area:
             typer.echo(("" if area is None else "\n") + safe(finding.area))
             area = finding.area
         first, *rest = _wrapped(safe(finding.text), width)
-        mark = typer.style(finding.level.value.ljust(len(MARK) - 2), fg=STYLES[finding.level])
+        mark = typer.style(finding.level.value.ljust(len(INDENT) - 2), fg=STYLES[finding.level])
         typer.echo(f"  {mark}{first}")
-        for line in rest:
-            typer.echo(f"{MARK}{line}")
         if finding.mend:
-            for line in _wrapped(f"-> {safe(finding.mend)}", width):
-                typer.echo(f"{MARK}{line}")
+            rest += _wrapped(f"-> {safe(finding.mend)}", width)
+        for line in rest:
+            typer.echo(INDENT + line)
 
 
 def _wrapped(text: str, width: int) -> list[str]:
     # paths and names stay whole, so that they can be copied
-    return textwrap.wrap(text, max(width - len(MARK), 20), break_long_words=False, break_on_hyphens=False) or [""]
+    return textwrap.wrap(text, max(width, 20), break_long_words=False, break_on_hyphens=False) or [""]
