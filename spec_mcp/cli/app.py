@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from spec_mcp.cli import doctor, forget, manifest, mode, sessions, stats, trace, wrap
+from spec_mcp.cli import bench, doctor, forget, manifest, mode, sessions, stats, trace, wrap
 from spec_mcp.cli.demo import command as demo
 from spec_mcp.errors import UserError
 
@@ -28,6 +28,7 @@ SERVE = "Serve"
 SET_UP = "Set up and check"
 LOOK = "See what happened"
 SETTINGS = "Switch and forget"
+MEASURE = "Measure"
 
 app.command("demo", rich_help_panel=SEE)(demo.command)
 app.command("wrap", rich_help_panel=SERVE, context_settings=wrap.CONTEXT)(wrap.command)
@@ -40,6 +41,7 @@ app.command("off", rich_help_panel=SETTINGS)(mode.off)
 app.command("shadow", rich_help_panel=SETTINGS)(mode.shadow)
 app.command("on", rich_help_panel=SETTINGS)(mode.on)
 app.command("forget", rich_help_panel=SETTINGS)(forget.command)
+app.add_typer(bench.app, name="bench", rich_help_panel=MEASURE)
 
 
 @app.callback(invoke_without_command=True)
