@@ -263,7 +263,7 @@ def assert_same(direct: Run, run: Run) -> None:
         mine, theirs = getattr(run.transcript, name), getattr(direct.transcript, name)
         assert mine == theirs, f"{run.arm}: {name} differ: {difference(theirs, mine)}"
     assert run.state == direct.state, f"{run.arm}: the final state differs"
-    assert not run.transcript.late_progress
+    assert not run.transcript.late_progress, f"{run.arm}: progress outside its call"
     unanswered = Counter(map(repr, run.calls)) - Counter(map(repr, run.client_calls_at_server))
     held = Counter(map(repr, run.speculated))
     assert not unanswered - held, f"{run.arm}: answered from nothing: {unanswered - held}"
@@ -271,9 +271,9 @@ def assert_same(direct: Run, run: Run) -> None:
     assert_forwarded_byte_for_byte(run)
     if run.statistics:
         answered = len(run.calls) - len(run.client_calls_at_server)
-        assert run.statistics.hits + run.statistics.joins == answered
-        assert run.statistics.speculations == len(run.speculated)
-        assert run.statistics.calls == len(run.calls)
+        counted = (run.statistics.hits + run.statistics.joins, run.statistics.speculations, run.statistics.calls)
+        seen = (answered, len(run.speculated), len(run.calls))
+        assert counted == seen, f"{run.arm}: answered, launched, called: recorded {counted}, seen {seen}"
 
 
 def assert_forwarded_byte_for_byte(run: Run) -> None:

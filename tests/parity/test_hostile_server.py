@@ -74,11 +74,18 @@ def test_a_result_that_is_hard_to_carry_keeps_its_bytes_also_when_it_was_held(
     assert answered(runs["right"]) == 1
 
 
-def test_errors_are_never_adopted_and_keep_code_data_and_unknown_members(hostile: Rig) -> None:
+def test_errors_and_results_of_unknown_types_are_never_adopted_and_keep_code_data_and_unknown_members(
+    hostile: Rig,
+) -> None:
     async def body(agent: Agent) -> None:
         await agent.list_tools()
         await agent.call("keys")
-        for tool, arguments in (("error", {}), ("is_error", {"text": "no"}), ("error", {"code": -1, "data": None})):
+        for tool, arguments in (
+            ("error", {}),
+            ("is_error", {"text": "no"}),
+            ("error", {"code": -1, "data": None}),
+            ("unknown_content", {"resultType": "x-novel"}),
+        ):
             await agent.think()
             await agent.call(tool, arguments)
 

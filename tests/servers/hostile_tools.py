@@ -177,9 +177,10 @@ class Tools:
         self.wire.write(b'{"jsonrpc":"2.0","id":' + json.dumps(request).encode() + b',"result":' + body + b"}\n")
         raise Stop
 
-    def tool_unknown_content(self, _request: Any, _arguments: Params, _params: Params) -> Any:
+    def tool_unknown_content(self, _request: Any, arguments: Params, _params: Params) -> Any:
+        """Content of an unknown type; `arguments` become members of the result."""
         item = {"type": "hologram", "frames": [1, 2], "annotations": {"x-new": 1}, "_meta": {"a/b": 1}}
-        return {"content": [item], "resultType": "x-novel", "structuredContent": [1, "no object"], **EXTRAS}
+        return {"content": [item], "structuredContent": [1, "no object"], **EXTRAS, **arguments}
 
     def tool_unknown_method(self, _request: Any, _arguments: Params, _params: Params) -> Any:
         self.notify("notifications/x-unknown", {"n": 1, "deep": {"_meta": {"k": [1]}}})
