@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import sys
 import time
 from collections.abc import Mapping
@@ -225,7 +226,7 @@ class Assembly:
             known_as = self._server_names[0] if self._server_names else self._name
             _say(
                 f"no manifest speaks for {known_as!r}, so it is passed through as it is; to draft one: "
-                f"spec-mcp manifest draft -- {' '.join(self._command)}"
+                f"spec-mcp manifest draft --save -- {shlex.join(self._command)}"
             )
         self._apply_manifest()
 
