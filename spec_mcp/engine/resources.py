@@ -158,10 +158,14 @@ def _values(value: Json, equivalences: Sequence[Equivalence]) -> list[str | None
     text = _name_of(value)
     if text is None or len(text) > MAX_VALUE_CHARS:
         return [None]
+    return [None if _is_doubtful(text, equivalences) else fold_text(text, equivalences)]
+
+
+def _is_doubtful(text: str, equivalences: Sequence[Equivalence]) -> bool:
+    """May the value stand for another name than it spells, or for many?"""
+    parts = text.replace("\\", "/").strip().split("/")
     relative = Equivalence.POSIX_PATH in equivalences and not text.startswith("/")
-    path = fold_text(text.replace("\\", "/"), (*equivalences, Equivalence.TRIM, Equivalence.POSIX_PATH))
-    doubtful = not path or relative or ".." in path.split("/") or not WILDCARDS.isdisjoint(path)
-    return [None if doubtful else path]
+    return parts == [""] or parts[0] == "." or ".." in parts or relative or not WILDCARDS.isdisjoint(text)
 
 
 def _name_of(value: Json) -> str | None:
@@ -193,4 +197,5 @@ def _pattern(text: str, prefix: bool) -> Pattern:
     """What is compared of a name. Decomposed, so that the beginning of a name stays the beginning."""
     folded = unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold())
     folded = SLASHES.sub("/", "".join(folded.split()).replace("\\", "/"))
+    folded = folded[:-1] if folded.endswith("/.") else folded
     return Pattern(folded if prefix else folded.rstrip("/"), prefix)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spec_mcp.engine.calls import Equivalence, Json
@@ -76,6 +76,8 @@ def spellings(name: str, at: int) -> list[tuple[str, dict[str, object]]]:
     return [*whole, ("x:{id}{path}", parts), ("x:" + name, {}), ("x:*", {}), ("x:" + name[:at] + "*", {})]
 
 
+@example("/.", 0, 0)
+@example("/./a", 2, 0)
 @given(st.text("aA/.é\u0301ß 1", max_size=6), st.integers(0, 6), st.integers(0, 6))
 def test_values_that_give_the_same_name_conflict(name, at, other_at):
     """Whatever is widened or folded: what is literally the same name is never told apart."""
