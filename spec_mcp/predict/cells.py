@@ -7,14 +7,12 @@ tuples whose first member numbers the kind of context.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from math import log
-from typing import cast
 
 from spec_mcp.engine.calls import Json
 
-Key = tuple[int | str, ...]
+Key = tuple[int, ...]
 
 MEMORY = 160
 """Observations that a settled rate remembers: long enough to know 1 in 20 well, short enough to follow a new habit."""
@@ -70,6 +68,18 @@ class Cell:
         p = self.next_ = self.next_ + (next_ - self.next_) * rate
         self.logit_next = logit(p)
 
+    def trust(self, rate: float, weight: float) -> None:
+        """Begin with this rate, as if it had been observed so many times."""
+        self.seen, self.used, self.next_ = weight, rate, rate / 2
+        self.bucket = bucket_of(weight)
+        self.logit_used, self.logit_next = logit(rate), logit(rate / 2)
+
+    def take_new(self) -> tuple[float, float, float]:
+        """What was observed since this was asked last: seen, used, next."""
+        new = (round(self.new_seen, 3), round(self.new_used, 3), round(self.new_next, 3))
+        self.new_seen = self.new_used = self.new_next = 0.0
+        return new
+
     def add(self, seen: float, used: float, next_: float) -> None:
         """Add observations of another process or an earlier run."""
         weight = min(seen, MEMORY)
@@ -119,9 +129,7 @@ class Cells:
         told: dict[str, Json] = {}
         for key, cell in self.table.items():
             if cell.new_seen:
-                counts = (cell.new_seen, cell.new_used, cell.new_next)
-                told[json.dumps(key, separators=(",", ":"))] = [round(count, 3) for count in counts]
-                cell.new_seen = cell.new_used = cell.new_next = 0.0
+                told[" ".join(map(str, key))] = list(cell.take_new())
         return told
 
     def load(self, told: Mapping[str, Json]) -> None:
@@ -160,11 +168,4 @@ def counts_of(value: Json, count: int) -> list[float]:
 
 
 def _key_of(text: str) -> Key:
-    key = json.loads(text)
-    if not isinstance(key, list):
-        raise ValueError(f"expected a list as the key of a context, found {text[:60]}")
-    members = cast("list[object]", key)
-    for member in members:
-        if not isinstance(member, int | str):
-            raise ValueError(f"a context's key holds {str(member)[:60]}")
-    return tuple(cast("list[int | str]", members))
+    return tuple(int(part) for part in text.split(" "))

@@ -12,9 +12,12 @@ from collections.abc import Mapping, Sequence
 from spec_mcp.engine.calls import Json
 from spec_mcp.engine.effects import Effect, ServerPolicy
 from spec_mcp.engine.events import Candidate
+from spec_mcp.predict.mixer import sigmoid
 from spec_mcp.predict.model import Model
+from spec_mcp.predict.options import Scored
 from spec_mcp.predict.predictor import CallBegan, CallEnded, Supposed
-from spec_mcp.predict.session import Scored, Session
+from spec_mcp.predict.scoring import logit_next
+from spec_mcp.predict.session import Session
 
 MAX_SESSIONS = 64
 """Sessions with a history at once; the one silent longest is closed first."""
@@ -55,15 +58,15 @@ class DefaultPredictor:
             known = self._session(session)
         for step in supposed:
             known = known.suppose(step)
-        told = [option for option in known.options() if option.q >= MIN_TOLD and self._may_be_told(option)]
-        told.sort(key=lambda option: -option.q)
-        return [known.candidate(option) for option in told[:limit]]
+        told = [scored for scored in known.options() if scored.q >= MIN_TOLD and self._may_be_told(scored)]
+        told.sort(key=lambda scored: -scored.q)
+        return [known.candidate(scored, scored.q) for scored in told[:limit]]
 
     def next_calls(self, session: str, limit: int) -> list[Candidate]:
         """The calls likeliest to be the very next, writes among them; `q` is the probability of that. For scoring."""
         known = self._session(session)
-        ranked = sorted(known.options(), key=lambda option: -option.q_next)
-        return [known.candidate(option, next_=True) for option in ranked[:limit]]
+        ranked = sorted(((logit_next(self._model, scored), scored) for scored in known.options()), key=lambda r: -r[0])
+        return [known.candidate(scored, sigmoid(x)) for x, scored in ranked[:limit]]
 
     def dump(self) -> Json:
         return self._model.dump()
@@ -76,7 +79,7 @@ class DefaultPredictor:
     def _may_be_told(self, option: Scored) -> bool:
         policy = self._policies.get(option.server)
         if policy is None:
-            return not option.writes
+            return not option.option.writes
         return policy.tool(option.tool).effect is not Effect.UNSAFE
 
     def _session(self, name: str) -> Session:
@@ -84,7 +87,7 @@ class DefaultPredictor:
         if session is None:
             if len(self._sessions) >= MAX_SESSIONS:
                 self.closed(next(iter(self._sessions)))
-            session = Session(self._model, self._policies)
+            session = Session.begin(self._model, self._policies)
         self._sessions[name] = session
         return session
 

@@ -7,15 +7,25 @@ walked), so their weights carry over from any server to any other. They are ship
 from __future__ import annotations
 
 import json
+from functools import cache
 from importlib import resources
 from typing import cast
 
-from spec_mcp.predict.cells import CLASSES, Key
+from spec_mcp.predict.cells import CLASSES
 
-CONTEXTS = 13
-"""How many contexts each candidate is seen in; each has a weight per evidence class."""
+# Contexts, by number. The first two are a recipe's own cells; those up to PACED are shared by the elements of one list.
+RECIPE = 0  # (recipe, fresh)
+LAST = 1  # after which tool
+OUTCOME = 2  # and after what coarse answer of it
+AGE = 3  # how old the source is, how often the candidate was offered in vain
+STRUCTURE = 4  # the same for recipes of this kind: what is taken of one never seen
+PACED = 5  # how far its list has been walked, how many calls of the tool there were since the last write
+CALL = 6  # this very call
+CALL_AFTER = 7  # this very call after that very call
+MEMORY = 8  # how well it is remembered as a follower
+CONTEXTS = 9
 
-CHAINS = ((11, 0, 1, 3, 2), (11, 0, 4, 10))
+CHAINS = ((STRUCTURE, RECIPE, LAST, OUTCOME), (STRUCTURE, RECIPE, AGE, PACED))
 """Contexts from general to particular, along each of which rates back off to one estimate."""
 
 BACK_OFF = 2.5
@@ -42,53 +52,27 @@ def few(count: int) -> int:
     return count if count < 3 else 3 if count < 6 else 4
 
 
-def prior_weights(head: str) -> list[float]:
+def shipped_weights(head: str) -> tuple[float, ...]:
     """The shipped weights of the model for use, or for being next."""
+    told = _shipped().get(head, ())
+    return told if len(told) == WEIGHTS else plain_weights()
+
+
+def shipped_correction() -> tuple[float, ...]:
+    """The shipped knots of the correction; nothing where there are none."""
+    return _shipped().get("correction", ())
+
+
+@cache
+def _shipped() -> dict[str, tuple[float, ...]]:
     try:
-        shipped = resources.files("spec_mcp.predict").joinpath("prior.json").read_text()
-        told = cast("dict[str, list[float]]", json.loads(shipped))[head]
-        if len(told) == WEIGHTS:
-            return told
+        text = resources.files("spec_mcp.predict").joinpath("prior.json").read_text()
     except FileNotFoundError:
-        pass
+        return {}
+    return {name: tuple(values) for name, values in cast("dict[str, list[float]]", json.loads(text)).items()}
+
+
+def plain_weights() -> tuple[float, ...]:
+    """The weights that know nothing: the mean of what the chains say."""
     share = 1.0 / len(CHAINS)
-    return [0.0] * CHAIN_WEIGHTS + [share] * (BY_KIND - CHAIN_WEIGHTS) + [0.0] * (WEIGHTS - BY_KIND)
-
-
-def contexts(
-    recipe: str,
-    token: str,
-    kind: int,
-    last: str,
-    last2: str,
-    outcome: str,
-    age: int,
-    offered: int,
-    place: int,
-    length: int,
-    pace: int,
-    same_tool: int,
-    writes: int,
-    made: int,
-    since: int,
-    hash_: int,
-    last_hash: int,
-    memory: int,
-) -> tuple[Key, ...]:
-    """The keys of a candidate's cells; the first member of each is its kind."""
-    fresh = min(offered, 1)
-    return (
-        (0, recipe, fresh),
-        (1, recipe, fresh, last),
-        (2, recipe, fresh, last, outcome, last2),
-        (3, recipe, fresh, last, outcome),
-        (4, recipe, age, offered),
-        (5, recipe, place, length, pace),
-        (6, token, last, outcome, same_tool),
-        (7, recipe, writes, made, since),
-        (8, hash_),
-        (9, hash_, last_hash),
-        (10, recipe, last, offered, pace, same_tool),
-        (11, kind, age, offered),
-        (12, memory, fresh),
-    )
+    return (0.0,) * CHAIN_WEIGHTS + (share,) * (BY_KIND - CHAIN_WEIGHTS) + (0.0,) * (WEIGHTS - BY_KIND)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from zlib import crc32
 
 from spec_mcp.engine.calls import Arguments, Json
 from spec_mcp.predict.leaves import Leaf, Scalar, leaves
@@ -38,8 +39,10 @@ class Step:
     token: str
     arguments: Arguments
     hash_: int
-    turn: int
-    outcome: str | None = None
+    tool: int
+    """A number for its token."""
+    outcome: int = 0
+    """A number for the coarse features of its answer; 0 while it runs."""
 
 
 @dataclass(slots=True)
@@ -50,15 +53,14 @@ class History:
     _by_path: dict[str, dict[int, list[Place]]] = field(default_factory=dict[str, dict[int, list[Place]]])
     _by_value: dict[object, tuple[str, ...]] = field(default_factory=dict[object, tuple[str, ...]])
     _paths_of_step: dict[int, list[str]] = field(default_factory=dict[int, list[str]])
+    _shares: bool = False
+    """The places of a path belong to another history too: they are copied before they change."""
 
     def fork(self) -> History:
         """A history that can go on without changing this one."""
-        return History(
-            list(self.steps),
-            {path: dict(places) for path, places in self._by_path.items()},
-            dict(self._by_value),
-            dict(self._paths_of_step),
-        )
+        other = History(list(self.steps), self._by_path.copy(), self._by_value.copy(), self._paths_of_step.copy())
+        other._shares = True
+        return other
 
     def paths_of(self, value: Scalar) -> tuple[str, ...]:
         """The paths at which a value occurred, the latest first."""
@@ -96,13 +98,13 @@ class History:
     def add(self, step: Step) -> list[str]:
         """A call began: index its arguments. The new paths are returned."""
         self.steps.append(step)
-        if len(self.steps) > MAX_STEPS:
+        if len(self.steps) > MAX_STEPS and not self._shares:
             self._forget(self.steps.pop(0).number)
         return self._index(f"a|{step.token}|", step.number, leaves(step.arguments))
 
     def answer(self, step: Step, result: Json, is_error: bool) -> list[str]:
         """A call was answered: index its result. The new paths are returned."""
-        step.outcome = outcome_of(result, is_error)
+        step.outcome = crc32(outcome_of(result, is_error).encode("utf-8", "surrogatepass"))
         return [] if is_error else self._index(f"r|{step.token}|", step.number, leaves(result))
 
     def say(self, number: int, found: list[Leaf], role: str) -> list[str]:
@@ -125,7 +127,9 @@ class History:
                 Place(value, number, leaf.at, position, length)
                 for position, (value, leaf) in enumerate(distinct.items())
             ]
-            at_path = self._by_path.setdefault(path, {})
+            at_path = self._by_path.get(path)
+            if at_path is None or self._shares:
+                at_path = self._by_path[path] = dict(at_path or {})
             at_path.pop(number, None)
             at_path[number] = places
             paths.append(path)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import exp, log
 
-RATE = 0.006
+RATE = 0.008
 """Step of the weights: small, because the candidates of one session resemble each other."""
 
 BINS = 24
@@ -20,10 +20,10 @@ SPAN = 6.0
 CORRECTION_DOUBT = 12.0
 """Observations that the uncorrected value counts for at each knot."""
 
-CORRECTION_SHARE = 0.5
+CORRECTION_SHARE = 0.9
 """How much of the correction is applied."""
 
-CORRECTION_MEMORY = 400
+CORRECTION_MEMORY = 150
 """Observations that a knot of the correction remembers."""
 
 WEIGHT_BOUND = 4.0
@@ -68,9 +68,12 @@ class Mixer:
 class Correction:
     """What a told logit meant until now: a monotone-ish curve by knots, each pulled to the truth near it."""
 
-    def __init__(self) -> None:
-        self.knots = [self._centre(index) for index in range(BINS + 1)]
+    def __init__(self, knots: Sequence[float]) -> None:
+        straight = [self._centre(index) for index in range(BINS + 1)]
+        self.knots = list(knots) if len(knots) == len(straight) else straight
         self._seen = [CORRECTION_DOUBT] * (BINS + 1)
+        self._new_seen = [0.0] * (BINS + 1)
+        self._new_used = [0.0] * (BINS + 1)
 
     @staticmethod
     def _centre(index: int) -> float:
@@ -88,11 +91,30 @@ class Correction:
         for knot, part in ((index, 1.0 - share), (index + 1, share)):
             if part < 0.05:
                 continue
-            seen = self._seen[knot] = min(CORRECTION_MEMORY, self._seen[knot] + part)
-            p = sigmoid(self.knots[knot])
-            p += (truth - p) * part / seen
-            p = min(0.997, max(0.003, p))
-            self.knots[knot] = log(p / (1.0 - p))
+            self._new_seen[knot] += part
+            self._new_used[knot] += part * truth
+            self._pull(knot, part, truth)
+
+    def dump(self) -> list[float]:
+        """What was observed near each knot since the last dump: how much, and how much of it was used."""
+        told = [round(count, 3) for count in (*self._new_seen, *self._new_used)]
+        self._new_seen, self._new_used = [0.0] * (BINS + 1), [0.0] * (BINS + 1)
+        return told
+
+    def load(self, told: Sequence[float]) -> None:
+        """Add observations."""
+        if len(told) != 2 * (BINS + 1):
+            return
+        for knot, (seen, used) in enumerate(zip(told[: BINS + 1], told[BINS + 1 :], strict=True)):
+            if seen > 0.0:
+                self._pull(knot, min(seen, CORRECTION_MEMORY), min(1.0, max(0.0, used / seen)))
+
+    def _pull(self, knot: int, seen: float, rate: float) -> None:
+        self._seen[knot] = min(CORRECTION_MEMORY, self._seen[knot] + seen)
+        p = sigmoid(self.knots[knot])
+        p += (rate - p) * seen / self._seen[knot]
+        p = min(0.997, max(0.003, p))
+        self.knots[knot] = log(p / (1.0 - p))
 
     @staticmethod
     def _locate(x: float) -> tuple[int, float]:

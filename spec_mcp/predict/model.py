@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import cast
 
 from spec_mcp.engine.calls import Json
-from spec_mcp.predict.cells import Cells
-from spec_mcp.predict.features import BY_KIND, prior_weights
+from spec_mcp.predict.cells import Cells, counts_of
+from spec_mcp.predict.features import BY_KIND, shipped_correction, shipped_weights
 from spec_mcp.predict.memory import Memory
 from spec_mcp.predict.mixer import Correction, Mixer
 from spec_mcp.predict.recipes import Recipe
@@ -14,12 +14,10 @@ from spec_mcp.predict.recipes import Recipe
 VERSION = 1
 """Of what is dumped; another version is not loaded."""
 
-MAX_RECIPES_PER_TOOL = 32
+MAX_RECIPES_PER_TOOL = 16
 """Ways to make a call of one tool; the ones that pay least give way."""
 
 MAX_RECIPES = 2_000
-RECIPE = 0
-"""The kind of the context that is a recipe by itself; its cells tell which recipes there are."""
 
 
 class Model:
@@ -27,9 +25,9 @@ class Model:
 
     def __init__(self) -> None:
         self.cells = Cells()
-        self.used = Mixer(prior_weights("used"), BY_KIND)
-        self.next_ = Mixer(prior_weights("next"), BY_KIND)
-        self.correction = Correction()
+        self.used = Mixer(shipped_weights("used"), BY_KIND)
+        self.next_ = Mixer(shipped_weights("next"), BY_KIND)
+        self.correction = Correction(shipped_correction())
         self.memory = Memory()
         self.writes: dict[str, bool] = {}
         self._remembered: dict[str, Recipe] = {}
@@ -61,36 +59,36 @@ class Model:
             return known, False
         of_tool = self._by_tool.setdefault(recipe.token, {})
         if len(of_tool) >= MAX_RECIPES_PER_TOOL or len(self._by_text) >= MAX_RECIPES:
-            self._drop(min((of_tool or self._by_text).values(), key=self.worth))
+            self._drop(min((of_tool or self._by_text).values(), key=lambda other: other.worth))
         of_tool[recipe.text] = self._by_text[recipe.text] = recipe
-        for path in recipe.paths or ("",):
-            self._by_path.setdefault(path, {})[recipe.text] = recipe
+        if not recipe.remembered:
+            for path in recipe.paths or ("",):
+                self._by_path.setdefault(path, {})[recipe.text] = recipe
         return recipe, True
 
-    def pseudo(self, token: str) -> Recipe:
+    def remembered(self, token: str) -> Recipe:
         """What stands for a recipe where calls of a tool are remembered whole."""
         recipe = self._remembered.get(token)
         if recipe is None:
-            recipe = self._remembered[token] = Recipe(token, ())
-            recipe.text, recipe.remembered = f"m:{token}", True
+            recipe = self._remembered[token] = self.recipe(Recipe(token, (), remembered=True))[0]
         return recipe
-
-    def worth(self, recipe: Recipe) -> float:
-        """How well a recipe does by itself; what was hardly tried is given a chance."""
-        table = self.cells.table
-        fresh, stale = table.get((RECIPE, recipe.text, 0)), table.get((RECIPE, recipe.text, 1))
-        cell = fresh or stale
-        return 0.2 if cell is None else (cell.used * cell.seen + 0.6) / (cell.seen + 3.0)
 
     def dump(self) -> Json:
         """What was learned since the last dump, as numbers that add up."""
+        recipes: dict[str, Json] = {}
+        for recipe in self._by_text.values():
+            fresh, stale = (cell.take_new() for cell in recipe.cells)
+            if fresh[0] or stale[0]:
+                recipes[recipe.text] = [*fresh, *stale]
         return {
             "version": VERSION,
+            "recipes": recipes,
             "cells": self.cells.dump(),
             "memory": self.memory.dump(),
             "writes": {token: int(writes) for token, writes in self.writes.items()},
             "used": cast("Json", self.used.dump()),
             "next": cast("Json", self.next_.dump()),
+            "correction": cast("Json", self.correction.dump()),
         }
 
     def load(self, learned: dict[str, Json]) -> None:
@@ -101,18 +99,27 @@ class Model:
         """
         if learned.get("version") != VERSION:
             raise ValueError(f"learned data of version {learned.get('version')}, this program reads {VERSION}")
-        cells, memory, writes = (_object(learned, name) for name in ("cells", "memory", "writes"))
-        self.used.load(_numbers(learned, "used"))
-        self.next_.load(_numbers(learned, "next"))
+        recipes, cells, memory, writes = (_object(learned, name) for name in ("recipes", "cells", "memory", "writes"))
+        for text, counts in recipes.items():
+            recipe, _ = self.recipe(Recipe.parse(text))
+            told = counts_of(counts, 6)
+            for cell, (seen, used, next_) in zip(recipe.cells, (told[:3], told[3:]), strict=True):
+                if seen > 0:
+                    cell.add(seen, min(used, seen), min(next_, seen))
+            recipe.appraise()
+            if recipe.remembered:
+                self._remembered[recipe.token] = recipe
         self.cells.load(cells)
         self.memory.load(memory)
         self.writes.update({token: bool(value) for token, value in writes.items()})
-        for key in list(self.cells.table):
-            if key[0] == RECIPE and len(key) == 3 and (recipe := Recipe.parse(str(key[1]))) is not None:
-                self.recipe(recipe)
+        self.used.load(_numbers(learned, "used"))
+        self.next_.load(_numbers(learned, "next"))
+        self.correction.load(_numbers(learned, "correction"))
 
     def _drop(self, recipe: Recipe) -> None:
         self._by_text.pop(recipe.text, None)
+        if recipe.remembered:
+            self._remembered.pop(recipe.token, None)
         self._by_tool.get(recipe.token, {}).pop(recipe.text, None)
         for path in recipe.paths or ("",):
             self._by_path.get(path, {}).pop(recipe.text, None)

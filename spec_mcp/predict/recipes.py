@@ -13,15 +13,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
 from typing import cast
+from zlib import crc32
 
 from spec_mcp.engine.calls import Arguments, Json
+from spec_mcp.predict.cells import Cell
+from spec_mcp.predict.features import KINDS
 from spec_mcp.predict.history import History, Place
 from spec_mcp.predict.leaves import Scalar
 
-MAX_SOURCES = 4
+MAX_SOURCES = 3
 """Sources tried for one argument; a value that occurs everywhere says little anyway."""
 
-MAX_COMBINATIONS = 6
+MAX_COMBINATIONS = 4
 """Recipes made of one call, when several arguments have several sources."""
 
 MAX_CONSTANT_CHARS = 64
@@ -40,6 +43,17 @@ MAX_SHIFT = 1_000
 """A number that grew by more since the last call of the same tool is no page or offset."""
 
 
+UNTRIED = 0.2
+"""What a recipe is taken to be worth before it was tried."""
+
+STREAK_RATE = 0.2
+"""Weight of the latest offer in a recipe's streak."""
+
+
+SIDES = {"a": "argument", "r": "result", "m": "result", "s": "said"}
+"""The kind of source, by the letter that its paths begin with; `m` is a manifest's expression over a result."""
+
+
 @dataclass(frozen=True, slots=True)
 class Binding:
     """How one argument is made. `path` is empty for a constant, whose JSON text is `how`."""
@@ -50,28 +64,64 @@ class Binding:
 
 
 class Recipe:
-    """How all arguments of a call are made. Recipes with the same `text` are the same recipe."""
+    """How all arguments of a call are made, and how that did. Recipes with the same `text` are the same recipe."""
 
-    __slots__ = ("bindings", "fast", "paths", "remembered", "text", "token")
+    __slots__ = ("bindings", "cells", "fast", "id", "kind", "paths", "remembered", "text", "token", "worth")
 
-    def __init__(self, token: str, bindings: tuple[Binding, ...]) -> None:
+    def __init__(self, token: str, bindings: tuple[Binding, ...], *, remembered: bool = False) -> None:
         self.token = token
         self.bindings = bindings
-        self.text = json.dumps([token, [[b.argument, b.path, b.how] for b in bindings]], separators=(",", ":"))
-        self.paths = tuple(dict.fromkeys(b.path for b in bindings if b.path))
-        self.remembered = False
-        """It stands for calls that are remembered whole."""
+        self.remembered = remembered
+        """It stands for the calls of a tool that are remembered whole."""
+        parts = [[binding.argument, binding.path, binding.how] for binding in bindings]
+        self.text = json.dumps([token, parts, *([1] if remembered else [])], separators=(",", ":"))
+        self.id = crc32(self.text.encode("utf-8", "surrogatepass"))
+        self.paths = tuple(dict.fromkeys(binding.path for binding in bindings if binding.path))
+        self.kind = self._kind()
+        self.cells = (Cell(), Cell())
+        """How its candidates did at their first offer, and later."""
         self.fast = 0.3
         """A rate of use that follows the last few offers alone: what stops paying is seen at once."""
+        self.worth = UNTRIED
+        """How well it does by itself; what was hardly tried is given a chance."""
+
+    def start_from(self, rate: float, weight: float) -> None:
+        """Begin with somebody's word on how often its candidates are used, worth so many observations."""
+        self.cells[0].trust(rate, weight)
+        self.fast = rate
+        self.appraise()
+
+    def follow(self, used: int) -> None:
+        """One of its candidates was used, or not."""
+        self.fast += (used - self.fast) * STREAK_RATE
+        self.appraise()
+
+    def appraise(self) -> None:
+        """Work out its worth anew."""
+        cell = self.cells[0] if self.cells[0].seen else self.cells[1]
+        self.worth = (cell.used * cell.seen + 3.0 * UNTRIED) / (cell.seen + 3.0)
 
     @staticmethod
-    def parse(text: str) -> Recipe | None:
-        """The recipe of a text, None where it is none."""
+    def parse(text: str) -> Recipe:
+        """The recipe of a text.
+
+        Raises:
+            ValueError: it is none.
+        """
         try:
-            token, bindings = json.loads(text)
-            return Recipe(token, tuple(Binding(str(a), str(p), str(h)) for a, p, h in bindings))
-        except (ValueError, TypeError):
-            return None
+            token, bindings, *remembered = json.loads(text)
+            return Recipe(
+                str(token), tuple(Binding(str(a), str(p), str(h)) for a, p, h in bindings), remembered=bool(remembered)
+            )
+        except TypeError as error:
+            raise ValueError(f"expected a recipe, found {text[:60]}") from error
+
+    def _kind(self) -> int:
+        if self.remembered:
+            return KINDS.index("memory")
+        sides = {SIDES[path[0]] for path in self.paths}
+        kind = "mixed" if len(sides) > 1 else sides.pop() if sides else "constant"
+        return KINDS.index(kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +202,14 @@ def _listed(history: History, name: str, value: list[Json]) -> Iterator[Binding]
             yield Binding(name, path, "all")
 
 
-def make(recipe: Recipe, history: History, step: int) -> list[Made]:
-    """The calls that a recipe makes from what one step brought; older steps fill in what it did not bring."""
+def make(recipe: Recipe, history: History, step: int, most: int | None = None) -> list[Made]:
+    """The calls that a recipe makes from what one step brought, at most so many; older steps fill in the rest."""
     at_step = {path: places for path in recipe.paths if (places := history.places(path, step))}
     driver = max(at_step, key=lambda path: len(at_step[path]), default=None)
     if driver is None:
         return []
     made: list[Made] = []
-    for place in at_step[driver][:MAX_FANOUT]:
+    for place in at_step[driver][: most or MAX_FANOUT]:
         arguments = _arguments(recipe, history, at_step, driver, place)
         if arguments is not None:
             made.append(Made(arguments, place))

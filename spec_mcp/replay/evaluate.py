@@ -56,7 +56,9 @@ class Evaluation:
         if self.options.used_share > 0.0:
             self.keeper = ShareKeeper(self.options.used_share, self.options.settings.wasted_call_s)
 
-    def train(self, sessions: Sequence[Session], tools: Iterable[Tool]) -> None:
+    def train(
+        self, sessions: Sequence[Session], tools: Iterable[Tool], progress: Callable[[], None] | None = None
+    ) -> None:
         """Learn from sessions before anything is measured."""
         stage = set_stage(sessions, tools, self.options.manifest)
         self._policies[SERVER] = stage.policy
@@ -68,6 +70,8 @@ class Evaluation:
                 self.timing.took(SERVER, call.tool, call.latency_s)
             for turn in script.turns[1:]:
                 self.timing.thought(turn.think_s)
+            if progress is not None:
+                progress()
 
     def play(
         self, sessions: Sequence[Session], tools: Iterable[Tool], progress: Callable[[], None] | None = None

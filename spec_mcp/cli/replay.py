@@ -1,0 +1,161 @@
+"""`spec-mcp replay`: recorded sessions through the real engine in virtual time."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spec_mcp.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from spec_mcp.engine.effects import ServerPolicy
+    from spec_mcp.records import Session, Tool
+
+
+def command(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Recorded sessions: JSON Lines, .gz too.")],
+    tools: Annotated[
+        Path | None,
+        typer.Option("--tools", metavar="FILE", help="The tool catalogue. Default: X.tools.json beside X.jsonl."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a file instead of a table.")] = False,
+    train: Annotated[
+        list[Path] | None, typer.Option("--train", metavar="FILE", help="Learn from these first; may be repeated.")
+    ] = None,
+    online: Annotated[
+        bool, typer.Option("--online/--no-online", help="Learn while replaying, as it does when it is used.")
+    ] = True,
+    tool_latency: Annotated[
+        float | None,
+        typer.Option(
+            "--tool-latency", min=0.0, metavar="S", help="What a call takes. Default: as recorded, else 1."
+        ),
+    ] = None,
+    think: Annotated[
+        float | None,
+        typer.Option("--think", min=0.0, metavar="S", help="The client's thinking. Default: as recorded, else 3."),
+    ] = None,
+    used_share: Annotated[
+        float,
+        typer.Option("--used-share", min=0.0, max=1.0, metavar="X", help="Find the cost at which X of them are used."),
+    ] = 0.0,
+    wasted_call_s: Annotated[
+        float, typer.Option("--wasted-call-s", min=0.0, metavar="S", help="What a wasted call is worth, in seconds.")
+    ] = 0.2,
+    breadth: Annotated[int, typer.Option("--breadth", min=0, help="Candidates a step.")] = 4,
+    depth: Annotated[int, typer.Option("--depth", min=1, help="Steps ahead.")] = 3,
+    predictor: Annotated[str, typer.Option("--predictor", metavar="NAME", help="Which predictor.")] = "history",
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, metavar="N", help="Only the first N sessions of each file.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="For predictors that draw lots.")] = 0,
+    manifest: Annotated[
+        Path | None,
+        typer.Option("--manifest", metavar="FILE", help="Says which tools read, and what a write spoils."),
+    ] = None,
+    context: Annotated[
+        bool, typer.Option("--context", help="Show the predictor what user and assistant say; a proxy does not see it.")
+    ] = False,
+) -> None:
+    """Replay recorded sessions: how many calls would have been answered ahead of time, and at what waste.
+
+    The real engine, policy and predictor run in virtual time. Nothing looks ahead: later events of a session serve
+    only to answer what was speculated, and to score.
+    """
+    from spec_mcp.engine.policy import Settings
+    from spec_mcp.replay.evaluate import PREDICTORS, Evaluation, Options
+    from spec_mcp.replay.script import Timings
+
+    if predictor not in PREDICTORS:
+        raise UserError(f"--predictor {predictor}: there is no such predictor, only {', '.join(PREDICTORS)}")
+    options = Options(
+        settings=Settings(wasted_call_s=wasted_call_s, breadth=breadth, depth=depth),
+        timings=Timings(tool_latency, think),
+        used_share=used_share,
+        online=online,
+        context=context,
+        seed=seed,
+        manifest=_policy(manifest),
+        make=PREDICTORS[predictor],
+    )
+    training = [(_read(path, None), _catalogue(path, None)) for path in train or []]
+    for path in files:
+        sessions = _read(path, limit)
+        with _progress(f"{path.name}", len(sessions) + sum(len(found) for found, _ in training)) as advance:
+            evaluation = Evaluation(options)
+            for found, catalogue in training:
+                evaluation.train(found, catalogue, advance)
+            tally = evaluation.play(sessions, _catalogue(path, tools), advance)
+        report = tally.report(_source(sessions, path))
+        if as_json:
+            typer.echo(json.dumps(report))
+        else:
+            show(path.name, report)
+
+
+def show(name: str, report: dict[str, object]) -> None:
+    """The figures of one file for people."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, title=name, title_justify="left", show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for key, value in report.items():
+        if key != "source":
+            text = f"{value:,}" if isinstance(value, int) else f"{value:.1%}" if key.endswith(SHARES) else f"{value}"
+            table.add_row(key.replace("_", " "), text)
+    Console(highlight=False).print(table)
+
+
+SHARES = ("_share", "_top1", "_top3")
+"""How the names of the figures end that are shares."""
+
+
+def _read(path: Path, limit: int | None) -> list[Session]:
+    from itertools import islice
+
+    from spec_mcp.records import read_sessions
+
+    return list(islice(read_sessions(path), limit))
+
+
+def _catalogue(path: Path, given: Path | None) -> list[Tool]:
+    from spec_mcp.records import read_tools, tools_beside
+
+    beside = given or tools_beside(path)
+    return [] if beside is None else read_tools(beside)
+
+
+def _source(sessions: list[Session], path: Path) -> str:
+    sources = list(dict.fromkeys(session.source for session in sessions if session.source))
+    return sources[0] if len(sources) == 1 else path.name
+
+
+def _policy(manifest: Path | None) -> ServerPolicy | None:
+    if manifest is None:
+        return None
+    from spec_mcp.manifest.load import load_manifest
+
+    return load_manifest(manifest).policy
+
+
+@contextmanager
+def _progress(title: str, total: int) -> Generator[Callable[[], None]]:
+    """A bar on standard error, where somebody looks at it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda: bar.advance(task)

@@ -1,0 +1,104 @@
+"""A call that the client may make, and what is said of it at one moment."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from zlib import crc32
+
+from spec_mcp.engine.calls import Arguments
+from spec_mcp.engine.resources import Footprint
+from spec_mcp.predict.cells import Cell, Key
+from spec_mcp.predict.recipes import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Where a recipe found the values of a candidate; of a remembered call, its rank and how often it was seen."""
+
+    step: int
+    position: int
+    length: int
+
+
+@dataclass(slots=True)
+class Option:
+    """A call that the client may make."""
+
+    text: str
+    token: str
+    arguments: Arguments
+    hash_: int
+    writes: bool
+    evidence: dict[Recipe, Evidence]
+    remembered: Evidence | None = None
+    """How well the call is remembered as a follower of the last calls."""
+    touches: Footprint | None = None
+    offered: int = 0
+    made: bool = False
+    """Made since the last conflicting write: not offered again before one comes."""
+    ever_made: bool = False
+
+    def copy(self) -> Option:
+        """Another one, that may go its own way."""
+        return Option(
+            self.text,
+            self.token,
+            self.arguments,
+            self.hash_,
+            self.writes,
+            dict(self.evidence),
+            self.remembered,
+            self.touches,
+            self.offered,
+            self.made,
+            self.ever_made,
+        )
+
+
+@dataclass(slots=True)
+class Scored:
+    """An option at one moment: the probability that it is used, and what that was made of."""
+
+    option: Option
+    recipe: Recipe
+    logit: float
+    q: float
+    flags: tuple[int, ...]
+    """The weights of the positions that it has."""
+    cells: list[tuple[int, Cell]]
+    """Its contexts that have a rate: their number and their cell as it was."""
+    chains: list[tuple[int, float, float]]
+    """Of each chain of contexts the weight, and the backed-off logits of use and of being next."""
+    keys: tuple[Key, ...]
+    turn: int
+    weight: float = 1.0
+    """Of what is learned from it: candidates of one list at one moment, or of one session again, say much the same."""
+
+    fresh: bool = True
+    """It was offered for the first time."""
+
+    @property
+    def server(self) -> str:
+        """The server of its call."""
+        return self.option.token.partition("\t")[0]
+
+    @property
+    def tool(self) -> str:
+        """The tool of its call."""
+        return self.option.token.partition("\t")[2]
+
+
+def token_of(server: str, tool: str) -> str:
+    """A server's tool, as one text."""
+    return f"{server}\t{tool}"
+
+
+def text_of(token: str, arguments: Arguments) -> str:
+    """The identity of a call, as text."""
+    return json.dumps([token, arguments], sort_keys=True, separators=(",", ":"))
+
+
+def hash_of(text: str) -> int:
+    """A number for a text that is the same in every process."""
+    return crc32(text.encode("utf-8", "surrogatepass"))
