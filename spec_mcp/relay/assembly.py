@@ -138,6 +138,7 @@ class Assembly:
         return 0 if stopped_by is None else 128 + stopped_by
 
     def _close(self, polite: bool) -> None:
+        self._learner.on_predicted = lambda _: None  # what waits to be learned may still predict, for nobody
         self._bridge.feed(SessionClosed(self._session))
         self._recording.close()
         self._learner.closed(self._session)

@@ -68,7 +68,7 @@ def test_filesystem_reads_writes_and_errors_are_the_same_in_every_arm(client: Cl
         await agent.together([("read_text_file", {"path": str(root / "docs" / "one.md")})] * 3)
 
     runs = it.compare_all(body)
-    assert_speculated(runs["right"], answered=8, spoiled=1)
+    assert_speculated(runs["right"], answered=5, spoiled=1)
     assert_lied_to(runs["lying"])
 
 
@@ -119,7 +119,7 @@ def test_memory_graph_changes_spoil_what_was_read_before(client: ClientKind, rig
             await agent.call(tool, arguments)
 
     runs = rig("memory", client).compare_all(body)
-    assert_speculated(runs["right"], answered=5, spoiled=1)
+    assert_speculated(runs["right"], answered=3, spoiled=1)
     assert_lied_to(runs["lying"])
 
 
