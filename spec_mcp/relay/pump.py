@@ -9,10 +9,8 @@ from __future__ import annotations
 import gc
 import os
 import select
-import signal
 from collections import deque
 from collections.abc import Callable
-from types import FrameType
 
 from spec_mcp.relay import wire
 from spec_mcp.relay.bridge import Bridge
@@ -20,6 +18,7 @@ from spec_mcp.relay.learning import Learner
 from spec_mcp.relay.lines import LineReader, LineWriter
 from spec_mcp.relay.link import ServerLink
 from spec_mcp.relay.process import CannotStart
+from spec_mcp.relay.stopping import Stopping
 
 BACKLOG_MAX_BYTES = 16 * 2**20
 """What may wait for a peer that does not read, before the other side is not read any more."""
@@ -34,7 +33,11 @@ LEAVING_S = 1.0
 """How long a server may take to leave after its client, before it is ended."""
 
 LEAVING_BUSY_S = 10.0
-"""The same where calls are in flight: a client that only closed its input may still read their answers."""
+"""The same where calls are in flight: a client that only closed its input may still read their answers. One that is
+in a hurry says so by a signal, or reads no more."""
+
+DEAF_S = 1.0
+"""How long a server that takes no more lines may go on speaking: the end of its output follows at once as a rule."""
 
 GONE = select.POLLHUP | select.POLLERR | select.POLLNVAL
 
@@ -51,6 +54,7 @@ class Pump:
         learner: Learner,
         clock: Callable[[], float],
         look_at_mode: Callable[[], None],
+        stopping: Stopping,
     ) -> None:
         self._bridge = bridge
         self._link = link
@@ -59,33 +63,39 @@ class Pump:
         self._learner = learner
         self._clock = clock
         self._look_at_mode = look_at_mode
+        self._stopping = stopping
         self._mode_looked_at_s = 0.0
+        self._at_once: deque[Callable[[], None]] = deque()
         self._soon: deque[Callable[[], None]] = deque()
         self._wake_in, self._wake_out = os.pipe()
         os.set_blocking(self._wake_in, False)
         os.set_blocking(self._wake_out, False)
-        self._stopped_by: int | None = None
+        self._poller = select.poll()
+        self._registered: list[tuple[int, int]] = []
         self._client_left = False
-        self._leaving_until_s: float | None = None
+        self._client_gone = False
+        self._left_behind = (0, 0)
+        """When the client has left: how many answers, and bytes, it may still read."""
+        self._progress_at_s = 0.0
+        self._deaf_until_s: float | None = None
 
     def call_soon(self, task: Callable[[], None]) -> None:
         """Have a task done on the loop's thread when there is time. Any thread may call this."""
         self._soon.append(task)
         self._wake()
 
-    def stop(self, number: int, frame: FrameType | None = None) -> None:
-        """End the loop: a signal handler."""
-        self._stopped_by = number
+    def call_at_once(self, task: Callable[[], None]) -> None:
+        """Have a task done on the loop's thread before anything else. Any thread may call this."""
+        self._at_once.append(task)
         self._wake()
 
-    def run(self) -> int | None:
-        """Run until the client has left or a signal came. Returns the signal's number, if one came."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self.stop)
+    def run(self) -> None:
+        """Run until the client has left or we were told to stop."""
+        self._stopping.wake = self._wake
         gc.freeze()  # what stands now stays: the collector need not look through it at every turn
         quiet = False
-        while self._stopped_by is None and not self._client_out.broken:
-            has_work = self._learner.has_work or bool(self._soon)
+        while self._stopping.number is None and not self._is_done():
+            has_work = (self._learner.has_work or bool(self._soon)) and not self._client_left
             ready = self._poll(self._timeout_ms(has_work, quiet))
             quiet = not ready
             if ready:
@@ -94,48 +104,93 @@ class Pump:
                 self._do_one_task()
             self._keep_time()
             self._flush()
-            if self._is_done():
-                break
         self._flush()
-        return self._stopped_by
+
+    @property
+    def was_patient(self) -> bool:
+        """Has the server been told of the client's end, and had the time to leave?"""
+        return self._client_left and self._clock() >= self._leaving_until_s
+
+    def close(self) -> None:
+        """Let go of what the loop needed. Nothing may be called afterwards."""
+        self._stopping.wake = lambda: None
+        wake_out, self._wake_out = self._wake_out, -1
+        os.close(self._wake_in)
+        os.close(wake_out)
+
+    # --- leaving ----------------------------------------------------------------------------------------------------
 
     def _is_done(self) -> bool:
         """After the client has left: tell the server so, and pass on what it still says until it ends."""
+        if self._client_gone or self._client_out.broken:
+            return True
         if not self._client_left:
             return False
-        if self._link.process is None:
-            return not self._client_out.waiting_bytes
-        if self._leaving_until_s is None:
-            if not self._bridge.has_unsent and not self._link.writer.waiting_bytes:
-                self._link.process.close_input()
-                self._leaving_until_s = self._clock() + (LEAVING_BUSY_S if self._bridge.is_busy else LEAVING_S)
-            return False
+        process = self._link.process
+        if process is None and not self._client_out.waiting_bytes:
+            return True
+        if process is not None and not self._bridge.has_unsent and not self._link.waiting_bytes:
+            process.close_input()
+        self._note_progress()
         return self._clock() >= self._leaving_until_s
+
+    def _note_progress(self) -> None:
+        left = (self._bridge.awaited, self._client_out.waiting_bytes if self._link.process is None else 0)
+        if left != self._left_behind:
+            self._left_behind = left
+            self._progress_at_s = self._clock()
+
+    @property
+    def _leaving_until_s(self) -> float:
+        """When patience ends, unless something moves before."""
+        return self._progress_at_s + (LEAVING_BUSY_S if self._left_behind[0] else LEAVING_S)
+
+    def _leave(self) -> None:
+        """The client will say nothing more."""
+        if self._client_left:
+            return
+        self._client_left = True
+        self._progress_at_s = self._clock()
+        self._left_behind = (self._bridge.awaited, 0)
+        self._safely(self._bridge.on_client_left)
 
     # --- waiting ----------------------------------------------------------------------------------------------------
 
     def _poll(self, timeout_ms: float | None) -> list[tuple[int, int]]:
-        poller = select.poll()
-        poller.register(self._wake_in, select.POLLIN)
-        link = self._link
-        if not self._client_left and link.writer.waiting_bytes < BACKLOG_MAX_BYTES:
-            poller.register(self._client_in.fd, select.POLLIN)
-        if self._client_out.waiting_bytes:
-            poller.register(self._client_out.fd, select.POLLOUT)
+        wanted = self._wanted()
+        if wanted != self._registered:
+            self._registered = wanted
+            self._poller = select.poll()
+            for fd, mask in wanted:
+                self._poller.register(fd, mask)
+        return self._poller.poll(timeout_ms)
+
+    def _wanted(self) -> list[tuple[int, int]]:
+        """Which descriptors to wait for, and for what. A peer's end is always reported."""
+        link, client_out = self._link, self._client_out
+        is_drained = client_out.waiting_bytes < BACKLOG_MAX_BYTES
+        wanted = [(self._wake_in, select.POLLIN), (client_out.fd, select.POLLOUT if client_out.waiting_bytes else 0)]
+        if not self._client_left:
+            takes_more = is_drained and link.waiting_bytes < BACKLOG_MAX_BYTES
+            wanted.append((self._client_in.fd, select.POLLIN if takes_more else 0))
         if link.process is not None:
-            if self._client_out.waiting_bytes < BACKLOG_MAX_BYTES:
-                poller.register(link.reader.fd, select.POLLIN)
+            if is_drained:
+                wanted.append((link.reader.fd, select.POLLIN))
             if link.writer.waiting_bytes:
-                poller.register(link.writer.fd, select.POLLOUT)
-        return poller.poll(timeout_ms)
+                wanted.append((link.writer.fd, select.POLLOUT))
+        return wanted
 
     def _timeout_ms(self, has_work: bool, quiet: bool) -> float | None:
         if has_work and quiet:
             return 0.0
         times = [
-            time for time in (self._bridge.deadline_s, self._link.start_at_s, self._leaving_until_s) if time is not None
+            self._bridge.deadline_s,
+            self._link.start_at_s,
+            self._deaf_until_s,
+            self._leaving_until_s if self._client_left else None,
         ]
-        due_ms = max(0.0, (min(times) - self._clock()) * 1000.0) if times else None
+        due = [time for time in times if time is not None]
+        due_ms = max(0.0, (min(due) - self._clock()) * 1000.0) if due else None
         if has_work:
             return QUIET_MS if due_ms is None else min(due_ms, QUIET_MS)
         return due_ms
@@ -143,43 +198,61 @@ class Pump:
     def _serve(self, ready: list[tuple[int, int]]) -> None:
         for fd, mask in ready:
             if fd == self._wake_in:
-                self._drain_wake_ups()
-            elif fd == self._client_in.fd and mask & (select.POLLIN | GONE):
+                self._wake_up()
+            elif fd == self._client_in.fd and mask & select.POLLIN:
                 self._read_client()
+            elif fd == self._client_out.fd and mask & GONE:
+                self._client_gone = True
+            elif fd == self._client_in.fd and mask & GONE:
+                self._read_client_end()
             elif fd == self._link.reader.fd and self._link.process is not None and mask & (select.POLLIN | GONE):
                 self._read_server()
 
     def _read_client(self) -> None:
         self._look_at_mode_sometimes()
         for line in self._client_in.read():
-            self._bridge.on_client_line(line)
+            self._safely(self._bridge.on_client_line, line)
         self._link.writer.flush()
         if self._client_in.ended:
-            self._client_left = True
+            self._leave()
+
+    def _read_client_end(self) -> None:
+        """The client has left, whether or not there is room for what it said before."""
+        if self._client_out.waiting_bytes < BACKLOG_MAX_BYTES and self._link.waiting_bytes < BACKLOG_MAX_BYTES:
+            self._read_client()
+        else:
+            self._leave()
 
     def _read_server(self) -> None:
         for line in self._link.reader.read():
             if line.endswith(b"\n"):
-                self._bridge.on_server_line(line)
+                self._safely(self._bridge.on_server_line, line)
             elif wire.read(line) is not None:  # it died before the newline; half a line is nobody's
-                self._bridge.on_server_line(line + b"\n")
+                self._safely(self._bridge.on_server_line, line + b"\n")
         self._client_out.flush()
         if self._link.reader.ended:
             self._server_lost()
 
     def _server_lost(self) -> None:
+        self._deaf_until_s = None
         status = self._link.lost()
         how = "" if status is None else f" (exit code {status})" if status >= 0 else f" (signal {-status})"
         why = f"the server ended{how} before it answered; the next request starts it again"
-        self._bridge.on_server_lost(None if self._client_left else why)
+        self._safely(self._bridge.on_server_lost, None if self._client_left else why)
 
     # --- what can wait ----------------------------------------------------------------------------------------------
 
     def _do_one_task(self) -> None:
         if self._soon:
-            self._soon.popleft()()
+            self._safely(self._soon.popleft())
         else:
             self._learner.work()
+
+    def _safely(self, task: Callable[..., None], *arguments: bytes | str | None) -> None:
+        try:
+            task(*arguments)
+        except Exception as error:  # noqa: BLE001  rule 17: a fault of ours costs speculation, never a call
+            self._bridge.give_up(error)
 
     def _keep_time(self) -> None:
         now_s = self._clock()
@@ -188,17 +261,25 @@ class Pump:
             self._bridge.tick()
         start_at_s = self._link.start_at_s
         if start_at_s is not None and now_s >= start_at_s:
-            try:
-                self._link.start()
-            except CannotStart as error:
-                self._link.lost()
-                self._bridge.on_server_lost(str(error))
+            self._start_server()
+        if self._link.process is not None and self._link.writer.broken:
+            if self._deaf_until_s is None:
+                self._deaf_until_s = now_s + DEAF_S
+            elif now_s >= self._deaf_until_s:
+                self._server_lost()
+
+    def _start_server(self) -> None:
+        try:
+            self._link.start()
+        except CannotStart as error:
+            self._link.lost()
+            self._safely(self._bridge.on_server_lost, str(error))
 
     def _look_at_mode_sometimes(self) -> None:
         now_s = self._clock()
         if now_s - self._mode_looked_at_s >= MODE_LOOK_S:
             self._mode_looked_at_s = now_s
-            self._look_at_mode()
+            self._safely(self._look_at_mode)
 
     def _flush(self) -> None:
         if self._client_out.waiting_bytes:
@@ -206,15 +287,17 @@ class Pump:
         if self._link.writer.waiting_bytes:
             self._link.writer.flush()
 
-    def _drain_wake_ups(self) -> None:
+    def _wake_up(self) -> None:
         try:
             while os.read(self._wake_in, 4096):
                 pass
         except BlockingIOError:
             pass
+        while self._at_once:
+            self._safely(self._at_once.popleft())
 
     def _wake(self) -> None:
         try:
             os.write(self._wake_out, b"!")
-        except (BlockingIOError, OSError):  # it is awake already, or over
+        except OSError:  # it is awake already, or over
             pass
