@@ -1,12 +1,26 @@
 """All MCP traffic: lines in, lines out, and the carrying out of the engine's commands.
 
-lines.py     bytes to lines and lines to bytes, without blocking
-wire.py      what is read of a line: its envelope and the few members that safety and speculation need
-process.py   the server's process: started at once, ended as a group
-link.py      one connection to a server: its handshake, its restarts, the requests of our own
-bridge.py    lines to events, commands to lines
-learning.py  what waits until nothing else is to be done: learning, predicting, recording
-pump.py      the loop
-wrap.py      `spec-mcp wrap`
-meeting.py   a server met for its own sake: its name and its tools, for the commands that look at it
+lines.py         bytes to lines and lines to bytes, without blocking
+wire.py          what is read of a line: its envelope and the few members that safety and speculation need
+process.py       the server's process: started at once, ended as a group
+link.py          one connection to a server: its handshake, its restarts, the requests of our own
+asked.py         what the client asked and has no answer to
+prompts.py       what the server asked of the client
+handshake.py     what client and server have said of themselves
+identity.py      by what a call is known
+bridge.py        lines to events, commands to lines: the way of one call
+speculations.py  the bytes of what was asked in advance, until they are adopted or dropped
+speculating.py   the commands that speculate
+validators.py    has a file changed?
+comparing.py     shadow mode's comparison
+listing.py       our own look at a server's tools
+account.py       what record and predictor are told, always after the line has gone on
+recording.py     rows for the store
+learning.py      what waits until nothing else is to be done: learning and predicting
+pump.py          the loop
+stopping.py      signals
+saying.py        words to the person who reads the log
+assembly.py      puts the parts together, and takes them apart
+wrap.py          `spec-mcp wrap`
+meeting.py       meeting a server for its own sake
 """

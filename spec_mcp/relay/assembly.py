@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import secrets
 import shlex
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +41,9 @@ from spec_mcp.relay.naming import name_of
 from spec_mcp.relay.process import ServerProcess
 from spec_mcp.relay.pump import Pump
 from spec_mcp.relay.recording import Recording, new_session
+from spec_mcp.relay.saying import say
+from spec_mcp.relay.stopping import Stopping
+from spec_mcp.relay.validators import Validators
 from spec_mcp.store.mode import ModeSwitch
 from spec_mcp.store.place import locate
 from spec_mcp.store.recorder import Recorder
@@ -62,6 +64,11 @@ TIMING = "timing/1"
 LEARNED_EVERY = 50
 """Calls between two writings of what was learned, so that a kill loses little."""
 
+RECORD_CLOSE_S = 1.0
+"""How long our end may wait for the last rows: clients wait about 2 s for us, in all."""
+
+STDIN, STDOUT = 0, 1
+
 SERVER_META = "io.modelcontextprotocol/serverInfo"
 
 CAUTION = {Mode.OFF: 0, Mode.SHADOW: 1, Mode.ON: 2}
@@ -70,7 +77,9 @@ CAUTION = {Mode.OFF: 0, Mode.SHADOW: 1, Mode.ON: 2}
 class Assembly:
     """One client, one server, and all that stands between them."""
 
-    def __init__(self, options: WrapOptions, process: ServerProcess, make_predictor: MakePredictor | None) -> None:
+    def __init__(
+        self, options: WrapOptions, process: ServerProcess, make_predictor: MakePredictor | None, stopping: Stopping
+    ) -> None:
         """Read the user's files and build the parts.
 
         Raises:
@@ -99,8 +108,10 @@ class Assembly:
         self._policies: dict[str, ServerPolicy] = {}
         self._engine = Engine(_settings(self._config), self._policies, mode=self._mode())
         self._learner = Learner(_predictor(make_predictor, self._policies), now_s)
-        self._client_out = LineWriter(sys.stdout.fileno())
+        self._client_out = LineWriter(STDOUT)
+        self._stopping = stopping
         self._link = ServerLink(options.command, None, process, now_s)
+        self._validators = Validators(self._call_at_once)
         self._bridge = Bridge(
             self._engine,
             self._name,
@@ -109,17 +120,19 @@ class Assembly:
             self._link,
             self._learner,
             self._recording,
+            self._validators,
             now_s,
             LOCAL_USER,
         )
         self._pump = Pump(
             self._bridge,
             self._link,
-            LineReader(sys.stdin.fileno()),
+            LineReader(STDIN),
             self._client_out,
             self._learner,
             now_s,
             self._look_at_mode,
+            stopping,
         )
         self._connect_parts(scope)
 
@@ -127,30 +140,40 @@ class Assembly:
         """Serve until the client leaves or a signal comes; then end the server and write down what was learned."""
         blocking = os.get_blocking(self._client_out.fd)
         os.set_blocking(self._client_out.fd, False)
-        stopped_by: int | None = None
         try:
             self._bridge.connected()
             self._recorder.start()
-            stopped_by = self._pump.run()
+            self._pump.run()
         finally:
             os.set_blocking(self._client_out.fd, blocking)
-            self._close(polite=stopped_by is None and not self._client_out.broken)
-        return 0 if stopped_by is None else 128 + stopped_by
+            self._close()
+        return 0 if self._stopping.number is None else 128 + self._stopping.number
 
-    def _close(self, polite: bool) -> None:
+    def _close(self) -> None:
+        """What takes its time goes on at once: the server's end, and what is written down."""
+        # a server that has been told of the client's end had its time; one that still has it gets some
+        self._link.close(polite=self._stopping.number is None and not self._pump.was_patient)
         self._learner.on_predicted = lambda _: None  # what waits to be learned may still predict, for nobody
-        self._bridge.feed(SessionClosed(self._session))
-        self._recording.close()
-        self._learner.closed(self._session)
-        self._write_down()
-        self._link.close(polite=False)
-        self._recorder.close()
+        try:
+            self._bridge.feed(SessionClosed(self._session))
+            self._recording.close()
+            self._learner.closed(self._session)
+            self._learner.finish()
+            self._write_down()
+            self._recorder.close(RECORD_CLOSE_S)
+        finally:
+            self._link.join()
+            self._validators.close()
+            self._pump.close()
+
+    def _call_at_once(self, task: Callable[[], None]) -> None:
+        self._pump.call_at_once(task)
 
     def _connect_parts(self, scope: Scope) -> None:
         self._learner.on_predicted = self._bridge.feed
         self._link.on_restarted = self._bridge.connected
-        self._bridge.on_handshake = self._heard_name
-        self._bridge.on_client = self._heard_client
+        self._bridge.handshake.on_server = self._heard_name
+        self._bridge.handshake.on_client = self._heard_client
         self._bridge.on_served = self._served
         self._bridge.listing.on_tools = self._judge_tools
         loading = self._recorder.load(scope, LOCAL_USER)
@@ -208,12 +231,12 @@ class Assembly:
     def _ask_name(self) -> None:
         """A stateless client need not have asked for it."""
 
-        def answered(message: wire.Envelope, line: bytes) -> None:
+        def answered(message: wire.Envelope) -> None:
             self._heard_name(wire.members(message.result))
             self._pump.call_soon(self._look_for_manifest)
 
         if self._link.is_up:
-            meta = own_meta(self._bridge.stateless_meta)
+            meta = own_meta(self._bridge.handshake.stateless_meta)
             self._link.ask("server/discover", b'{"_meta":{%s}}' % meta if meta else b"", answered)
 
     def _look_for_manifest(self) -> None:
@@ -222,10 +245,10 @@ class Assembly:
             try:
                 self._manifest = load_manifest(path)
             except UserError as error:
-                _say(f"{error} (until then the server is passed through as it is)")
+                say(f"{error} (until then the server is passed through as it is)")
         elif not self._trusts_annotations():
             known_as = self._server_names[0] if self._server_names else self._name
-            _say(
+            say(
                 f"no manifest speaks for {known_as!r}, so it is passed through as it is; to draft one: "
                 f"spec-mcp manifest draft --save -- {shlex.join(self._command)}"
             )
@@ -266,7 +289,7 @@ class Assembly:
             comparison = check_against_tools(self._manifest, tools)
             faulty = comparison.faulty_tools
             for line in (*map(str, comparison.errors), *comparison.warnings):
-                _say(line)
+                say(line)
         if self._trusts_annotations():
             self._set_policy(with_trusted_annotations(self._policies[self._name], tools))
         return faulty
@@ -303,9 +326,4 @@ def _load_timing(engine: Engine, data: Json) -> None:
     try:
         engine.world.timing.load_json(data)
     except ValueError as error:
-        _say(f"the store: what was measured of latencies is left aside: {error}")
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"spec-mcp: {line}\n")
-    sys.stderr.flush()
+        say(f"the store: what was measured of latencies is left aside: {error}")

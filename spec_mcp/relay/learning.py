@@ -6,7 +6,7 @@ said once, and costs a prediction, never a call.
 
 from __future__ import annotations
 
-import sys
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,8 +17,10 @@ from spec_mcp.engine.events import Candidate, Predicted
 from spec_mcp.predict.predictor import CallBegan, CallEnded, Predictor, Supposed
 from spec_mcp.predict.results import seen_result
 from spec_mcp.relay import wire
+from spec_mcp.relay.saying import say
 
 QUEUE_MAX = 512
+QUEUE_MAX_BYTES = 8 * 2**20
 """Tasks that may wait; beyond it the oldest are given up, since a busy client thinks little anyway."""
 
 LOOKED_INTO_MAX_BYTES = 256 * 1024
@@ -26,6 +28,9 @@ LOOKED_INTO_MAX_BYTES = 256 * 1024
 
 CANDIDATES_ASKED = 16
 """More than any breadth, so that those already held or refused do not crowd out the rest."""
+
+FINISH_S = 0.3
+"""How long the end of the program waits for learning."""
 
 FAULTS_BEARABLE = 20
 """After so many faults the predictor is left alone."""
@@ -39,6 +44,11 @@ class Held:
     tool: str
     arguments: Arguments
     result: bytes
+
+
+def worth_a_look(text: bytes) -> bytes:
+    """A raw value, if it may be decoded for prediction; else nothing."""
+    return text if len(text) <= LOOKED_INTO_MAX_BYTES else b""
 
 
 def look_into(result: bytes) -> Json:
@@ -64,7 +74,9 @@ class Learner:
         self.on_predicted: Callable[[Predicted], None] = lambda _: None
         self._predictor = predictor
         self._clock = clock
-        self._tasks: deque[Callable[[], None]] = deque()
+        self._tasks: deque[tuple[Callable[[], None], int]] = deque()
+        """With the bytes that each keeps."""
+        self._task_bytes = 0
         self.faults = 0
         self.given_up = 0
         self._last_step: dict[str, int] = {}
@@ -78,7 +90,8 @@ class Learner:
         """Do one task."""
         if not self._tasks:
             return
-        task = self._tasks.popleft()
+        task, size_bytes = self._tasks.popleft()
+        self._task_bytes -= size_bytes
         if self.faults >= FAULTS_BEARABLE:
             return
         try:
@@ -87,35 +100,40 @@ class Learner:
             self.faults += 1
             if self.faults == 1:
                 name = type(error).__name__
-                sys.stderr.write(f"spec-mcp: predicting failed ({name}: {error}); calls go through as before\n")
+                say(f"predicting failed ({name}: {error}); calls go through as before")
 
-    def began(self, make: Callable[[], CallBegan]) -> None:
-        """A call began; `make` decodes it when its time has come."""
-        self._later(lambda: self._predictor.began(make()))
+    def began(self, make: Callable[[], CallBegan], size_bytes: int) -> None:
+        """A call began; `make`, which keeps so many bytes, decodes it when its time has come."""
+        self._later(lambda: self._predictor.began(make()), size_bytes)
 
     def ended(self, session: str, call: int, result: bytes, is_error: bool) -> None:
         """A call has its answer."""
         at_s = self._clock()
-        kept = result if len(result) <= LOOKED_INTO_MAX_BYTES else b""
-        self._later(lambda: self._predictor.ended(CallEnded(session, call, look_into(kept), is_error, at_s)))
+        kept = worth_a_look(result)
+        self._later(lambda: self._predictor.ended(CallEnded(session, call, look_into(kept), is_error, at_s)), len(kept))
 
     def closed(self, session: str) -> None:
         """The client left."""
         self._later(lambda: self._predictor.closed(session))
 
     def load(self, learned: Json) -> None:
-        """Take over what an earlier run has learned."""
-        self._later(lambda: self._predictor.load(learned))
+        """Take over what an earlier run has learned, before anything else that waits."""
+        self._tasks.appendleft((lambda: self._predictor.load(learned), 0))
 
     def predict(self, command: Predict, held: Callable[[int], Held | None]) -> None:
         """Guess, unless the session has gone on by the time that there is time."""
         self._last_step[command.session] = command.step
         self._later(lambda: self._predict(command, held))
 
-    def dump(self) -> Json:
-        """What was learned since the last time; finishes what waits first."""
-        while self._tasks:
+    def finish(self) -> None:
+        """Learn from what waits, as far as that takes no longer than `FINISH_S`."""
+        until = time.monotonic() + FINISH_S
+        self._last_step.clear()  # there is no use in predicting any more
+        while self._tasks and time.monotonic() < until:
             self.work()
+
+    def dump(self) -> Json:
+        """What was learned since the last time."""
         try:
             return self._predictor.dump()
         except Exception:  # noqa: BLE001  rule 17: nothing is recorded then
@@ -141,8 +159,10 @@ class Learner:
             supposed.append(Supposed(step.server, step.tool, step.arguments, look_into(step.result), False))
         return None if lineage and held(lineage[-1]) is None else supposed
 
-    def _later(self, task: Callable[[], None]) -> None:
-        if len(self._tasks) >= QUEUE_MAX:
-            self._tasks.popleft()
+    def _later(self, task: Callable[[], None], size_bytes: int = 0) -> None:
+        while len(self._tasks) >= QUEUE_MAX or (self._tasks and self._task_bytes + size_bytes > QUEUE_MAX_BYTES):
+            _, given_up_bytes = self._tasks.popleft()
+            self._task_bytes -= given_up_bytes
             self.given_up += 1
-        self._tasks.append(task)
+        self._tasks.append((task, size_bytes))
+        self._task_bytes += size_bytes

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from itertools import islice
 
 READ_BYTES = 1 << 18
 """How much is read at once: more than a pipe holds by default, so that one wake-up empties it."""
 
 WRITE_PARTS = 64
-"""How many lines are joined for one write: fewer system calls under load, no long copies."""
+"""How many lines go into one write: fewer system calls under load."""
 
 
 class LineReader:
@@ -26,7 +27,7 @@ class LineReader:
     def read(self) -> list[bytes]:
         """The lines completed by what can be read now. At the end of the stream, `ended` is set.
 
-        What follows the last newline at the end is given out as a line: a peer that dies in the middle of one has
+        What follows the last newline at the end is given out as it is: a peer that ends in the middle of a line has
         still said so much.
         """
         try:
@@ -59,15 +60,22 @@ class LineWriter:
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.broken = False
-        """The peer no longer reads."""
+        """Nothing more is written: the peer no longer reads, or we were told to stop."""
         self.waiting_bytes = 0
         self._lines: deque[bytes] = deque()
+        self._written = 0
+        """How much of the first line has gone out."""
+        self._unended = False
 
     def put(self, line: bytes) -> None:
-        """Queue a line; nothing is written before `flush`."""
-        if not self.broken:
-            self._lines.append(line)
-            self.waiting_bytes += len(line)
+        """Queue a line; nothing is written before `flush`. After one without its end, the next begins a new line."""
+        if self.broken:
+            return
+        if self._unended:
+            line = b"\n" + line
+        self._unended = not line.endswith(b"\n")
+        self._lines.append(line)
+        self.waiting_bytes += len(line)
 
     def send(self, line: bytes) -> None:
         """Write a line at once, or queue it behind what waits."""
@@ -77,21 +85,33 @@ class LineWriter:
     def flush(self) -> None:
         """Write what the peer takes now."""
         while self._lines:
-            if len(self._lines) > 1 and len(self._lines[0]) < READ_BYTES:
-                count = min(len(self._lines), WRITE_PARTS)
-                self._lines.appendleft(b"".join([self._lines.popleft() for _ in range(count)]))
-            line = self._lines[0]
             try:
-                written = os.write(self.fd, line)
+                written = self._write()
             except BlockingIOError:
                 return
             except OSError:  # a closed pipe or a reset: nobody will read the rest
-                self.broken = True
-                self._lines.clear()
-                self.waiting_bytes = 0
+                self.stop()
                 return
             self.waiting_bytes -= written
-            if written == len(line):
-                self._lines.popleft()
-            else:
-                self._lines[0] = line[written:]
+            self._forget(written)
+
+    def stop(self) -> None:
+        """Write nothing more: from now on the descriptor may be another's."""
+        self.broken = True
+        self._lines.clear()
+        self._written = 0
+        self.waiting_bytes = 0
+
+    def _write(self) -> int:
+        if len(self._lines) == 1 and not self._written:
+            return os.write(self.fd, self._lines[0])
+        # what is left of a large line is looked at, not copied: it may go out in a thousand pieces
+        parts: list[bytes | memoryview] = list(islice(self._lines, WRITE_PARTS))
+        parts[0] = memoryview(self._lines[0])[self._written :]
+        return os.writev(self.fd, parts)
+
+    def _forget(self, written: int) -> None:
+        written += self._written
+        while self._lines and written >= len(self._lines[0]):
+            written -= len(self._lines.popleft())
+        self._written = written

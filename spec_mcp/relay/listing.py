@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from spec_mcp.relay.bridge import Bridge
 
 PAGES_MAX = 100
+LISTED_MAX_BYTES = 16 * 2**20
 """A server whose list does not end is not speculated on."""
 
 BEGINS_AFTER = frozenset({"tools/list", "tools/call"})
@@ -40,6 +41,7 @@ class Listing:
         self._round = 0
         self._pages: list[dict[str, object]] = []
         self._pages_read = 0
+        self._bytes_read = 0
 
     def forget(self) -> None:
         """The list holds no longer."""
@@ -56,16 +58,17 @@ class Listing:
         self._round += 1
         self._pages = []
         self._pages_read = 0
+        self._bytes_read = 0
         self._ask(b"")
 
     def _ask(self, cursor: bytes) -> None:
         this_round = self._round
 
-        def answered(message: wire.Envelope, line: bytes) -> None:
+        def answered(message: wire.Envelope) -> None:
             if this_round == self._round:
                 self._take(message)
 
-        meta = own_meta(self._bridge.stateless_meta)
+        meta = own_meta(self._bridge.handshake.stateless_meta)
         members = [b'"cursor":' + cursor] if cursor else []
         members += [b'"_meta":{%s}' % meta] if meta else []
         self._bridge.link.ask("tools/list", b"{%s}" % b",".join(members) if members else b"", answered)
@@ -74,16 +77,19 @@ class Listing:
         result = wire.members(message.result)
         page = wire.value(result.get("tools", b"null"))
         self._pages_read += 1
-        if not isinstance(page, list) or self._pages_read > PAGES_MAX:
+        self._bytes_read += len(message.result)
+        if not isinstance(page, list) or self._pages_read > PAGES_MAX or self._bytes_read > LISTED_MAX_BYTES:
+            self._pages = []
             return  # without its list the server is not speculated on
         self._pages.extend(tool for tool in page if isinstance(tool, dict))  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
         cursor = result.get("nextCursor", b"null")
         if cursor != b"null":
             self._ask(cursor)
             return
-        doubtful = self.on_tools(self._pages)
+        pages, self._pages = self._pages, []
+        doubtful = self.on_tools(pages)
         found: dict[str, str] = {}
-        for tool in self._pages:
+        for tool in pages:
             name = tool.get("name")
             if isinstance(name, str) and name not in doubtful:
                 found[name] = fingerprint(tool)

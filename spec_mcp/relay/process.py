@@ -3,6 +3,9 @@
 The process leads a session of its own, so that all it starts can be ended with it. Should we be killed ourselves, a
 guard (a shell that waits on a pipe which only we hold open) ends the group in our place.
 
+A group is known by the number of its leader, and that number is free for others once the leader has been reaped. So
+the leader is looked at without reaping it, and reaped only when the group has got its last signal.
+
 This module is on the path of `wrap`'s start: it imports little.
 """
 
@@ -12,14 +15,30 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 POLITE_S = 1.0
-"""How long a server may take to leave after its input was closed, and again after SIGTERM; clients wait about 2 s."""
+"""How long a server may take to leave after its input was closed. Clients wait about 2 s for us, in all."""
 
-POLL_S = 0.01
+TERM_S = 0.5
+"""How long after SIGTERM."""
 
-GUARD = 'read -r word || { kill -TERM "-$1"; sleep 1; kill -KILL "-$1"; } 2>/dev/null'
+KILLED_S = 1.0
+"""How long after SIGKILL: only a process that hangs in the system itself takes any time."""
+
+POLL_S = 0.005
+
+DRAIN_BYTES = 1 << 16
+
+DRAINED_AT_ONCE = 16
+"""Reads of a server's last words between two looks at the time: it may never stop talking."""
+
+GUARD = """
+read -r word && exit
+kill -TERM "-$1" || exit
+for tenth in 1 2 3 4 5 6 7 8 9 10; do sleep 0.1; kill -0 "-$1" || exit; done
+kill -KILL "-$1"
+"""
 """Without `--` before the group: the kill of dash does not know it."""
 
 
@@ -30,9 +49,7 @@ class CannotStart(Exception):  # noqa: N818  what happened, in the words of the 
 class ServerProcess:
     """A running server with pipes to its input and from its output, both non-blocking."""
 
-    def __init__(
-        self, command: Sequence[str], env: Mapping[str, str] | None = None, cwd: str | None = None
-    ) -> None:
+    def __init__(self, command: Sequence[str], env: Mapping[str, str] | None = None, cwd: str | None = None) -> None:
         """Start the command, in the folder `cwd` where one is given.
 
         Raises:
@@ -48,15 +65,16 @@ class ServerProcess:
                 env=None if env is None else {**os.environ, **env},
                 cwd=cwd,
             )
-        except OSError as error:
-            raise CannotStart(f"cannot start {command[0]!r}: {error.strerror or error}") from error
+        except (OSError, ValueError) as error:  # ValueError: a zero byte in the command
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+            raise CannotStart(f"cannot start {command[0]!r}: {reason}") from error
         assert self._process.stdin is not None, "a pipe was asked for"
         assert self._process.stdout is not None, "a pipe was asked for"
         self.input_fd = self._process.stdin.fileno()
         self.output_fd = self._process.stdout.fileno()
         os.set_blocking(self.input_fd, False)
         os.set_blocking(self.output_fd, False)
-        self.started_at = time.monotonic()
+        self._output_ended = False
         self._guard = self._start_guard()
 
     @property
@@ -65,8 +83,18 @@ class ServerProcess:
         return self._process.pid
 
     def exit_status(self) -> int | None:
-        """The exit code, negative for a signal; None while it runs."""
-        return self._process.poll()
+        """The exit code, negative for a signal; None while it runs. Its number stays taken."""
+        if self._process.returncode is not None:
+            return self._process.returncode
+        if not hasattr(os, "waitid"):  # macOS before Python 3.13
+            return self._process.poll()
+        try:
+            found = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:  # somebody else reaped it
+            return self._process.poll()
+        if found is None:
+            return None
+        return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
 
     def close_input(self) -> None:
         """Tell the server that nothing more will come."""
@@ -74,30 +102,50 @@ class ServerProcess:
             self._process.stdin.close()
 
     def end(self, polite: bool = True) -> None:
-        """End the whole group: by the end of its input, then SIGTERM, then SIGKILL. Returns when it is gone."""
+        """End the whole group: by the end of its input, then SIGTERM, then SIGKILL. Returns when it is gone.
+
+        It takes `POLITE_S` (where `polite`), `TERM_S` and `KILLED_S` at the most.
+        """
         self.close_input()
         if polite:
-            self._wait(POLITE_S)
-        if self._signal(signal.SIGTERM):
-            self._wait(POLITE_S)
-            self._signal(signal.SIGKILL)
-        self._process.wait()
+            self._wait(POLITE_S, self._is_gone)
+        self._signal(signal.SIGTERM)
+        self._wait(TERM_S, self._is_gone)
+        self._signal(signal.SIGKILL)
+        self._wait(KILLED_S, lambda: self.exit_status() is not None)
         self._dismiss_guard()
+        self._process.poll()
         if self._process.stdout is not None:
             self._process.stdout.close()
 
-    def _wait(self, bound_s: float) -> None:
+    def _is_gone(self) -> bool:
+        """Has the leader ended, and all of its group that could still write to us?"""
+        return self.exit_status() is not None and self._has_output_ended()
+
+    def _has_output_ended(self) -> bool:
+        for _ in range(DRAINED_AT_ONCE):
+            if self._output_ended:
+                break
+            try:
+                self._output_ended = not os.read(self.output_fd, DRAIN_BYTES)
+            except BlockingIOError:
+                return False
+            except OSError:
+                self._output_ended = True
+        return self._output_ended
+
+    def _wait(self, bound_s: float, happened: Callable[[], bool]) -> None:
         until = time.monotonic() + bound_s
-        while self._process.poll() is None and time.monotonic() < until:
+        while not happened() and time.monotonic() < until:
             time.sleep(POLL_S)
 
-    def _signal(self, number: signal.Signals) -> bool:
-        """Signal the group; False if nobody is left in it."""
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process.returncode is not None:  # reaped: the number may be another's by now
+            return
         try:
             os.killpg(self.pid, number)
-        except (ProcessLookupError, PermissionError):
-            return False
-        return True
+        except (ProcessLookupError, PermissionError):  # a group of which only the dead leader is left, on some systems
+            pass
 
     def _start_guard(self) -> subprocess.Popen[bytes] | None:
         try:
@@ -106,6 +154,8 @@ class ServerProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
+                bufsize=0,
+                cwd="/",
                 start_new_session=True,
             )
         except OSError:  # without a shell the server still sees the end of its input when we die
@@ -117,7 +167,10 @@ class ServerProcess:
             return
         try:
             guard.stdin.write(b"done\n")
-            guard.stdin.close()
         except OSError:  # it is gone already
             pass
-        guard.wait()
+        guard.stdin.close()
+        try:
+            guard.wait(KILLED_S)
+        except subprocess.TimeoutExpired:  # somebody has stopped it
+            guard.kill()

@@ -16,6 +16,9 @@ from spec_mcp.store.rows import CallRow, LearnedRow, PinRow, Scope, SessionRow, 
 RECORDED_MAX_BYTES = 1 << 20
 """A larger result is recorded as absent: the store is for learning and for looking back, not for payloads."""
 
+RECORDS_MAX = 8192
+"""Calls without an answer that are on record; the oldest are left out, since their server never answers."""
+
 
 @dataclass(slots=True)
 class CallRecord:
@@ -32,7 +35,7 @@ class CallRecord:
 
     def answered(self, result: bytes, is_error: bool) -> None:
         """Its answer has come, from its server or from a speculation."""
-        self.result = result
+        self.result = result if len(result) <= RECORDED_MAX_BYTES else b""
         self.is_error = is_error
         self.heard()
 
@@ -68,8 +71,11 @@ class Recording:
         if self._turn_ended:
             self._turn += 1
             self._turn_ended = False
-        record = CallRecord(tool, arguments, writes, self._turn, self._wall_clock(), heard=self._heard)
+        kept = arguments if len(arguments) <= RECORDED_MAX_BYTES else b""
+        record = CallRecord(tool, kept, writes, self._turn, self._wall_clock(), heard=self._heard)
         self._records[call] = record
+        if len(self._records) > RECORDS_MAX:
+            del self._records[next(iter(self._records))]
         return record
 
     def settled(self, command: do.CallSettled) -> None:
@@ -84,7 +90,7 @@ class Recording:
                 server=command.server,
                 tool=command.tool,
                 arguments=record.arguments or None,
-                result=record.result if 0 < len(record.result) <= RECORDED_MAX_BYTES else None,
+                result=record.result or None,
                 is_error=record.is_error,
                 kind="write" if record.writes else "read",
                 batch=record.batch,

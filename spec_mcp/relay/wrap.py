@@ -7,6 +7,7 @@ server loads its own.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from spec_mcp.errors import UserError
 from spec_mcp.relay.process import CannotStart, ServerProcess
+from spec_mcp.relay.stopping import Stopping
 
 if TYPE_CHECKING:
     from spec_mcp.engine.effects import ServerPolicy
@@ -84,12 +86,24 @@ def serve(options: WrapOptions, make_predictor: MakePredictor | None = None) -> 
         CannotStart: there is no such command.
         UserError: a manifest or the configuration is wrong; the server has been ended again.
     """
+    _have_standard_streams()
+    stopping = Stopping()
+    stopping.install()
     process = ServerProcess(options.command)
     try:
         from spec_mcp.relay.assembly import Assembly  # the server loads at the same time
 
-        assembly = Assembly(options, process, make_predictor)
+        assembly = Assembly(options, process, make_predictor, stopping)
     except BaseException:
         process.end(polite=False)
         raise
     return assembly.run()
+
+
+def _have_standard_streams() -> None:
+    """Where we were started without one, its number must not become a pipe's to the server."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free

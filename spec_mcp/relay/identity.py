@@ -1,0 +1,71 @@
+"""By what a call is known: the key under which a speculation may answer it (rule 5)."""
+
+from __future__ import annotations
+
+from spec_mcp.engine.calls import (
+    Arguments,
+    CallKey,
+    Unmatchable,
+    canonical_arguments,
+    canonical_meta,
+    decode_strict,
+)
+from spec_mcp.engine.effects import ServerPolicy
+from spec_mcp.relay.wire import Call
+
+MATCHED_MAX_BYTES = 64 * 1024
+"""Larger arguments are not compared: no predictor guesses them."""
+
+MATCHED_ID_MAX_BYTES = 1024
+"""A call with a longer id is not answered by us: we would have to remember it."""
+
+PROTOCOL_META = "io.modelcontextprotocol/protocolVersion"
+
+
+class Identities:
+    """Makes the keys of one client's calls to one server."""
+
+    def __init__(self, server: str, principal: str) -> None:
+        self.protocol = ""
+        """What the handshake agreed on; a call's `_meta` may say otherwise."""
+        self._server = server
+        self._principal = principal
+        self._last_meta = (b"{}", "", "{}")
+        """The last call's `_meta`: as it came, the protocol version in it, and its identity."""
+
+    def of(
+        self, call: Call, id_raw: bytes, policy: ServerPolicy, epoch: int
+    ) -> tuple[Arguments | None, CallKey | None]:
+        """A call's arguments, and what it is known by. Nothing that is in doubt has a key."""
+        if not policy.tools or len(call.arguments) > MATCHED_MAX_BYTES:
+            return None, None
+        try:
+            arguments = decode_strict(call.arguments) if call.arguments else {}
+            if not isinstance(arguments, dict):
+                return None, None
+            if not call.is_plain or len(id_raw) > MATCHED_ID_MAX_BYTES:
+                return arguments, None
+            version, meta = self._of_meta(call.meta or b"{}")
+            text = canonical_arguments(arguments, policy.tool(call.tool).equal)
+        except Unmatchable:
+            return None, None
+        key = CallKey(self._server, epoch, version or self.protocol, call.tool, self._principal, text, meta)
+        return arguments, key
+
+    def _of_meta(self, raw: bytes) -> tuple[str, str]:
+        if raw != self._last_meta[0]:  # clients send the same one again and again
+            self._last_meta = (raw, *meta_identity(raw))
+        return self._last_meta[1], self._last_meta[2]
+
+
+def meta_identity(raw: bytes) -> tuple[str, str]:
+    """The protocol version that a call's `_meta` names, and what of it must be equal.
+
+    Raises:
+        Unmatchable: it cannot be compared.
+    """
+    meta = decode_strict(raw)
+    if not isinstance(meta, dict):
+        raise Unmatchable("_meta is no object")
+    version = meta.get(PROTOCOL_META, "")
+    return (version if isinstance(version, str) else "?"), canonical_meta(meta)

@@ -1,0 +1,133 @@
+"""Carries out what the engine asks for a speculation's sake: requests of our own, and what is made of their answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from spec_mcp.engine import commands as do
+from spec_mcp.engine import events
+from spec_mcp.engine.events import Answer, CallId, Event, Outcome
+from spec_mcp.relay import wire
+from spec_mcp.relay.comparing import Kept, comparable, same_result
+from spec_mcp.relay.learning import Learner
+from spec_mcp.relay.link import ServerLink
+from spec_mcp.relay.recording import Recording
+from spec_mcp.relay.speculations import Speculation, Speculations, cancellation_of
+from spec_mcp.relay.validators import Validators
+
+
+class Speculating:
+    """Our side of one connection. `feed` tells the engine."""
+
+    def __init__(
+        self,
+        link: ServerLink,
+        learner: Learner,
+        recording: Recording,
+        validators: Validators,
+        feed: Callable[[Event], None],
+    ) -> None:
+        self._link = link
+        self._learner = learner
+        self._recording = recording
+        self._validators = validators
+        self._feed = feed
+        self._speculations = Speculations(link.own_marker)
+        self._kept = Kept()
+        self.commands: dict[type, Callable[..., None]] = {
+            do.Launch: self._launch,
+            do.CancelSpeculation: self._cancel,
+            do.Drop: self._drop,
+            do.Validate: self._validate,
+            do.Keep: self._keep,
+            do.Compare: self._compare,
+            do.PinFingerprint: recording.pin,
+            do.SpeculationEnded: recording.ended,
+            do.Skipped: recording.skipped,
+        }
+
+    # --- what the server says ---------------------------------------------------------------------------------------
+
+    def speaks_of_us(self, line: bytes) -> bool:
+        """Does it name a request of ours? Then it is not for the client (rule 10)."""
+        return self._link.own_marker in line
+
+    def own_id(self, id_raw: bytes) -> bytes | None:
+        """An answer's id, if it is one of ours, as we write it."""
+        if id_raw.startswith(b'"' + self._link.own_marker):
+            return id_raw
+        if b"\\" in id_raw:  # some codecs escape what needs it not
+            name = wire.id_value(id_raw)
+            if isinstance(name, str) and name.startswith(self._link.own_prefix):
+                return b'"%s"' % name.encode("utf-8", "replace")
+        return None
+
+    def take_answer(self, own_id: bytes, message: wire.Envelope, line: bytes) -> bool:
+        """An answer under an id of ours; False where we asked for none."""
+        found = self._speculations.answered(own_id, message, line)
+        if found is None:
+            return self._link.take_own_answer(own_id[1:-1].decode(), message)
+        number, tainted = found
+        self._feed(events.SpeculationReturned(number, wire.outcome(message, len(line), tainted)))
+        return True
+
+    def notified(self, message: wire.Envelope, line: bytes) -> None:
+        """The server speaks of a request of ours: its progress is held, anything else spoils it."""
+        self._speculations.notified(message, line)
+
+    # --- what is held -----------------------------------------------------------------------------------------------
+
+    def get(self, number: events.SpeculationId) -> Speculation | None:
+        """What is kept of a speculation, until it is dropped."""
+        return self._speculations.get(number)
+
+    def call_answered(self, call: CallId, result: bytes) -> None:
+        """A call has its real answer, which shadow mode may want to compare."""
+        self._kept.answered(call, result)
+
+    def predict(self, command: do.Predict) -> None:
+        """Have it guessed what comes next, when there is time."""
+        self._learner.predict(command, self._speculations.held)
+
+    def connection_lost(self) -> None:
+        """No answer will come to what was asked."""
+        self._speculations.forget_connection()
+
+    def stop(self) -> None:
+        """Hold nothing any more; answers are still swallowed."""
+        self._speculations.clear()
+        self._kept.clear()
+
+    def __len__(self) -> int:
+        return len(self._speculations) + len(self._kept)
+
+    # --- commands ---------------------------------------------------------------------------------------------------
+
+    def _launch(self, command: do.Launch) -> None:
+        if self._link.takes_own_lines:
+            self._link.say(self._speculations.launch(command, self._link.next_own_id()))
+        else:
+            self._feed(events.SpeculationReturned(command.speculation, Outcome(Answer.ERROR)))
+
+    def _cancel(self, command: do.CancelSpeculation) -> None:
+        held = self._speculations.get(command.speculation)
+        if held is not None and not held.line:
+            self._link.say(cancellation_of(held))
+
+    def _drop(self, command: do.Drop) -> None:
+        self._speculations.drop(command.speculation)
+        self._kept.drop(command.speculation)
+
+    def _validate(self, command: do.Validate) -> None:
+        def told(value: str | None) -> None:
+            self._feed(events.Validated(command.speculation, command.call, value))
+
+        self._validators.read(command.validator, command.arguments, told)
+
+    def _keep(self, command: do.Keep) -> None:
+        self._kept.expect(command.call, command.speculation)
+
+    def _compare(self, command: do.Compare) -> None:
+        real = self._kept.take(command.call)
+        if (held := self._speculations.get(command.speculation)) is not None:
+            self._recording.compared(command, held.tool, same_result(comparable(held.result), real))

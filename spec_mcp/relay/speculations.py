@@ -1,0 +1,142 @@
+"""The speculations that are under way or held: what was asked under ids of ours, and what has come of it.
+
+The bytes of an answer are kept as the server sent them. Put under a call's id they become its answer; that is only
+done where our id stands in them once, as the id, and nothing that the call would have got is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+
+from spec_mcp.engine.calls import Arguments, CallKey, matched_meta
+from spec_mcp.engine.commands import Launch
+from spec_mcp.engine.events import SpeculationId
+from spec_mcp.relay import wire
+from spec_mcp.relay.learning import Held
+
+PROGRESS_MAX = 256
+PROGRESS_MAX_BYTES = 256 * 1024
+"""Progress notifications held for one speculation; after a flood its result is not used."""
+
+
+@dataclass(slots=True)
+class Speculation:
+    """What was asked, and what has come of it."""
+
+    number: SpeculationId
+    own_id: bytes
+    """As it stands in a line."""
+    server: str
+    tool: str
+    arguments: Arguments
+    progress: list[bytes] = field(default_factory=list[bytes])
+    progress_bytes: int = 0
+    tainted: bool = False
+    """Something that the call would have got cannot be given to it."""
+    line: bytes = b""
+    result: bytes = b""
+
+    def answer(self, id_raw: bytes) -> bytes:
+        """The server's line, under a call's id."""
+        return self.line.replace(self.own_id, id_raw)
+
+    def progress_under(self, token: bytes) -> list[bytes]:
+        """The held progress, under a call's token."""
+        return [line.replace(self.own_id, token) for line in self.progress]
+
+
+class Speculations:
+    """All of one connection's, by the engine's number and by our id. `marker` is what our ids begin with."""
+
+    def __init__(self, marker: bytes) -> None:
+        self._marker = marker
+        self._mention = re.compile(re.escape(marker) + rb"[0-9]+")
+        self._held: dict[SpeculationId, Speculation] = {}
+        self._asked: dict[bytes, SpeculationId] = {}
+        """Those without an answer by their own id; dropped ones too, whose answers are swallowed."""
+
+    def launch(self, command: Launch, own_id: str) -> bytes:
+        """The line that makes the speculation's call."""
+        text = b'"%s"' % own_id.encode()
+        self._held[command.speculation] = Speculation(
+            command.speculation, text, command.server, command.tool, command.arguments
+        )
+        self._asked[text] = command.speculation
+        # its own token, so that its progress can be held; what the call's key does not name is not told
+        meta: dict[str, object] = {**matched_meta_of(command.key), "progressToken": own_id}
+        params = {"name": command.tool, "arguments": command.arguments, "_meta": meta}
+        return line_of({"jsonrpc": "2.0", "id": own_id, "method": "tools/call", "params": params})
+
+    def get(self, number: SpeculationId) -> Speculation | None:
+        """What is kept of a speculation, until it is dropped."""
+        return self._held.get(number)
+
+    def held(self, number: SpeculationId) -> Held | None:
+        """A speculation as far as a chain needs it."""
+        held = self._held.get(number)
+        return None if held is None else Held(held.server, held.tool, held.arguments, held.result)
+
+    def answered(self, own_id: bytes, message: wire.Envelope, line: bytes) -> tuple[SpeculationId, bool] | None:
+        """An answer came under an id of ours: whose, and must it not be used? None where none was asked for."""
+        number = self._asked.pop(own_id, None)
+        if number is None:
+            return None
+        held = self._held.get(number)
+        if held is None:
+            return number, False
+        held.tainted |= message.id != own_id or line.count(self._marker) != 1
+        held.line, held.result = line, message.result
+        return number, held.tainted
+
+    def notified(self, message: wire.Envelope, line: bytes) -> None:
+        """A notification that speaks of a speculation: its progress is held, anything else spoils it."""
+        if message.method == "notifications/progress" and line.count(self._marker) == 1:
+            token = wire.members(message.params).get("progressToken", b"")
+            held = self._held.get(self._asked.get(token, 0))
+            if held is not None and _is_held(held, line):
+                return
+        for own_id in self._mention.findall(line):
+            held = self._held.get(self._asked.get(b'"%s"' % own_id, 0))
+            if held is not None:
+                held.tainted = True
+
+    def drop(self, number: SpeculationId) -> None:
+        """Nothing of it is needed any more; its answer, if it comes, is swallowed."""
+        self._held.pop(number, None)
+
+    def forget_connection(self) -> None:
+        """No answer will come to what was asked; what is held is dropped one by one."""
+        self._asked.clear()
+
+    def clear(self) -> None:
+        """Hold nothing; answers are still swallowed."""
+        self._held.clear()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+
+def _is_held(held: Speculation, line: bytes) -> bool:
+    if len(held.progress) >= PROGRESS_MAX or held.progress_bytes + len(line) > PROGRESS_MAX_BYTES:
+        return False
+    held.progress.append(line)
+    held.progress_bytes += len(line)
+    return True
+
+
+def cancellation_of(held: Speculation) -> bytes:
+    """The line that tells the server that a speculation is no longer needed."""
+    params = b'{"requestId":%s,"reason":"no longer needed"}' % held.own_id
+    return b'{"jsonrpc":"2.0","method":"notifications/cancelled","params":%s}\n' % params
+
+
+def matched_meta_of(key: CallKey) -> dict[str, object]:
+    """The `_meta` that a speculation with this key carries."""
+    return dict(matched_meta(json.loads(key.meta)))
+
+
+def line_of(message: dict[str, object]) -> bytes:
+    """A line of our own making. The standard codec writes lone surrogates, which arguments may hold."""
+    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
