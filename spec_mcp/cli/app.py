@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from spec_mcp.cli import bench, doctor, forget, manifest, mode, replay, sessions, stats, trace, wrap
+from spec_mcp.cli import bench, doctor, forget, learn, manifest, mode, replay, sessions, stats, trace, tune, wrap
 from spec_mcp.cli.demo import command as demo
 from spec_mcp.errors import UserError
 
@@ -38,6 +38,8 @@ app.command("stats", rich_help_panel=LOOK)(stats.command)
 app.command("sessions", rich_help_panel=LOOK)(sessions.command)
 app.command("trace", rich_help_panel=LOOK)(trace.command)
 app.command("replay", rich_help_panel=LOOK)(replay.command)
+app.command("learn", rich_help_panel=SETTINGS)(learn.command)
+app.command("tune", rich_help_panel=LOOK)(tune.command)
 app.command("off", rich_help_panel=SETTINGS)(mode.off)
 app.command("shadow", rich_help_panel=SETTINGS)(mode.shadow)
 app.command("on", rich_help_panel=SETTINGS)(mode.on)

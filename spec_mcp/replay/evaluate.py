@@ -108,14 +108,14 @@ class Evaluation:
         return settings if self.keeper is None else self.keeper.apply(settings)
 
 
-def learn(predictor: Predictor, script: Script, context: bool = False) -> None:
+def learn(predictor: Predictor, script: Script, context: bool = False, server: str = SERVER) -> None:
     """Tell a predictor a session, without asking it for anything."""
     for turn in script.turns:
         if context and isinstance(predictor, Listens):
             for role, text in turn.said:
                 predictor.said(script.session, role, text)
         for call in turn.calls:
-            predictor.began(CallBegan(script.session, call.number, SERVER, call.tool, call.arguments, 0.0, call.writes))
+            predictor.began(CallBegan(script.session, call.number, server, call.tool, call.arguments, 0.0, call.writes))
         for call in turn.calls:
             predictor.ended(CallEnded(script.session, call.number, call.result, call.is_error, 0.0))
     predictor.closed(script.session)
