@@ -32,7 +32,8 @@ BACK_OFF = 2.5
 """Observations that the more general estimate counts for: a particular context must earn its say."""
 
 KINDS = ("constant", "argument", "result", "memory", "said", "mixed")
-AGES = LENGTHS = PLACES = OFFERS = PACES = STREAKS = 5
+AGES = LENGTHS = PLACES = OFFERS = STREAKS = 5
+PACES = 6
 
 CHAIN_WEIGHTS = CONTEXTS * CLASSES
 BY_KIND = CHAIN_WEIGHTS + len(CHAINS) * CLASSES

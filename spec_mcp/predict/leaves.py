@@ -106,11 +106,11 @@ def _text(value: str, path: str, at: tuple[int, ...]) -> Iterator[Leaf]:
 def _tokens(text: str, path: str, at: tuple[int, ...]) -> Iterator[Leaf]:
     """What a text names: labelled and marked lines, links, file paths and identifiers."""
     count = 0
-    seen: set[tuple[str, str]] = set()
+    seen: set[str] = set()
     for kind, token in _named(text):
-        if (kind, token) in seen:
+        if token in seen:  # the first and most telling name of a token is the one to know it by
             continue
-        seen.add((kind, token))
+        seen.add(token)
         yield Leaf(f"{path}~{kind}", (*at, count), token)
         count += 1
         if count >= MAX_TOKENS:

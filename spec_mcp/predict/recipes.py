@@ -187,8 +187,8 @@ def _transformed(history: History, token: str, name: str, value: Scalar) -> Iter
     if slash and tail:
         for path in history.paths_of(tail)[:2]:
             heads = [f"join:{other}" for other in history.paths_of(head)[:2]] if head else []
-            short = len(head) <= 16 and " " not in head
-            yield from (Binding(name, path, how) for how in [*heads, *([f"pre:{head}/"] if short else [])])
+            fixed = [f"pre:{head}/"] if not heads and len(head) <= 16 and " " not in head else []
+            yield from (Binding(name, path, how) for how in (*heads, *fixed))
 
 
 def _listed(history: History, name: str, value: list[Json]) -> Iterator[Binding]:

@@ -42,6 +42,9 @@ MAX_SCORED = 16
 MAX_SCORED_WRITES = 4
 """Of them, those that write: they are never speculated unless reversible, and must not crowd out the reads."""
 
+SHARED_WITH_OTHERS = 2
+"""Of a candidate's contexts, those in which the other recipes that foretold it learn too."""
+
 NO_WALK = (-1, 0, True)
 """What is known of a list from which nothing was taken yet."""
 
@@ -153,6 +156,13 @@ def learn(model: Model, scored: Scored, used: int, next_: int) -> None:
     for key in scored.keys:
         at(key).learn(used, next_, weight)
     recipe.follow(used)
+    for other in scored.option.evidence:  # which foretold it as well, and must not look worse for not having spoken
+        if other is not recipe:
+            other.cells[not scored.fresh].learn(used, next_, weight)
+            other.appraise()
+            if scored.fresh:
+                for kind, _, *rest in scored.keys[:SHARED_WITH_OTHERS]:
+                    at((kind, other.id, *rest)).learn(used, next_, weight)
 
 
 def _chosen(model: Model, options: Iterable[Option]) -> list[tuple[Option, Recipe, Evidence]]:
@@ -227,11 +237,11 @@ def _share(model: Model, moment: Moment, option: Option, recipe: Recipe, age: in
 
 
 def _pace(position: int, walked: tuple[int, int, bool]) -> int:
-    """How an element stands to those of its list that were used: none was; in a list walked in order the next, or one
-    further on; in a list of which single elements were picked the next, or any other."""
+    """How an element stands to those of its list that were used: none was, and it is the first or not; in a list walked
+    in order the next, or one further on; in a list of which single elements were picked the next, or any other."""
     last, count, in_order = walked
     if not count:
-        return 0
+        return 0 if position == 0 else 5
     following = position == last + 1
     return (1 if following else 2) if in_order else (3 if following else 4)
 
