@@ -55,13 +55,15 @@ ASKED_S = 5.0
 LISTED_S = 10.0
 STEP_S = 0.002
 
+# A cancelled speculation keeps its place for a while, since most servers never answer it. The bodies call many times
+# faster than any agent thinks, so they need more places than an agent does.
 CONFIGURATION = """\
 [speculation]
 mode = "on"
 wasted_call_s = 0.0
 breadth = 8
 depth = 3
-in_flight = 8
+in_flight = 64
 """
 
 Body = Callable[[Agent], Awaitable[None]]

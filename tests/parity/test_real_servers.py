@@ -119,7 +119,7 @@ def test_memory_graph_changes_spoil_what_was_read_before(client: ClientKind, rig
             await agent.call(tool, arguments)
 
     runs = rig("memory", client).compare_all(body)
-    assert_speculated(runs["right"], answered=3, spoiled=1)
+    assert_speculated(runs["right"], answered=5, spoiled=1)
     assert_lied_to(runs["lying"])
 
 
