@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from spec_mcp.engine.calls import Json
 from spec_mcp.engine.effects import ServerPolicy
 from spec_mcp.engine.policy import Settings
 from spec_mcp.engine.timing import Timing
@@ -50,6 +51,8 @@ class Evaluation:
     keeper: ShareKeeper | None = None
     _policies: dict[str, ServerPolicy] = field(default_factory=dict[str, ServerPolicy])
     _now_s: float = 0.0
+    _learned: Json = None
+    """What the training taught, where sessions are to teach nothing."""
 
     def __post_init__(self) -> None:
         self.predictor = self.options.make(self._policies, self.options.seed)
@@ -60,6 +63,7 @@ class Evaluation:
         self, sessions: Sequence[Session], tools: Iterable[Tool], progress: Callable[[], None] | None = None
     ) -> None:
         """Learn from sessions before anything is measured."""
+        assert self._learned is None, "training comes before playing"
         stage = set_stage(sessions, tools, self.options.manifest)
         self._policies[SERVER] = stage.policy
         for session in sessions:
@@ -80,24 +84,34 @@ class Evaluation:
         stage = set_stage(sessions, tools, self.options.manifest)
         self._policies[SERVER] = stage.policy
         tally = Tally()
-        learned = None if self.options.online else self.predictor.dump()
+        if not self.options.online and self._learned is None:
+            self._learned = self.predictor.dump()
         for session in sessions:
-            self._play(write_script(session, stage, self.options.timings), stage, tally, learned)
+            self._play(write_script(session, stage, self.options.timings), stage, tally)
             if progress is not None:
                 progress()
         return tally
 
-    def _play(self, script: Script, stage: Stage, tally: Tally, learned: object) -> None:
+    def _play(self, script: Script, stage: Stage, tally: Tally) -> None:
         options = self.options
         predictor = self.predictor
-        if learned is not None:  # each session starts from what the training taught, and teaches nothing
+        if self._learned is not None:  # each session starts from what the training taught, and teaches nothing
             predictor = options.make(self._policies, options.seed)
-            predictor.load(learned)  # pyright: ignore[reportArgumentType]
+            predictor.load(self._learned)
         bound = oracle.bound(script, self.constants)
-        tally.reachable += bound.reachable
+        tally.reachable += len(bound.reachable)
         tally.oracle_hidden_s += bound.hidden_s
         play = Play(
-            script, stage, predictor, self._settings(), self.timing, tally, self._now_s, self.keeper, options.context
+            script,
+            stage,
+            predictor,
+            self._settings(),
+            self.timing,
+            tally,
+            self._now_s,
+            self.keeper,
+            options.context,
+            bound.reachable,
         )
         self._now_s = play.run() + GAP_BETWEEN_SESSIONS_S
         if options.online:

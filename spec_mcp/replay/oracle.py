@@ -34,7 +34,8 @@ class Constants:
 class Bound:
     """What a perfect guesser gets from one session."""
 
-    reachable: int
+    reachable: frozenset[int]
+    """The reads whose values were visible, by their number."""
     hidden_s: float
 
 
@@ -76,7 +77,8 @@ class _Visible:
 def bound(script: Script, constants: Constants) -> Bound:
     """Play a session with the perfect guesser."""
     visible = _Visible()
-    now_s, reachable, hidden_s = 0.0, 0, 0.0
+    now_s, hidden_s = 0.0, 0.0
+    reachable: set[int] = set()
     writes: list[tuple[float, Call]] = []
     for turn in script.turns:
         now_s += turn.think_s
@@ -86,7 +88,7 @@ def bound(script: Script, constants: Constants) -> Bound:
             if ready is None:
                 ends.append((call, now_s + call.latency_s))
                 continue
-            reachable += 1
+            reachable.add(call.number)
             conflicts = (at_s for at_s, write in writes if write.touches.overlaps(call.touches))
             if any(other.writes and other.touches.overlaps(call.touches) for other, _ in ends):
                 conflicts = iter((now_s,))  # a write of the same turn
@@ -100,7 +102,7 @@ def bound(script: Script, constants: Constants) -> Bound:
         waited_s = max(max(now_s, end_s) for _, end_s in ends) - now_s
         hidden_s += max(call.latency_s for call in turn.calls) - waited_s
         now_s += waited_s
-    return Bound(reachable, hidden_s)
+    return Bound(frozenset(reachable), hidden_s)
 
 
 def _launch_s(call: Call, visible: _Visible, constants: Constants) -> float | None:

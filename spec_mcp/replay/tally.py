@@ -98,7 +98,7 @@ def quantile(values: list[float], fraction: float) -> float:
 
 def calibration_error(said: list[tuple[float, bool]], bins: int = 15, least: float = 0.1) -> float:
     """Expected calibration error over bins of equal mass, of candidates told with at least this probability."""
-    told = sorted((q, used) for q, used in said if q >= least)
+    told = _by_probability(said, least)
     total = 0.0
     for number in range(bins):
         part = told[number * len(told) // bins : (number + 1) * len(told) // bins]
@@ -108,10 +108,15 @@ def calibration_error(said: list[tuple[float, bool]], bins: int = 15, least: flo
 
 def reliability(said: list[tuple[float, bool]], bins: int = 15, least: float = 0.0) -> list[tuple[float, float, int]]:
     """For bins of equal mass: the mean of what was said, the share that was used, and how many there are."""
-    told = sorted((q, used) for q, used in said if q >= least)
+    told = _by_probability(said, least)
     points: list[tuple[float, float, int]] = []
     for number in range(bins):
         part = told[number * len(told) // bins : (number + 1) * len(told) // bins]
         if part:
             points.append((sum(q for q, _ in part) / len(part), sum(used for _, used in part) / len(part), len(part)))
     return points
+
+
+def _by_probability(said: list[tuple[float, bool]], least: float) -> list[tuple[float, bool]]:
+    """In the order of what was said alone: among equals the truth must not decide who shares a bin."""
+    return sorted(((q, used) for q, used in said if q >= least), key=lambda told: told[0])

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Protocol, runtime_checkable
 
+from spec_mcp.engine.calls import CallKey
 from spec_mcp.engine.commands import CallSettled, Command, How, Invoke, Launch, Predict, Reply, SpeculationEnded
 from spec_mcp.engine.engine import Engine
 from spec_mcp.engine.events import (
@@ -88,6 +89,8 @@ class Play:
     start_s: float = 0.0
     keeper: ShareKeeper | None = None
     context: bool = False
+    reachable: frozenset[int] = frozenset()
+    """The reads that a perfect guesser could have answered, to tell why a call was not answered."""
     now_s: float = field(init=False)
     _engine: Engine = field(init=False)
     _agenda: list[tuple[float, int, Callable[[], None]]] = field(init=False)
@@ -99,6 +102,9 @@ class Play:
     _answers: dict[int, Call | None] = field(init=False)
     """Of each speculation, the later call that tells its result; None where nobody knows it."""
     _predictions: list[Predict] = field(init=False)
+    _foretold: set[CallKey] = field(default_factory=set[CallKey], init=False)
+    """What was told at the start of a turn since the last write."""
+    _launched: set[CallKey] = field(default_factory=set[CallKey], init=False)
 
     def run(self) -> float:
         """Play to the end; the time at which the session ends."""
@@ -173,6 +179,7 @@ class Play:
         call = self._find(command)
         self._answers[command.speculation] = call
         self.tally.speculations += 1
+        self._launched.add(command.key)
         latency_s = self.stage.latencies_s.get(command.tool, self._usual_s) if call is None else call.latency_s
         failed = call is not None and call.is_error
         outcome = Outcome(Answer.TOOL_ERROR if failed else Answer.RESULT, KNOWN_SIZE_BYTES)
@@ -220,8 +227,26 @@ class Play:
             self._ended(command)
 
     def _settled(self, command: CallSettled) -> None:
+        call = self.script.calls[command.call]
         if command.how is not How.MISS:
             self.tally.answered += 1
+        else:
+            self.tally.missed[self._cause(call)] += 1
+        if call.writes:
+            self._foretold.clear()
+            self._launched.clear()
+
+    def _cause(self, call: Call) -> str:
+        """Why a call was not answered ahead of time."""
+        if call.writes:
+            return "it writes"
+        if call.key is None:
+            return "no safe identity"
+        if call.key in self._launched:
+            return "the result was an error" if call.is_error else "spoiled or too late"
+        if call.key in self._foretold:
+            return "foretold, not worth it"
+        return "never foretold" if call.number in self.reachable else "its values could not be seen"
 
     def _ended(self, command: SpeculationEnded) -> None:
         used = command.state is State.ADOPTED
@@ -281,6 +306,9 @@ class Play:
                 keys.remove((call.tool, call.key))
         for candidate in told:
             tally.calibration.append((candidate.q, self._will_be_used(candidate)))
+            key = key_of(self.stage.policy, candidate.tool, candidate.arguments)
+            if key is not None:
+                self._foretold.add(key)
 
     def _will_be_used(self, candidate: Candidate) -> bool:
         key = key_of(self.stage.policy, candidate.tool, candidate.arguments)

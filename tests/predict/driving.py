@@ -28,9 +28,7 @@ class Driven:
         """One call with its answer."""
         self.turn([(tool, arguments, result)], writes=writes, is_error=is_error)
 
-    def turn(
-        self, calls: list[tuple[str, Arguments, Json]], *, writes: bool = False, is_error: bool = False
-    ) -> None:
+    def turn(self, calls: list[tuple[str, Arguments, Json]], *, writes: bool = False, is_error: bool = False) -> None:
         """Calls that the client made at once."""
         numbers: list[int] = []
         for tool, arguments, _ in calls:

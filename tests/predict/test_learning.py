@@ -78,9 +78,7 @@ def test_free_form_arguments_are_abstained_from() -> None:
 def test_several_arguments_come_from_one_record() -> None:
     driven = Driven()
     for number in range(12):
-        issues: list[Json] = [
-            {"repo": f"r{number}{index}", "number": 100 * number + index + 7} for index in range(3)
-        ]
+        issues: list[Json] = [{"repo": f"r{number}{index}", "number": 100 * number + index + 7} for index in range(3)]
         driven.call("search", {"q": f"q{number}"}, {"items": issues})
         for index in range(3):
             arguments: dict[str, Json] = {"repo": f"r{number}{index}", "number": 100 * number + index + 7}
