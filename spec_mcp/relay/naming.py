@@ -22,7 +22,7 @@ def name_of(command: Sequence[str]) -> str:
         base = _SUFFIX.sub("", base)
         if word.startswith("-") or not base or base in LAUNCHERS or base in SUBCOMMANDS or _PYTHON.match(base):
             continue
-        if re.match(r"^[A-Za-z_]+=", word):  # a variable given to env
+        if re.match(r"^[A-Za-z_][A-Za-z0-9_]*=", word):  # a variable given to env
             continue
         name = base.removeprefix("wrapped_servers.") if base.startswith("wrapped_servers.") else base
         if name in ("index", "main", "__main__", "cli", "server") and "/" in word:
@@ -33,6 +33,6 @@ def name_of(command: Sequence[str]) -> str:
 
 def _package_of(path: str) -> str | None:
     """The package's folder, where the file's own name says nothing."""
-    skipped = {"dist", "build", "src", "lib", "bin", "out"}
+    skipped = {"dist", "build", "src", "lib", "bin", "out", ".", ".."}
     folders = [folder for folder in path.split("/")[:-1] if folder and folder not in skipped]
     return folders[-1] if folders else None
