@@ -34,6 +34,8 @@ class Model:
         self._by_tool: dict[str, dict[str, Recipe]] = {}
         self._by_path: dict[str, dict[str, Recipe]] = {}
         self._by_text: dict[str, Recipe] = {}
+        self._written_down: set[str] = set()
+        """The recipes that a dump holds, so that one found but not yet tried is not forgotten with its session."""
 
     def recipes_from(self, paths: list[str]) -> list[Recipe]:
         """The recipes that draw on any of these paths."""
@@ -78,8 +80,9 @@ class Model:
         recipes: dict[str, Json] = {}
         for recipe in self._by_text.values():
             fresh, stale = (cell.take_new() for cell in recipe.cells)
-            if fresh[0] or stale[0]:
+            if fresh[0] or stale[0] or recipe.text not in self._written_down:
                 recipes[recipe.text] = [*fresh, *stale]
+                self._written_down.add(recipe.text)
         return {
             "version": VERSION,
             "recipes": recipes,
@@ -102,6 +105,7 @@ class Model:
         recipes, cells, memory, writes = (_object(learned, name) for name in ("recipes", "cells", "memory", "writes"))
         for text, counts in recipes.items():
             recipe, _ = self.recipe(Recipe.parse(text))
+            self._written_down.add(recipe.text)
             told = counts_of(counts, 6)
             for cell, (seen, used, next_) in zip(recipe.cells, (told[:3], told[3:]), strict=True):
                 if seen > 0:
@@ -118,6 +122,7 @@ class Model:
 
     def _drop(self, recipe: Recipe) -> None:
         self._by_text.pop(recipe.text, None)
+        self._written_down.discard(recipe.text)
         if recipe.remembered:
             self._remembered.pop(recipe.token, None)
         self._by_tool.get(recipe.token, {}).pop(recipe.text, None)

@@ -202,14 +202,15 @@ def _listed(history: History, name: str, value: list[Json]) -> Iterator[Binding]
             yield Binding(name, path, "all")
 
 
-def make(recipe: Recipe, history: History, step: int, most: int | None = None) -> list[Made]:
-    """The calls that a recipe makes from what one step brought, at most so many; older steps fill in the rest."""
+def make(recipe: Recipe, history: History, step: int, most: int | None = None, begin: int = 0) -> list[Made]:
+    """The calls that a recipe makes from what one step brought, at most so many from element `begin` of a list on;
+    older steps fill in the rest."""
     at_step = {path: places for path in recipe.paths if (places := history.places(path, step))}
     driver = max(at_step, key=lambda path: len(at_step[path]), default=None)
     if driver is None:
         return []
     made: list[Made] = []
-    for place in at_step[driver][: most or MAX_FANOUT]:
+    for place in at_step[driver][begin : begin + (most or MAX_FANOUT)]:
         arguments = _arguments(recipe, history, at_step, driver, place)
         if arguments is not None:
             made.append(Made(arguments, place))

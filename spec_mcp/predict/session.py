@@ -41,6 +41,9 @@ AGAIN = 0.5
 START_OF_SESSION = 0
 """What stands for the call before the first."""
 
+AHEAD = 8
+"""So many elements of a list, walked in order, and the candidates for the following ones are made."""
+
 BACKFILLED = 3
 """Earlier steps from which a recipe that was just found makes candidates."""
 
@@ -207,7 +210,7 @@ class Session:
         for recipe in self.model.recipes_from(paths):
             self._make(recipe, step)
 
-    def _make(self, recipe: Recipe, step: int) -> None:
+    def _make(self, recipe: Recipe, step: int, begin: int = 0) -> None:
         fresh = recipe.cells[0]
         if fresh.seen >= HOPELESS_AFTER and fresh.used < HOPELESS and step % RETRY_STEPS:
             return
@@ -217,7 +220,7 @@ class Session:
             return
         # calls that write are made by hand in most cases: one candidate says enough of them
         most = 1 if self.model.writes.get(recipe.token, True) else None
-        for made in make(recipe, self.history, step, most):
+        for made in make(recipe, self.history, step, most, begin):
             self._hold(recipe, made.arguments, Evidence(step, made.place.position, made.place.length))
 
     def _backfill(self, recipe: Recipe, text: str) -> None:
@@ -314,10 +317,16 @@ class Session:
         option.made = option.ever_made = True
 
     def _walk(self, option: Option) -> None:
+        """An element of a list was used: remember how far it is walked, and have the next ones at hand."""
+        lists: list[tuple[Recipe, Evidence]] = []
         for recipe, evidence in option.evidence.items():
             last, count, in_order = self._walked.get((recipe.id, evidence.step), NO_WALK)
             in_order = in_order and evidence.position == last + 1
             self._walked[recipe.id, evidence.step] = (evidence.position, count + 1, in_order)
+            if in_order and (evidence.position + 1) % AHEAD == 0 and evidence.position + AHEAD < evidence.length:
+                lists.append((recipe, evidence))
+        for recipe, evidence in lists:
+            self._make(recipe, evidence.step, begin=evidence.position + 1)
 
     def _touches(self, option: Option) -> Footprint:
         if option.touches is None:
