@@ -175,7 +175,7 @@ def _propose(world: World, server: ServerState, proposal: Proposal) -> None:
     )
     world.ledger.add(speculation)
     if policy.open_world:
-        server.reached_outside[candidate.tool].append(world.now_s)
+        server.reaches_outside(candidate.tool, world.now_s)
     if policy.fresh is None:
         lifecycle.launch(world, speculation)
     else:
@@ -206,7 +206,7 @@ def _barred(world: World, server: ServerState, tool: str) -> Reason | None:
         return reason
     if not server.connected:
         return Reason.BUSY
-    if server.chatty or tool in server.deadly:
+    if server.chatty or server.died_under(tool):
         return Reason.DEMOTED
     if world.now_s < server.quiet_until:
         return Reason.RATE_LIMITED

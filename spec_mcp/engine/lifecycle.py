@@ -81,11 +81,16 @@ def discard(world: World, speculation: Speculation, reason: Reason) -> None:
     running = speculation.id in world.ledger.outstanding
     speculation.move(Step.DISCARD)
     world.ledger.remove(speculation)
-    if running and world.server(speculation.server).policy.cancel:
+    if running and bears_cancellation(world, speculation.server):
         speculation.cancelled_at = world.now_s
         world.out.append(CancelSpeculation(speculation.id))
     end(world, speculation, reason)
     world.out.append(Drop(speculation.id))
+
+
+def bears_cancellation(world: World, server: str) -> bool:
+    """Rule 4: may its server be told that a result is no longer wanted?"""
+    return world.server(server).policy.cancel
 
 
 def discard_all(world: World, speculations: Iterable[Speculation], reason: Reason) -> None:

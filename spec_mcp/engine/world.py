@@ -26,6 +26,9 @@ CALLS_MAX = 4096
 SESSIONS_MAX = 1024
 """Clients remembered; one that was never said to have left is forgotten when it is idle and as many came after it."""
 
+REACHED_MAX = 1024
+"""Speculations of the last minute that are counted against a tool's budget; no budget is larger."""
+
 CANCELLED_MAX = 64
 """Cancelled calls remembered by server, since most servers never answer them."""
 
@@ -77,12 +80,20 @@ class ServerState:
             return Reason.CHANGED
         return None
 
+    def died_under(self, tool: str) -> bool:
+        """Rule 4: did its process end while it worked on a speculation with this tool?"""
+        return tool in self.deadly
+
     def within_budget(self, tool: str, now_s: float) -> bool:
         """May another speculation with this tool reach the outside world in this minute?"""
-        recent = self.reached_outside.setdefault(tool, deque())
+        recent = self.reached_outside.get(tool, deque())
         while recent and not now_s - 60.0 < recent[0] <= now_s:
             recent.popleft()
-        return len(recent) < self.policy.tool(tool).open_world_per_minute
+        return len(recent) < min(REACHED_MAX, self.policy.tool(tool).open_world_per_minute)
+
+    def reaches_outside(self, tool: str, now_s: float) -> None:
+        """A speculation with this tool goes out."""
+        self.reached_outside.setdefault(tool, deque(maxlen=REACHED_MAX)).append(now_s)
 
     def tool(self, name: str) -> ToolPolicy:
         """The manifest's word on a tool; `UNLISTED` where it does not hold."""

@@ -1,0 +1,317 @@
+"""Each rule of the engine, switched off: the simulation must find a seed that shows it.
+
+A mutation patches one function of the engine into a no-op or its opposite for as long as its context lasts. A rule
+that two places keep is switched off in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest.mock import patch
+
+from spec_mcp.engine import admission, engine, lifecycle, methods, resources, servers, spoiling
+from spec_mcp.engine.calls import CallKey, canonical
+from spec_mcp.engine.commands import ForwardCancellation, PassOn
+from spec_mcp.engine.effects import Effect, ServerPolicy, ToolPolicy
+from spec_mcp.engine.engine import Engine
+from spec_mcp.engine.ledger import Ledger, Speculation
+from spec_mcp.engine.resources import Footprint, everything
+from spec_mcp.engine.states import Reason
+from spec_mcp.engine.world import ServerState, World
+from tests.sim import relay
+
+Mutation = Callable[[], AbstractContextManager[Any]]
+
+UPDATED = frozenset({"notifications/resources/updated"})
+
+HARMLESS = ToolPolicy(Effect.READ, None, ttl_s=60.0, open_world=False)
+
+
+def _put(place: object, name: str, what: object) -> Mutation:
+    return lambda: patch.object(place, name, what)
+
+
+def _both(*mutations: Mutation) -> Mutation:
+    @contextmanager
+    def together() -> Iterator[None]:
+        with ExitStack() as stack:
+            for mutation in mutations:
+                stack.enter_context(mutation())
+            yield
+
+    return together
+
+
+def _wrap(place: type, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Mutation:
+    return lambda: patch.object(place, name, make(getattr(place, name)))
+
+
+# --- rules 1 to 4 -----------------------------------------------------------------------------------------------------
+
+
+def _blind_to(*reasons: Reason) -> Mutation:
+    """The doubt about a definition is not raised for these reasons."""
+
+    def make(doubt: Callable[..., Reason | None]) -> Callable[..., Reason | None]:
+        def blind(self: ServerState, tool: str) -> Reason | None:
+            reason = doubt(self, tool)
+            return None if reason in reasons else reason
+
+        return blind
+
+    return _wrap(ServerState, "doubt", make)
+
+
+def _takes_unlisted_for_reads(self: ServerPolicy, name: str) -> ToolPolicy:
+    return self.tools.get(name, HARMLESS)
+
+
+def _stays_connected(world: World, event: Any) -> None:
+    servers_disconnected(world, event)
+    world.server(event.server).connected = True
+
+
+servers_disconnected = servers.disconnected
+
+
+def _only_barred(world: World, server: ServerState, candidate: Any) -> Reason | None:
+    return admission._barred(world, server, candidate.tool)
+
+
+# --- rule 5 -----------------------------------------------------------------------------------------------------------
+
+
+def _keys_without(member: str) -> Mutation:
+    """Keys are equal though this member differs."""
+
+    def identity(key: CallKey) -> tuple[object, ...]:
+        return tuple(getattr(key, name) for name in CallKey.__slots__ if name != member)
+
+    def same(one: CallKey, other: object) -> bool:
+        return isinstance(other, CallKey) and identity(one) == identity(other)
+
+    return _both(_put(CallKey, "__eq__", same), _put(CallKey, "__hash__", lambda key: hash(identity(key))))
+
+
+def _loose_arguments(arguments: Mapping[str, Any], equal: object) -> str:
+    """Numbers, texts of numbers and truth values are all the same."""
+    try:
+        return canonical({name: str(float(value)) for name, value in arguments.items()})
+    except (TypeError, ValueError):
+        return canonical(dict(arguments))
+
+
+def _nothing_left(world: World, server: ServerState, reason: Reason) -> None:
+    """Nothing is discarded when a server goes or comes."""
+
+
+# --- rule 6 -----------------------------------------------------------------------------------------------------------
+
+
+def _flushes_only(world: World, written: Footprint) -> None:
+    waited_for = [speculation for speculation in world.ledger.conflicting(written) if speculation.caller is not None]
+    lifecycle.discard_all(world, waited_for, Reason.SPOILED)
+
+
+def _spoils_only_what_nobody_waits_for(world: World, written: Footprint) -> None:
+    idle = [speculation for speculation in world.ledger.conflicting(written) if speculation.caller is None]
+    lifecycle.discard_all(world, idle, Reason.SPOILED)
+    world.ledger.forget_answers(written)
+
+
+def _settles_at_once(close: Callable[..., None]) -> Callable[..., None]:
+    def closes(self: Ledger, call: int, now_s: float, task: str | None, is_task: bool) -> None:
+        close(self, call, now_s, task, is_task)
+        if (write := self.writes.get(call)) is not None and write.until is not None:
+            write.until = now_s
+
+    return closes
+
+
+def _task_is_final(close: Callable[..., None]) -> Callable[..., None]:
+    return lambda self, call, now_s, task, is_task: close(self, call, now_s, None, False)
+
+
+def _forgets_all_writes(self: Ledger, server: str) -> None:
+    for call in [call for call, write in self.writes.items() if write.footprint.server == server]:
+        del self.writes[call]
+
+
+def _cancelled_is_final(cancelled: Callable[..., None]) -> Callable[..., None]:
+    def cancels(self: Engine, event: Any) -> None:
+        cancelled(self, event)
+        self.world.ledger.writes.pop(event.call, None)
+
+    return cancels
+
+
+def _touches_nothing(server: ServerState, tool: str, arguments: Any) -> Footprint:
+    policy = server.tool(tool)
+    if policy.touches is None:
+        return Footprint(server.name, ())
+    return resources.footprint(server.name, policy.touches, arguments, policy.equal)
+
+
+def _keeps_names_apart(review: Callable[..., None]) -> Callable[..., None]:
+    def reviews(self: ServerState, policy: ServerPolicy, pins: Any) -> None:
+        review(self, policy, pins)
+        self.everything = everything(self.name)
+
+    return reviews
+
+
+def _first_of_a_list(values: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda value, equivalences: values(value[0] if isinstance(value, list) and value else value, equivalences)
+
+
+# --- rules 7 to 11 ----------------------------------------------------------------------------------------------------
+
+
+def _always_valid(validated: Callable[..., None]) -> Callable[..., None]:
+    def validates(self: Engine, event: Any) -> None:
+        speculation = self.world.ledger.live.get(event.speculation)
+        if event.call is not None and speculation is not None:
+            event = replace(event, value=speculation.valid)
+        validated(self, event)
+
+    return validates
+
+
+def _forwards_always(cancelled: Callable[..., None]) -> Callable[..., None]:
+    def cancels(self: Engine, event: Any) -> None:
+        call = self.world.calls.get(event.call)
+        cancelled(self, event)
+        if call is not None and not call.invoked:
+            self.world.out.append(ForwardCancellation(event.call))
+
+    return cancels
+
+
+def _joins_on(cancelled: Callable[..., None]) -> Callable[..., None]:
+    def cancels(self: Engine, event: Any) -> None:
+        call = self.world.calls.get(event.call)
+        if call is not None and call.invoked:
+            cancelled(self, event)
+
+    return cancels
+
+
+def _leaves_callers(closed: Callable[..., None]) -> Callable[..., None]:
+    def closes(self: Engine, event: Any) -> None:
+        for speculation in self.world.ledger.live.values():
+            if speculation.session == event.session:
+                speculation.caller = None
+        closed(self, event)
+
+    return closes
+
+
+def _goes_on_speculating(world: World, server: ServerState) -> None:
+    spoiling.leave(world, server, Reason.PROMPTED)
+
+
+def _passes_all_on(world: World, event: Any) -> None:
+    world.out.append(PassOn(event.server, event.request))
+
+
+def _only_sets_the_mode(self: Engine, event: Any) -> None:
+    self.world.mode = event.mode
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule of the engine: in which worlds it matters, and how it is switched off."""
+
+    theme: str
+    off: Mutation
+
+
+RULES: dict[str, Rule] = {
+    # rule 1
+    "unlisted tools are unsafe": Rule(
+        "mixed", _both(_put(ServerPolicy, "tool", _takes_unlisted_for_reads), _blind_to(Reason.UNLISTED))
+    ),
+    "only reads are speculated": Rule("mixed", _put(admission, "_forbidden", _only_barred)),
+    "changed definitions are unsafe": Rule("definitions", _blind_to(Reason.CHANGED)),
+    "definitions are listed first": Rule("definitions", _blind_to(Reason.NOT_LISTED_YET)),
+    # rule 2
+    "rate limits pause": Rule("mixed", _put(Engine, "_note_rate_limit", lambda *_: None)),
+    # rule 3
+    "hosts are allowed": Rule("mixed", _put(admission, "may_reach_outside", lambda *_: True)),
+    "the outside has a budget": Rule("mixed", _put(ServerState, "within_budget", lambda *_: True)),
+    # rule 4
+    "places are bounded": Rule("order", _put(admission, "_has_place", lambda *_: True)),
+    "validated launches look again": Rule("files", _put(admission, "no_longer", lambda *_: None)),
+    "cancellation must be borne": Rule("order", _put(lifecycle, "bears_cancellation", lambda *_: True)),
+    "speculation starts no server": Rule(
+        "definitions",
+        _both(_put(servers, "disconnected", _stays_connected), _blind_to(Reason.NOT_LISTED_YET, Reason.CHANGED)),
+    ),
+    "what kills is not repeated": Rule("restarts", _put(ServerState, "died_under", lambda *_: False)),
+    # rule 5
+    "principals are told apart": Rule("departures", _keys_without("principal")),
+    "_meta is told apart": Rule("mixed", _keys_without("meta")),
+    "types are told apart": Rule(
+        "mixed",
+        _both(
+            _put(relay, "canonical_arguments", _loose_arguments),
+            _put(admission, "canonical_arguments", _loose_arguments),
+        ),
+    ),
+    "one result answers once": Rule(
+        "mixed", _both(_put(lifecycle, "keeps_for_reuse", lambda *_: True), _put(engine, "_ends_at", lambda _: None))
+    ),
+    # rule 6
+    "writes spoil": Rule("order", _put(spoiling, "spoil", _flushes_only)),
+    "open writes stop launches": Rule("late", _put(Ledger, "being_written", lambda *_: False)),
+    "writes settle": Rule("late", _wrap(Ledger, "close_write", _settles_at_once)),
+    "tasks go on": Rule("late", _wrap(Ledger, "close_write", _task_is_final)),
+    "cancelled writes stay open": Rule("late", _wrap(Engine, "_call_cancelled", _cancelled_is_final)),
+    "writes wait through a restart": Rule("restarts", _put(Ledger, "forget_lost_writes", _forgets_all_writes)),
+    "notices spoil": Rule("roots", _put(spoiling, "take_notice", lambda *_: None)),
+    "notices settle": Rule("roots", _put(spoiling, "NOTICE_SETTLE_S", 0.0)),
+    "servers tell of changes": Rule(
+        "outside",
+        _both(
+            _put(servers, "SPOILING_NOTIFICATIONS", methods.SPOILING_NOTIFICATIONS - UPDATED),
+            _put(servers, "HARMLESS_NOTIFICATIONS", methods.HARMLESS_NOTIFICATIONS | UPDATED),
+        ),
+    ),
+    "unknown requests write": Rule(
+        "roots", _put(engine, "TOUCHES_NOTHING", methods.TOUCHES_NOTHING | {"logging/setLevel"})
+    ),
+    "batches write": Rule("order", _put(engine, "_only_looks", lambda *_: True)),
+    "undeclared touches everything": Rule(
+        "mixed",
+        _both(_put(engine, "footprint_of", _touches_nothing), _put(admission, "footprint_of", _touches_nothing)),
+    ),
+    "servers share names": Rule("mixed", _wrap(ServerState, "review", _keeps_names_apart)),
+    "lists fan out": Rule("late", _put(resources, "_values", _first_of_a_list(resources._values))),
+    # rule 7
+    "results age": Rule("outside", _put(Speculation, "outdated_at", None)),
+    "a clock set back expires": Rule("outside", _put(Engine, "_clock_set_back", lambda _: None)),
+    "validators must hold": Rule("files", _wrap(Engine, "_validated", _always_valid)),
+    "later replies overtake": Rule("outside", _put(spoiling, "overtake", lambda *_: None)),
+    "polls are not speculated": Rule("mixed", _put(Ledger, "remember_answer", lambda *_: None)),
+    # rule 8
+    "errors are discarded": Rule("mixed", _put(engine, "is_good", lambda *_: True)),
+    "nothing crosses a restart": Rule("restarts", _both(_keys_without("epoch"), _put(servers, "leave", _nothing_left))),
+    # rule 9
+    "joined reads go first": Rule("order", _put(spoiling, "spoil", _spoils_only_what_nobody_waits_for)),
+    "joins are bounded": Rule("order", _put(Engine, "_join_bound_s", lambda *_: 1e9)),
+    # rule 10
+    "cancelled joins are not forwarded": Rule("order", _wrap(Engine, "_call_cancelled", _forwards_always)),
+    "cancelled joins end": Rule("order", _wrap(Engine, "_call_cancelled", _joins_on)),
+    "leaving frees the calls of others": Rule("departures", _wrap(Engine, "_session_closed", _leaves_callers)),
+    # rule 11
+    "prompts are refused": Rule("mixed", _put(servers, "asked", _passes_all_on)),
+    "speculations' logs are withheld": Rule("mixed", _put(servers, "may_be_ours", lambda *_: False)),
+    "calls' prompts are passed on": Rule("mixed", _put(World, "works_for_clients", lambda *_: False)),
+    "doubt ends speculation": Rule("mixed", _put(servers, "stop_speculating_on", _goes_on_speculating)),
+    # rules 16 to 18
+    "held results are bounded": Rule("order", _put(Ledger, "overfull", lambda _: iter(()))),
+    "switching off is heeded": Rule("mixed", _put(Engine, "_mode_set", _only_sets_the_mode)),
+}

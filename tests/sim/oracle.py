@@ -1,0 +1,324 @@
+"""What must hold, whatever the predictors say: checked on each command, answer and end.
+
+Of an answered read, the oracle asks for a moment at which the server would have answered just so. That moment must lie
+before the answer, and not before the call arrived; where others change the thing too, not more than `ttl_s` before the
+call arrived, not before any change through us that was made by then, and not before anything that the client has seen.
+Where several calls run at the same time this admits every order that is possible without speculation, and no other.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import TYPE_CHECKING
+
+from spec_mcp.engine import commands as do
+from spec_mcp.engine.calls import CallKey
+from spec_mcp.engine.engine import RATE_LIMIT_PAUSE_S
+from spec_mcp.engine.events import Answer, CallId, Mode, SpeculationId
+from spec_mcp.engine.ledger import HELD_MAX, HELD_MAX_BYTES
+from spec_mcp.engine.world import reads
+from tests.sim.plan import TOOLS
+from tests.sim.server import Request, Result, Server, Violation, expected_answer, expected_notes
+
+if TYPE_CHECKING:
+    from tests.sim.clients import Asked
+    from tests.sim.relay import Relay
+
+CLOSE = 1e-9
+"""Times nearer than this are the same moment."""
+
+
+class Oracle:
+    """The judge of one run."""
+
+    def __init__(self, relay: Relay) -> None:
+        self.relay = relay
+        self.sent: set[CallId] = set()
+        self.stats: Counter[str] = Counter()
+        self.cancelled: set[SpeculationId] = set()
+        self._settled: set[CallId] = set()
+        self._reused: Counter[int] = Counter()
+        self._written: dict[str, list[CallId]] = {name: [] for name in relay.plan.policies}
+        self._writes_received: dict[str, list[CallId]] = {name: [] for name in relay.plan.policies}
+        self._requests_open: set[int] = set()
+        self._slow_down_at: dict[str, float] = {}
+        self._deadly: set[tuple[str, str]] = set()
+        self._doubted: set[str] = set()
+        self._polls: set[CallKey] = set()
+        self._open_writes = 0
+        self._outside_at: deque[float] = deque()
+
+    @property
+    def now_s(self) -> float:
+        return self.relay.clock.now_s
+
+    # --- calls ------------------------------------------------------------------------------------------------------
+
+    def arrived(self, asked: Asked) -> None:
+        """A client asked."""
+        self.stats["calls"] += 1
+        server = self.relay.engine.world.server(asked.server)
+        asked.known_read = asked.method == "resources/read" or all(
+            reads(server.tool(call.tool)) for call in asked.calls
+        )
+        if self._writes(asked):
+            self._written[asked.server].append(asked.number)
+            asked.known_read = False
+        if not asked.known_read:
+            self._polls.clear()
+            self._open_writes += 1
+
+    def invoked(self, asked: Asked) -> None:
+        """A call is sent to its server."""
+        if asked.number in self.sent:
+            raise Violation(f"{asked.place} was sent twice")
+        if asked.number in self._settled:
+            raise Violation(f"{asked.place} was sent after it had been answered")
+        self.sent.add(asked.number)
+
+    def received(self, server: Server, request: Request) -> None:
+        """A request arrives at its server."""
+        if not request.speculated:
+            self._check_order(server, request)
+            return
+        (tool, arguments), *_ = request.members
+        if server.writes(tool):
+            raise Violation(f"a speculation wrote: {tool.name}")
+        if server.serial and any(map(self._is_waited_for, server.running + server.waiting)):
+            raise Violation(f"the serial server {server.name} got a speculation beside other work")
+        if tool.quirk == "outside":
+            self._check_outside(str(arguments.get("url")))
+
+    def _is_waited_for(self, request: Request) -> bool:
+        """What was given up no longer counts, though a server may work on it: nobody can tell."""
+        if request.speculated:
+            return request.number not in self.cancelled
+        asked = self.relay.asked.get(request.number)
+        return asked is not None and not asked.cancelled
+
+    def _check_order(self, server: Server, request: Request) -> None:
+        """Rule 9: a read must not arrive behind a write of the same things that its client made after it."""
+        if request.number in self._written[server.name]:
+            self._writes_received[server.name].append(request.number)
+            order = self._written[server.name][: len(self._writes_received[server.name])]
+            if self._writes_received[server.name] != order:
+                raise Violation(f"writes arrive in another order than they were made: {order}")
+            return
+        names = {name for tool, arguments in request.members for name in self.relay.things.names(tool, arguments)}
+        for number in reversed(self._writes_received[server.name]):
+            if number < request.number:
+                return
+            if names & self._written_names(number):
+                raise Violation(f"the read {request.number} arrives behind the later write {number}")
+
+    def _written_names(self, number: CallId) -> set[str]:
+        asked = next(asked for client in self.relay.clients for asked in client.asked if asked.number == number)
+        return {
+            name
+            for call in asked.calls
+            if TOOLS[call.tool].writes
+            for name in self.relay.things.names(TOOLS[call.tool], call.arguments)
+        }
+
+    def _check_outside(self, url: str) -> None:
+        if not url.startswith("https://ok.com/") or "confirm" in url:
+            raise Violation(f"a speculation told the outside world {url}")
+        self._outside_at.append(self.now_s)
+        while self._outside_at[0] <= self.now_s - 60.0 + CLOSE:
+            self._outside_at.popleft()
+        budget = TOOLS["fetch"].policy.open_world_per_minute if TOOLS["fetch"].policy else 0
+        if len(self._outside_at) > budget and not self.relay.set_back_s:
+            raise Violation("the outside world was told more than the budget allows")
+
+    def _writes(self, asked: Asked) -> bool:
+        """Does it change anything, as its server is now?"""
+        if not asked.calls:
+            return asked.method != "resources/read"
+        return any(self.relay.servers[asked.server].writes(TOOLS[call.tool]) for call in asked.calls)
+
+    def answered_for_real(self, asked: Asked) -> None:
+        """A server answered a call."""
+        if not asked.known_read:
+            self._open_writes -= 1
+            self._polls.clear()
+
+    def adopted(self, asked: Asked, command: do.Reply) -> None:
+        """A call is answered from a speculation."""
+        self.stats[command.how] += 1
+        if asked.number in self.sent:
+            raise Violation(f"{asked.place} was sent to its server and answered from a speculation")
+        if asked.cancelled:
+            raise Violation(f"{asked.place} was cancelled, and answered all the same")
+        if self.relay.engine.world.mode is not Mode.ON:
+            raise Violation(f"an answer from a speculation in mode {self.relay.engine.world.mode}")
+        self._reused[command.speculation] += 1
+        policy = TOOLS[asked.calls[0].tool].policy
+        if self._reused[command.speculation] > 1 and (policy is None or not policy.reuse_s):
+            raise Violation(f"one result answered {asked.place} and another call before it")
+
+    def answer(self, asked: Asked) -> None:
+        """Whatever answered it: is it what the call would have been answered?"""
+        self._settled.add(asked.number)
+        result = asked.result
+        if result is None or asked.cancelled:
+            return
+        members = tuple((TOOLS[call.tool], call.arguments) for call in asked.calls)
+        if (
+            result.answer is not Answer.TASK
+            and asked.calls
+            and result.answer is not expected_answer(members, result.seen)
+        ):
+            raise Violation(f"{asked.place} {asked.calls} was answered with {result}")
+        echo = " ".join(self.relay._echo(asked.client.script.principal, call) for call in asked.calls)
+        if result.echo != echo:
+            raise Violation(f"{asked.place} asked for {echo} and got {result.echo}")
+        if asked.calls and result.seen and result.notes != expected_notes(members):
+            raise Violation(f"{asked.place} was told {result.notes}")
+        if result.seen:
+            self._check_moment(asked, result)
+            self._note_poll(asked)
+
+    def _check_moment(self, asked: Asked, result: Result) -> None:
+        earliest_s = asked.arrived_at
+        policy = TOOLS[asked.calls[0].tool].policy if len(asked.calls) == 1 else None
+        ages = asked.number not in self.sent and policy is not None and policy.fresh is None and not policy.exclusive
+        if ages and policy is not None and policy.ttl_s is not None:
+            earliest_s -= policy.ttl_s
+        since_s, until_s = earliest_s, self.now_s
+        for name, version in result.seen:
+            history = self.relay.things.histories[name]
+            known_s = max((at for at in history.known_at if at <= asked.arrived_at - CLOSE), default=-1.0)
+            since_s = max(since_s, history.changed_at[version], known_s)
+            until_s = min(until_s, history.ended_at(version))
+            if version < asked.known.get(name, 0):
+                raise Violation(f"{asked.place} sees {name} as it was before what its client had seen")
+        if since_s > until_s + CLOSE:
+            raise Violation(
+                f"{asked.place} {asked.calls} at {asked.arrived_at:.3f}, answered at {self.now_s:.3f}, saw {result.seen}, "
+                f"which was so at no moment after {earliest_s:.3f}"
+            )
+
+    # --- speculations -----------------------------------------------------------------------------------------------
+
+    def launched(self, command: do.Launch) -> None:
+        """The engine launches."""
+        self.stats["launches"] += 1
+        relay, server = self.relay, self.relay.servers[command.server]
+        if relay.engine.world.mode is Mode.OFF:
+            raise Violation("a launch while speculation is off")
+        if not server.alive:
+            raise Violation(f"a speculation would start {server.name}")
+        if command.server in self._doubted:
+            raise Violation(f"{command.server} is speculated on, though what it says cannot be told apart")
+        if (command.server, command.tool) in self._deadly:
+            raise Violation(f"{command.server} died under {command.tool}, which is speculated again")
+        told_s = self._slow_down_at.get(command.server)
+        if told_s is not None and self.now_s < told_s + RATE_LIMIT_PAUSE_S - CLOSE and not relay.set_back_s:
+            raise Violation(f"{command.server} was pestered after it had asked to slow down")
+        if command.key in self._polls:
+            raise Violation(f"a poll was speculated: {command.tool} {command.arguments}")
+        running = relay.engine.world.ledger.using(command.server, relay.engine_s)
+        if running > relay.plan.settings.in_flight:
+            raise Violation(f"{running} speculations at once")
+
+    def compared(self, launch: do.Launch, real: Result | None, speculated: Result | None) -> None:
+        """Shadow mode compares."""
+        self.stats["compared"] += 1
+        if real is None or speculated is None:
+            raise Violation("a comparison of what has not come")
+        policy = TOOLS[launch.tool].policy
+        if policy is not None and policy.exclusive and real != speculated:
+            raise Violation(f"a comparison that counts finds a difference: {real}, {speculated}")
+
+    def slow_down_answered(self, server: str) -> None:
+        """A server has answered that it is asked too much."""
+        self._slow_down_at[server] = self.now_s
+
+    def died_under(self, server: str, tool: str) -> None:
+        """A server died under a speculation."""
+        self._deadly.add((server, tool))
+
+    def _note_poll(self, asked: Asked) -> None:
+        (call, *more) = asked.calls or (None,)
+        if call is None or more or self._open_writes or not asked.known_read or asked.method != "tools/call":
+            return
+        policy = TOOLS[call.tool].policy
+        key = self.relay._key(asked.client, call)
+        if key is not None and policy is not None and policy.fresh is None and self._late_writes_settled():
+            self._polls.add(key)
+
+    def _late_writes_settled(self) -> bool:
+        ledger = self.relay.engine.world.ledger
+        return not ledger.notices and not any(write.until is not None for write in ledger.writes.values())
+
+    def disturbed(self) -> None:
+        """Something happened after which an equal question may be asked again."""
+        self._polls.clear()
+
+    # --- what servers say -----------------------------------------------------------------------------------------------
+
+    def asked_by_server(self, request: int) -> None:
+        """A server asks its client."""
+        self._requests_open.add(request)
+
+    def settled_request(self, request: int) -> None:
+        """It was passed on or refused."""
+        if request not in self._requests_open:
+            raise Violation("a server's request was settled twice")
+        self._requests_open.discard(request)
+
+    def prompted(self, server: Server, by: Request) -> None:
+        """A prompt reaches the client."""
+        if by.speculated:
+            self._doubt(server, "a prompt")
+
+    def logged(self, server: Server, by: Request, withheld: bool) -> None:
+        """A log message reached the client, or was withheld."""
+        if by.speculated and not withheld:
+            self._doubt(server, "a log message")
+        if not by.speculated and withheld:
+            raise Violation("a log message of a call was withheld")
+
+    def _doubt(self, server: Server, what: str) -> None:
+        self.stats["doubts"] += 1
+        mine = [other for other in server.running + server.waiting if not other.speculated]
+        waiting = self.relay.engine.world.works_for_clients(self.relay.engine.world.server(server.name))
+        if not mine and not waiting:
+            raise Violation(f"{what} that only a speculation can have caused reached the client")
+
+    def cannot_be_told_apart(self, server: Server) -> None:
+        """It says something that may belong to a speculation: from now on it is not speculated on."""
+        self.disturbed()
+        if any(other.speculated and not other.cancelled for other in server.running + server.waiting):
+            self._doubted.add(server.name)
+
+    # --- bounds and ends --------------------------------------------------------------------------------------------------
+
+    def after_event(self) -> None:
+        """What must hold after each event."""
+        ledger = self.relay.engine.world.ledger
+        if self._requests_open:
+            raise Violation("a server's request was neither passed on nor refused")
+        spare_bytes = sum(held.size_bytes for held in ledger.live.values() if held.caller is None)
+        if spare_bytes > HELD_MAX_BYTES:
+            raise Violation(f"{spare_bytes} bytes are held that nobody waits for")
+        if len(ledger.live) > HELD_MAX + self.relay.plan.settings.in_flight * len(self.relay.servers):
+            raise Violation(f"{len(ledger.live)} speculations are held")
+
+    def at_rest(self) -> None:
+        """What must hold when the last client has left."""
+        world = self.relay.engine.world
+        for client in self.relay.clients:
+            for asked in client.asked:
+                hangs = any(TOOLS[call.tool].quirk == "hangs" for call in asked.calls)
+                if asked.cancelled and asked.number not in self.sent and asked.result is not None:
+                    raise Violation(f"{asked.place} was cancelled while it waited, and answered")
+                late = asked.cancelled and self.now_s - asked.arrived_at > 40.0 and asked.number not in self.sent
+                if late and client.script.turns[asked.place[0]].cancel_after_s is None and not hangs:
+                    raise Violation(f"{asked.place} was never answered and never sent")
+        if world.sessions or world.ledger.live:
+            raise Violation(f"left behind: {list(world.sessions)} {list(world.ledger.live.values())}")
+        for name, written in self._written.items():
+            received = self._writes_received[name]
+            if received != written[: len(received)]:
+                raise Violation(f"writes were made {written} and received {received}")
