@@ -41,6 +41,8 @@ _FILE_PATH = re.compile(r"(?:~|\.{1,2})?/[\w.@+-]+(?:/[\w.@+-]+)*")
 _LABELLED = re.compile(r"^\W*([A-Za-z][\w .-]{0,30}?)\W*:\s+(.{1,200}?)\s*$")
 _MARKED = re.compile(r"^\s*(\[[A-Za-z]+\]|[-*•])\s+(.{1,200}?)\s*$")
 _IDENTIFIER = re.compile(r"#?\b(?=[\w.@/-]*\d)(?=[\w.@/-]*[A-Za-z_/-])[\w][\w.@/-]{2,63}\b|#\d+|\b\d{4,}\b")
+_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_NAME = re.compile(r"\b([A-Z][a-z]+(?:-[A-Z][a-z]+)?) ([A-Z][a-z]+(?:-[A-Z][a-z]+)?)\b")
 _DATA_KEY = re.compile(r"\d{3,}|^[0-9a-f-]{12,}$|[@/:\s]")
 
 
@@ -130,5 +132,11 @@ def _named(text: str) -> Iterator[tuple[str, str]]:
         elif "/" in line:
             for match in _FILE_PATH.finditer(line):
                 yield "path", match.group()
+        if "@" in line:
+            for match in _EMAIL.finditer(line):
+                yield "email", match.group()
+        for match in _NAME.finditer(line):
+            yield "first", match.group(1)
+            yield "last", match.group(2)
         for match in _IDENTIFIER.finditer(line):
             yield "id", match.group().rstrip(".,/-")

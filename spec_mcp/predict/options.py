@@ -89,6 +89,10 @@ class Scored:
         return self.option.token.partition("\t")[2]
 
 
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+"""Made once: `json.dumps` would make an encoder for every call."""
+
+
 def token_of(server: str, tool: str) -> str:
     """A server's tool, as one text."""
     return f"{server}\t{tool}"
@@ -96,7 +100,7 @@ def token_of(server: str, tool: str) -> str:
 
 def text_of(token: str, arguments: Arguments) -> str:
     """The identity of a call, as text."""
-    return json.dumps([token, arguments], sort_keys=True, separators=(",", ":"))
+    return _encode([token, arguments])
 
 
 def hash_of(text: str) -> int:

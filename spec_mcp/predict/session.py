@@ -26,10 +26,10 @@ MAX_OPTIONS = 128
 HORIZON_TURNS = 24
 """A candidate that no call used within so many turns counts as not used, though no write has come."""
 
-HOPELESS = 0.012
+HOPELESS = 0.03
 """A recipe that pays less, after `HOPELESS_AFTER` offers, makes candidates at every `RETRY_STEPS`-th step only."""
 
-HOPELESS_AFTER = 40
+HOPELESS_AFTER = 10
 RETRY_STEPS = 8
 
 GROUPING = 0.5
@@ -68,6 +68,8 @@ class Session:
     _turn: int = 0
     _number: int = 0
     _scored: list[Scored] | None = None
+    _supposed: bool = False
+    """It stands on calls that the client has not made."""
 
     @classmethod
     def begin(cls, model: Model, policies: Mapping[str, ServerPolicy]) -> Session:
@@ -140,6 +142,8 @@ class Session:
             {**self._since_write, token: self._since_write.get(token, 0) + 1},
             self._turn + 1,
             self._number,
+            None,
+            True,
         )
         other._note_made(text)
         made = other._take_step(-1, token, text, step.arguments)
@@ -218,8 +222,10 @@ class Session:
             arguments: Arguments = {b.argument: json.loads(b.how) for b in recipe.bindings}
             self._hold(recipe, arguments, Evidence(step, 0, 1))
             return
-        # calls that write are made by hand in most cases: one candidate says enough of them
-        most = 1 if self.model.writes.get(recipe.token, True) else None
+        writes = self.model.writes.get(recipe.token, True)
+        if writes and self._supposed:  # only the very next call is ever asked of those, and never of a chain
+            return
+        most = 1 if writes else None
         for made in make(recipe, self.history, step, most, begin):
             self._hold(recipe, made.arguments, Evidence(step, made.place.position, made.place.length))
 
