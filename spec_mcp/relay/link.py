@@ -200,10 +200,16 @@ class ServerLink:
         self._earliest_s = now_s + back_off_s(self._deaths)
         if process is None:
             return None
-        status = process.exit_status()
+        status = process.final_status()
         # what is left of its group may take its time; nobody waits for it but the next process
         self._end(process, polite=True)
         return status
+
+    def close_input(self) -> None:
+        """The client has left: tell the server that nothing more will come."""
+        self.writer.stop()
+        if self.process is not None:
+            self.process.close_input()
 
     def close(self, polite: bool) -> None:
         """Begin to end the process and all that it started."""

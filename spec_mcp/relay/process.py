@@ -26,6 +26,9 @@ TERM_S = 0.5
 KILLED_S = 1.0
 """How long after SIGKILL: only a process that hangs in the system itself takes any time."""
 
+ENDING_S = 0.03
+"""How long to wait for the exit status after the end of the output: it makes an error clearer, no more."""
+
 POLL_S = 0.005
 
 DRAIN_BYTES = 1 << 16
@@ -95,6 +98,11 @@ class ServerProcess:
         if found is None:
             return None
         return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
+
+    def final_status(self) -> int | None:
+        """The exit status of a process that has closed its output and so, as a rule, is about to end."""
+        self._wait(ENDING_S, lambda: self.exit_status() is not None)
+        return self.exit_status()
 
     def close_input(self) -> None:
         """Tell the server that nothing more will come."""

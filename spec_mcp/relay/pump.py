@@ -72,6 +72,8 @@ class Pump:
         os.set_blocking(self._wake_out, False)
         self._poller = select.poll()
         self._registered: list[tuple[int, int]] = []
+        self._client_closes = False
+        """The client has closed its end, but something that it said may be unread."""
         self._client_left = False
         self._client_gone = False
         self._left_behind = (0, 0)
@@ -124,18 +126,19 @@ class Pump:
         """After the client has left: tell the server so, and pass on what it still says until it ends."""
         if self._client_gone or self._client_out.broken:
             return True
-        if not self._client_left:
+        if not self._client_closes:
             return False
-        process = self._link.process
-        if process is None and not self._client_out.waiting_bytes:
-            return True
-        if process is not None and not self._bridge.has_unsent and not self._link.waiting_bytes:
-            process.close_input()
+        if self._client_left:
+            if self._link.process is None and not self._client_out.waiting_bytes:
+                return True
+            if not self._bridge.has_unsent and not self._link.waiting_bytes:
+                self._link.close_input()
         self._note_progress()
         return self._clock() >= self._leaving_until_s
 
     def _note_progress(self) -> None:
-        left = (self._bridge.awaited, self._client_out.waiting_bytes if self._link.process is None else 0)
+        is_talking = self._client_left and self._link.process is not None  # what it says without being asked is no end
+        left = (self._bridge.awaited, 0 if is_talking else self._client_out.waiting_bytes)
         if left != self._left_behind:
             self._left_behind = left
             self._progress_at_s = self._clock()
@@ -145,13 +148,17 @@ class Pump:
         """When patience ends, unless something moves before."""
         return self._progress_at_s + (LEAVING_BUSY_S if self._left_behind[0] else LEAVING_S)
 
+    def _close(self) -> None:
+        """The client has closed its end."""
+        if not self._client_closes:
+            self._client_closes = True
+            self._left_behind = (self._bridge.awaited, self._client_out.waiting_bytes)
+            self._progress_at_s = self._clock()
+
     def _leave(self) -> None:
         """The client will say nothing more."""
-        if self._client_left:
-            return
+        self._close()
         self._client_left = True
-        self._progress_at_s = self._clock()
-        self._left_behind = (self._bridge.awaited, 0)
         self._safely(self._bridge.on_client_left)
 
     # --- waiting ----------------------------------------------------------------------------------------------------
@@ -171,8 +178,10 @@ class Pump:
         is_drained = client_out.waiting_bytes < BACKLOG_MAX_BYTES
         wanted = [(self._wake_in, select.POLLIN), (client_out.fd, select.POLLOUT if client_out.waiting_bytes else 0)]
         if not self._client_left:
-            takes_more = is_drained and link.waiting_bytes < BACKLOG_MAX_BYTES
-            wanted.append((self._client_in.fd, select.POLLIN if takes_more else 0))
+            if is_drained and link.waiting_bytes < BACKLOG_MAX_BYTES:
+                wanted.append((self._client_in.fd, select.POLLIN))
+            elif not self._client_closes:
+                wanted.append((self._client_in.fd, 0))
         if link.process is not None:
             if is_drained:
                 wanted.append((link.reader.fd, select.POLLIN))
@@ -187,7 +196,7 @@ class Pump:
             self._bridge.deadline_s,
             self._link.start_at_s,
             self._deaf_until_s,
-            self._leaving_until_s if self._client_left else None,
+            self._leaving_until_s if self._client_closes else None,
         ]
         due = [time for time in times if time is not None]
         due_ms = max(0.0, (min(due) - self._clock()) * 1000.0) if due else None
@@ -204,7 +213,9 @@ class Pump:
             elif fd == self._client_out.fd and mask & GONE:
                 self._client_gone = True
             elif fd == self._client_in.fd and mask & GONE:
-                self._read_client_end()
+                self._close()
+                if (self._client_in.fd, select.POLLIN) in self._registered:
+                    self._read_client()
             elif fd == self._link.reader.fd and self._link.process is not None and mask & (select.POLLIN | GONE):
                 self._read_server()
 
@@ -214,13 +225,6 @@ class Pump:
             self._safely(self._bridge.on_client_line, line)
         self._link.writer.flush()
         if self._client_in.ended:
-            self._leave()
-
-    def _read_client_end(self) -> None:
-        """The client has left, whether or not there is room for what it said before."""
-        if self._client_out.waiting_bytes < BACKLOG_MAX_BYTES and self._link.waiting_bytes < BACKLOG_MAX_BYTES:
-            self._read_client()
-        else:
             self._leave()
 
     def _read_server(self) -> None:
@@ -262,7 +266,7 @@ class Pump:
         start_at_s = self._link.start_at_s
         if start_at_s is not None and now_s >= start_at_s:
             self._start_server()
-        if self._link.process is not None and self._link.writer.broken:
+        if self._link.process is not None and self._link.writer.broken and not self._client_left:
             if self._deaf_until_s is None:
                 self._deaf_until_s = now_s + DEAF_S
             elif now_s >= self._deaf_until_s:

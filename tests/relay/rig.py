@@ -7,13 +7,13 @@ says what the client and the server send, and looks at what each of them gets; t
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from spec_mcp.engine import events
-from spec_mcp.engine.calls import Json
+from spec_mcp.engine.calls import Arguments, Json
 from spec_mcp.engine.effects import Effect, FileValidator, ServerPolicy, ToolPolicy
 from spec_mcp.engine.engine import Engine
 from spec_mcp.engine.events import Candidate, Mode
@@ -24,7 +24,7 @@ from spec_mcp.relay.bridge import Bridge
 from spec_mcp.relay.learning import Learner
 from spec_mcp.relay.link import ServerLink
 from spec_mcp.relay.recording import Recording
-from spec_mcp.relay.validators import Validators
+from spec_mcp.relay.validators import Read, file_of
 from spec_mcp.store.rows import CallRow, Row, Scope, SessionRow
 
 SERVER = "s"
@@ -77,7 +77,7 @@ class FakeProcess:
         self.ended: list[bool] = []
         type(self).started.append(self)
 
-    def exit_status(self) -> int | None:
+    def final_status(self) -> int | None:
         return 3
 
     def close_input(self) -> None:
@@ -114,6 +114,23 @@ class ScriptedPredictor:
 
     def load(self, learned: Json) -> None:
         """There is nothing to learn."""
+
+
+class ListedValidators:
+    """Files have the values that a test gives them, at once or when it says so."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+        self.is_slow = False
+        self.late: list[Callable[[], None]] = []
+
+    def read(self, validator: FileValidator, arguments: Arguments, told: Read) -> None:
+        path = file_of(validator, arguments)
+        value = None if path is None else self.values.get(path)
+        if self.is_slow:
+            self.late.append(lambda: told(value))
+        else:
+            told(value)
 
 
 class RowList:
@@ -156,9 +173,7 @@ class Rig:
         scope = Scope.of(SERVER, ["server"])
         session = SessionRow(SESSION, scope, "me", 0.0, 1)
         self.recording = Recording(self.recorder, scope, session, self.clock, self.clock)  # pyright: ignore[reportArgumentType]
-        self.late: list[Any] = []
-        self.validators = Validators(self.late.append, lambda path: self.files.get(path))
-        self.files: dict[str, str] = {}
+        self.validators = ListedValidators()
         self.bridge = Bridge(
             self.engine,
             SERVER,
@@ -167,7 +182,7 @@ class Rig:
             self.link,
             self.learner,
             self.recording,
-            self.validators,
+            self.validators,  # pyright: ignore[reportArgumentType]
             self.clock,
             "me",
         )

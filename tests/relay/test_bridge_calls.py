@@ -93,7 +93,7 @@ def test_a_reusable_result_answers_again_with_its_progress(rig: Rig) -> None:
     own = rig.launched("again")
     rig.server(progress(own, 1)).server(answer(own))
     for number in (1, 2):
-        rig.client(call(number, "again", meta='{"progressToken":%d}' % number))
+        rig.client(call(number, "again", meta=f'{{"progressToken":{number}}}'))
         assert rig.to_client == [progress(b"%d" % number, 1), answer(number)]
 
 
@@ -254,7 +254,7 @@ def test_a_server_that_answers_our_id_again_and_again_tells_the_client_nothing(r
     own = rig.held()
     rig.server(answer(own)).server(answer(own.replace(b"-", b"\\u002d")))
     rig.server(b'{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%s}}' % own)
-    rig.server(b'[%s, %s]' % (answer(own), answer(own)))
+    rig.server(b"[%s, %s]" % (answer(own), answer(own)))
     rig.server(b"debug: answering " + own)
     assert rig.to_client == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -143,8 +144,8 @@ def test_a_server_that_keeps_dying_is_started_after_longer_pauses_and_calls_mean
             starts.append(rig.now_s)
             rig.dies()
         assert errors(rig.to_client) == [number]
-    pauses = [later - earlier for earlier, later in zip(starts, starts[1:], strict=False)]
-    assert all(earlier <= later + 3.1 for earlier, later in zip(pauses, pauses[1:], strict=False))
+    pauses = [later - earlier for earlier, later in pairwise(starts)]
+    assert all(earlier <= later + 3.1 for earlier, later in pairwise(pauses))
     assert pauses[0] < 1.0
     assert link_module.BACK_OFF_MAX_S - 3.1 <= pauses[-1] <= link_module.BACK_OFF_MAX_S + 0.1
     assert rig.is_empty()
@@ -221,9 +222,9 @@ def test_what_names_a_speculation_never_reaches_the_client_even_while_a_call_run
     own = rig.launched()
     rig.client(call(1, "put", '{"id":2}'))
     _ = rig.to_server
-    about = '{"about":%s}' % own.decode()
+    about = f'{{"about":{own.decode()}}}'
     rig.server(request(5, "sampling/createMessage", about))
-    rig.server(notification("notifications/message", '{"level":"info","data":%s}' % own.decode()))
+    rig.server(notification("notifications/message", f'{{"level":"info","data":{own.decode()}}}'))
     rig.server(b"[%s]" % request(6, "sampling/createMessage", about))
     assert rig.to_client == []
     assert [json.loads(line)["id"] for line in rig.to_server if b'"error"' in line] == [5, 6]
@@ -366,16 +367,29 @@ def test_large_calls_and_results_are_not_kept_for_learning_or_the_record(rig: Ri
 
 
 def test_a_file_that_changed_is_read_for_real(rig: Rig) -> None:
-    rig.files = {"/f": "one"}
+    rig.validators.values = {"/f": "one"}
     rig.held("cat", path="/f")
-    rig.files = {"/f": "two"}
+    rig.validators.values = {"/f": "two"}
     assert rig.client(call(1, "cat", '{"path":"/f"}')).to_server == [call(1, "cat", '{"path":"/f"}')]
 
 
 def test_a_file_that_did_not_change_is_answered_from_what_is_held(rig: Rig) -> None:
-    rig.files = {"/f": "one"}
+    rig.validators.values = {"/f": "one"}
     rig.held("cat", path="/f")
     assert rig.client(call(1, "cat", '{"path":"/f"}')).to_client == [answer(1)]
+
+
+def test_a_call_does_not_wait_long_for_a_validator_that_is_slow_and_is_answered_once(rig: Rig) -> None:
+    cat = call(1, "cat", '{"path":"/f"}')
+    rig.validators.values = {"/f": "one"}
+    rig.held("cat", path="/f")
+    rig.validators.is_slow = True
+    assert rig.client(cat).to_server == []
+    assert rig.waits(1.0).to_server == [cat]
+    for late in rig.validators.late:
+        late()
+    assert rig.server(answer(1)).to_client == [answer(1)]
+    assert rig.is_empty()
 
 
 def test_modes_differ_in_what_they_launch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 QUIET = "import os, signal, sys, time, subprocess\n"
 READS_ON = QUIET + "print('up', flush=True)\nsys.stdin.read()\n"
 STUBBORN = QUIET + "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(600)\n"
-CHILD = "import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_{}); print('child', flush=True); time.sleep(600)"
+CHILD = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_{}); print('child', flush=True); time.sleep(600)"
 CAREFUL = QUIET + (
     "print('up', flush=True)\nsys.stdin.read()\nos.close(1)\ntime.sleep(0.3)\nopen(sys.argv[1], 'w').write('saved')\n"
 )
@@ -33,7 +33,8 @@ def with_child(after: str, child: str = "DFL") -> str:
     """A server with a child that has its standard output too, and tells its number on standard error."""
     return (
         QUIET
-        + f"c = subprocess.Popen([sys.executable, '-S', '-E', '-c', {CHILD.format(child)!r}], stdin=subprocess.DEVNULL)\n"
+        + f"command = [sys.executable, '-S', '-E', '-c', {CHILD.format(child)!r}]\n"
+        + "c = subprocess.Popen(command, stdin=subprocess.DEVNULL)\n"
         + "open(sys.argv[1], 'w').write(str(c.pid))\n"
         + after
     )
@@ -135,6 +136,18 @@ def test_the_exit_status_is_known_while_the_number_of_the_process_stays_taken() 
     assert Path(f"/proc/{process.pid}").exists() or sys.platform != "linux"
     process.end()
     assert process.exit_status() == 7
+
+
+def test_who_has_closed_its_output_and_lives_on_is_not_waited_for() -> None:
+    process = up(ServerProcess(python("import os; print('up', flush=True); os.close(1); os._exit(7)")))
+    eventually(lambda: process.final_status() is not None, "it ended")
+    assert process.final_status() == 7
+    process.end()
+    stubborn = up(ServerProcess(python(STUBBORN)))
+    began = time.monotonic()
+    assert stubborn.final_status() is None
+    assert time.monotonic() - began < 1.0
+    stubborn.end(polite=False)
 
 
 def test_a_group_is_never_signalled_once_its_leader_was_reaped(monkeypatch: pytest.MonkeyPatch) -> None:

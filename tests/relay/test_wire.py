@@ -24,7 +24,9 @@ VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4), max_leaves=12
 )
 SPACES = st.text(alphabet=" \t\r", max_size=3)
-NAMES = st.sampled_from(["id", "method", "params", "result", "error", "name", "arguments", "_meta", "x", '"', "\\", "é"])
+NAMES = st.sampled_from(
+    ["id", "method", "params", "result", "error", "name", "arguments", "_meta", "x", '"', "\\", "é"]
+)
 
 
 @st.composite
@@ -69,7 +71,9 @@ def test_the_elements_of_an_array_are_those_that_the_standard_codec_finds(data: 
 
 
 @given(st.lists(st.tuples(NAMES, VALUES), max_size=8), st.data())
-def test_of_equal_names_the_last_counts_as_for_everybody_else(pairs: list[tuple[str, Any]], data: st.DataObject) -> None:
+def test_of_equal_names_the_last_counts_as_for_everybody_else(
+    pairs: list[tuple[str, Any]], data: st.DataObject
+) -> None:
     inner = b",".join(json.dumps(name).encode() + b":" + data.draw(written(value)) for name, value in pairs)
     text = b"{%s}" % inner
     for found in (wire.scan(text), wire.members(text)):
@@ -116,7 +120,9 @@ def _is_message(decoded: object) -> bool:
 def test_a_call_is_plain_exactly_where_nothing_else_is_in_it(data: st.DataObject) -> None:
     arguments = st.dictionaries(NAMES, VALUES, max_size=3)
     params = data.draw(
-        st.fixed_dictionaries({"name": st.text()}, optional={"arguments": arguments, "_meta": arguments, "task": arguments})
+        st.fixed_dictionaries(
+            {"name": st.text()}, optional={"arguments": arguments, "_meta": arguments, "task": arguments}
+        )
     )
     envelope = {"jsonrpc": "2.0", "id": data.draw(SCALARS), "method": "tools/call", "params": params}
     envelope |= data.draw(st.fixed_dictionaries({}, optional={"extra": SCALARS}))
