@@ -313,8 +313,10 @@ def _settings(config: Config) -> Settings:
 
 
 def _store_settings(config: Config, path: Path) -> StoreSettings:
+    from spec_mcp.predict.merging import add_up
+
     kept = config.store
-    merges = {TIMING: merge_timings}
+    merges = {TIMING: merge_timings, HISTORY: add_up}
     return StoreSettings(path, kept.retention_days, kept.record_results, tuple(kept.redact), merges)
 
 

@@ -271,3 +271,15 @@ def test_the_shipped_weights_name_no_tool_and_no_value() -> None:
     shipped = json.loads((Path(spec_mcp.predict.__file__).parent / "prior.json").read_text())
     assert set(shipped) == {"used", "next", "correction"}
     assert all(isinstance(value, int | float) for values in shipped.values() for value in values)
+
+
+def test_learning_says_the_same_again_when_it_is_added_up_many_times() -> None:
+    driven = taught(8)
+    dump = driven.predictor.dump()
+    total = dump
+    for _ in range(40):
+        total = add_up([total, dump])
+    other = Driven()
+    other.predictor.load(total)
+    other.customer(70)
+    assert other.told()["get_order", "W700"] > 0.5
