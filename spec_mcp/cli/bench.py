@@ -45,6 +45,26 @@ def overhead(
     return _run("overhead", [*arguments, *(("--rounds", str(rounds)) if rounds else ())])
 
 
+@app.command("prediction")
+def prediction(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="One setting instead of five.")] = False,
+    online: Annotated[bool, typer.Option("--online", help="Start from nothing.")] = False,
+    context: Annotated[bool, typer.Option("--context", help="Show the words of user and assistant.")] = False,
+    inject: Annotated[bool, typer.Option("--inject", help="1 s a call and 3 s of thinking everywhere.")] = False,
+    parts: Annotated[bool, typer.Option("--parts", help="Leave each part of the model out in turn.")] = False,
+    only: Annotated[str, typer.Option("--only", metavar="TEXT", help="Files whose name holds this.")] = "",
+) -> int:
+    """Measure prediction on other people's recorded sessions, beside what others have published.
+
+    Learns from the first half of each file's tasks, measures on the second. Writes JSON and two plots to
+    benchmarks/results. About two minutes.
+    """
+    chosen = {"--json": as_json, "--quick": quick, "--online": online, "--context": context, "--inject": inject}
+    arguments = [option for option, given in {**chosen, "--parts": parts}.items() if given]
+    return _run("prediction", [*arguments, "--only", only])
+
+
 def _run(name: str, arguments: list[str]) -> int:
     """Run one comparison of the checkout; its exit status."""
     if not (CHECKOUT / "benchmarks" / f"{name}.py").is_file():
