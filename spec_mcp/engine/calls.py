@@ -86,16 +86,7 @@ def decode_strict(text: bytes | str) -> Json:
     try:
         if isinstance(text, bytes):  # the codec would take raw surrogates, which each server reads in its own way
             text = text.decode("utf-8")
-        return cast(
-            "Json",
-            json.loads(
-                text,
-                object_pairs_hook=_object,
-                parse_float=_float,
-                parse_int=_int,
-                parse_constant=_constant,
-            ),
-        )
+        return cast("Json", _DECODER.decode(text))
     except Unmatchable:
         raise
     except (ValueError, RecursionError) as error:
@@ -110,7 +101,7 @@ def canonical(value: Json) -> str:
     """
     try:
         _require_exact(value)
-        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+        return _ENCODER.encode(value)
     except Unmatchable:
         raise
     except (AttributeError, TypeError, ValueError, RecursionError) as error:  # a predictor may break its word
@@ -240,3 +231,8 @@ def _require_exact(value: Json) -> None:
             if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise Unmatchable(f"{name!r} is no member's name")
             _require_exact(item)
+
+
+# made once: making one takes as long as using it
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_float, parse_int=_int, parse_constant=_constant)
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)

@@ -105,7 +105,7 @@ def test_a_socket_serves_as_well_as_pipes(tmp_path: Path) -> None:
     import socket
 
     ours, theirs = socket.socketpair()
-    with ours, subprocess.Popen(wrap(server(ECHO)), stdin=theirs, stdout=theirs) as us:
+    with ours, subprocess.Popen(wrap(server(ECHO)), stdin=theirs.fileno(), stdout=theirs.fileno()) as us:
         theirs.close()
         ours.settimeout(20)
         ours.sendall(PING)
