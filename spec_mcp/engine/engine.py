@@ -289,8 +289,7 @@ class Engine:
         call.reads = all(_only_looks(server, method, tool) for method, tool in event.members)
         self._take_in(call)
         if not call.reads:
-            longest_s = max((policy.settle_s for policy in server.policy.tools.values()), default=0.0)
-            spoiling.begin_write(self.world, call, longest_s)
+            spoiling.begin_write(self.world, call, server.longest_settle_s)
         lifecycle.invoke(self.world, call)
 
     def _everything_call(self, call: CallId, session: str, server: ServerState, method: str) -> CallState:

@@ -17,7 +17,7 @@ from spec_mcp.engine.methods import (
     OBSERVING_NOTIFICATIONS,
     SPOILING_NOTIFICATIONS,
 )
-from spec_mcp.engine.spoiling import leave, overtake, spoil
+from spec_mcp.engine.spoiling import leave, overtake, spoil, take_notice
 from spec_mcp.engine.states import Reason
 from spec_mcp.engine.world import ServerState, World
 
@@ -64,13 +64,17 @@ def tools_listed(world: World, event: ToolsListed) -> None:
 
 
 def manifest_found(world: World, event: ManifestFound) -> None:
-    """From now on its word holds; what is in flight was taken for a write of everything and stays that."""
+    """From now on its word holds; what is in flight was taken for a write of everything and stays that.
+
+    A write that has been answered already may be one that takes effect late.
+    """
     server = world.server(event.server)
     leave(world, server, Reason.SPOILED)
     server.review(event.policy, event.pins)
     for call in world.calls.values():
         if call.server == server.name and (write := world.ledger.writes.get(call.id)) is not None:
             write.settle_s = event.policy.tool(call.tool).settle_s
+    take_notice(world, server, server.longest_settle_s)
     _pin(world, server)
 
 

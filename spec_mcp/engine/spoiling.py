@@ -25,10 +25,13 @@ def begin_write(world: World, call: CallState, settle_s: float) -> None:
         seal(world, world.server(call.server))
 
 
-def take_notice(world: World, server: ServerState) -> None:
-    """A client told the server something that it does not answer, but may act on."""
+def take_notice(world: World, server: ServerState, settle_s: float | None = None) -> None:
+    """The server may act on something to which it gives no answer: what a client told it, for one."""
     spoil(world, server.everything)
-    world.ledger.notices[server.name] = OpenWrite(server.everything, NOTICE_SETTLE_S, world.now_s + NOTICE_SETTLE_S)
+    settle_s = NOTICE_SETTLE_S if settle_s is None else settle_s
+    last = world.ledger.notices.get(server.name)
+    until = max(world.now_s + settle_s, 0.0 if last is None or last.until is None else last.until)
+    world.ledger.notices[server.name] = OpenWrite(server.everything, settle_s, until)
 
 
 def spoil(world: World, written: Footprint) -> None:

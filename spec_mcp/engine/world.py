@@ -68,6 +68,11 @@ class ServerState:
         declared = (template for tool in self.policy.tools.values() for template in tool.touches or ())
         self.everything = everything(self.name, declared)
 
+    @property
+    def longest_settle_s(self) -> float:
+        """How long any of its tools may still take effect after its answer."""
+        return max((tool.settle_s for tool in self.policy.tools.values()), default=0.0)
+
     def doubt(self, tool: str) -> Reason | None:
         """Why the manifest's word on a tool does not hold, or holds nothing; None where it does."""
         policy = self.policy.tools.get(tool)

@@ -126,7 +126,16 @@ def test_a_manifest_that_is_found_late_holds_from_then_on():
         assert do.PinFingerprint(SERVER, "get", "old") in play.record
         play << play.predicted(guess("get", id=2)) >> skipped("conflict")
         play.wait(0.5) << events.CallReturned(1, RESULT)
-        play << play.predicted(guess("get", id=2)) >> launch("get")
+        play.wait(5.0) << play.predicted(guess("get", id=2)) >> launch("get")
+
+
+def test_a_write_answered_before_its_manifest_was_found_may_still_take_effect():
+    with Playbook({}) as play:
+        play << listing(TOOLS) << play.call(1, "put_late", id=1) >> invoke(1)
+        play.wait(0.5) << events.CallReturned(1, RESULT)
+        play << events.ManifestFound(SERVER, replace(play.policies[SERVER], tools=TOOLS), {})
+        play.wait(4.9) << play.predicted(guess("get", id=1)) >> skipped("conflict")
+        play.wait(0.1) << play.predicted(guess("get", id=1)) >> launch("get")
 
 
 # --- rule 2 -----------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.sim.plan import Call, Script, Turn
@@ -132,18 +132,3 @@ class Client:
             self.waits_for.discard(asked.number)
             if not self.waits_for:
                 self._next_turn()
-
-
-@dataclass(slots=True)
-class Transcript:
-    """What a client saw, in a form that two runs can be compared by."""
-
-    answers: dict[tuple[int, int], tuple[object, ...]] = field(
-        default_factory=dict[tuple[int, int], tuple[object, ...]]
-    )
-
-    @classmethod
-    def of(cls, client: Client) -> Transcript:
-        """What was answered; what was given up may or may not have been, in any run."""
-        answers = {asked.place: (asked.result, asked.lost) for asked in client.asked if not asked.cancelled}
-        return cls(answers)

@@ -6,7 +6,7 @@ that two places keep is switched off in both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -36,7 +36,7 @@ def _put(place: object, name: str, what: object) -> Mutation:
 
 def _both(*mutations: Mutation) -> Mutation:
     @contextmanager
-    def together() -> Iterator[None]:
+    def together() -> Generator[None]:
         with ExitStack() as stack:
             for mutation in mutations:
                 stack.enter_context(mutation())

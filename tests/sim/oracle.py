@@ -169,7 +169,7 @@ class Oracle:
             and result.answer is not expected_answer(members, result.seen)
         ):
             raise Violation(f"{asked.place} {asked.calls} was answered with {result}")
-        echo = " ".join(self.relay._echo(asked.client.script.principal, call) for call in asked.calls)
+        echo = " ".join(self.relay.echo(asked.client.script.principal, call) for call in asked.calls)
         if result.echo != echo:
             raise Violation(f"{asked.place} asked for {echo} and got {result.echo}")
         if asked.calls and result.seen and result.notes != expected_notes(members):
@@ -194,8 +194,8 @@ class Oracle:
                 raise Violation(f"{asked.place} sees {name} as it was before what its client had seen")
         if since_s > until_s + CLOSE:
             raise Violation(
-                f"{asked.place} {asked.calls} at {asked.arrived_at:.3f}, answered at {self.now_s:.3f}, saw {result.seen}, "
-                f"which was so at no moment after {earliest_s:.3f}"
+                f"{asked.place} {asked.calls} at {asked.arrived_at:.3f}, answered at {self.now_s:.3f}, "
+                f"saw {result.seen}, which was so at no moment after {earliest_s:.3f}"
             )
 
     # --- speculations -----------------------------------------------------------------------------------------------
@@ -243,7 +243,7 @@ class Oracle:
         if call is None or more or self._open_writes or not asked.known_read or asked.method != "tools/call":
             return
         policy = TOOLS[call.tool].policy
-        key = self.relay._key(asked.client, call)
+        key = self.relay.key(asked.client, call)
         if key is not None and policy is not None and policy.fresh is None and self._late_writes_settled():
             self._polls.add(key)
 
@@ -255,7 +255,7 @@ class Oracle:
         """Something happened after which an equal question may be asked again."""
         self._polls.clear()
 
-    # --- what servers say -----------------------------------------------------------------------------------------------
+    # --- what servers say ---------------------------------------------------------------------------------------------
 
     def asked_by_server(self, request: int) -> None:
         """A server asks its client."""
@@ -292,7 +292,7 @@ class Oracle:
         if any(other.speculated and not other.cancelled for other in server.running + server.waiting):
             self._doubted.add(server.name)
 
-    # --- bounds and ends --------------------------------------------------------------------------------------------------
+    # --- bounds and ends ----------------------------------------------------------------------------------------------
 
     def after_event(self) -> None:
         """What must hold after each event."""

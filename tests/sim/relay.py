@@ -10,7 +10,7 @@ from random import Random
 
 from spec_mcp.engine import commands as do
 from spec_mcp.engine import events
-from spec_mcp.engine.calls import CallKey, Unmatchable, canonical_arguments, canonical_meta
+from spec_mcp.engine.calls import Arguments, CallKey, Unmatchable, canonical_arguments, canonical_meta
 from spec_mcp.engine.effects import ServerPolicy
 from spec_mcp.engine.engine import Engine
 from spec_mcp.engine.events import Answer, CallId, Event, Mode, Outcome, SpeculationId
@@ -55,7 +55,6 @@ class Relay:
         self.epochs = dict.fromkeys(plan.policies, 0)
         self.connecting: dict[str, list[Request]] = {}
         self.set_back_s = 0.0
-        self.requests: dict[tuple[str, int], Callable[[], None]] = {}
         self._calls = count(1)
         self._numbers = count(1)
         self._server_numbers: dict[int, tuple[Server, int]] = {}
@@ -281,10 +280,11 @@ class Relay:
             self.feed(events.RequestArrived(asked.number, session, asked.server, asked.method))
         else:
             (call,) = asked.calls
-            key = self._key(asked.client, call)
+            key = self.key(asked.client, call)
             self.feed(events.CallArrived(asked.number, session, call.server, call.tool, call.arguments, key))
 
-    def _key(self, client: Client, call: Call) -> CallKey | None:
+    def key(self, client: Client, call: Call) -> CallKey | None:
+        """The identity of a call."""
         policy = self.engine.world.server(call.server).policy.tool(call.tool)
         try:
             arguments, meta = canonical_arguments(call.arguments, policy.equal), canonical_meta(call.meta)
@@ -308,24 +308,25 @@ class Relay:
         for number in [number for number, asked in self.asked.items() if asked.client is client]:
             del self.asked[number]
 
-    # --- commands -----------------------------------------------------------------------------------------------------
+    # --- commands ---------------------------------------------------------------------------------------------------
 
     def _invoke(self, command: do.Invoke) -> None:
         asked = self.asked[command.call]
-        echo = " ".join(self._echo(asked.client.script.principal, call) for call in asked.calls)
+        echo = " ".join(self.echo(asked.client.script.principal, call) for call in asked.calls)
         members = tuple((TOOLS[call.tool], call.arguments) for call in asked.calls)
         self.oracle.invoked(asked)
         self._deliver(self.servers[asked.server], Request(asked.number, False, echo, members, asked.method))
 
-    def _echo(self, principal: str, call: Call) -> str:
+    def echo(self, principal: str, call: Call) -> str:
+        """What an answer must say that it answers."""
         return f"{principal} {call.tool} {call.arguments!r} {call.meta!r}"
 
     def _launch(self, command: do.Launch) -> None:
         key = command.key
         self.oracle.launched(command)
         self.speculated[command.speculation] = Speculated(command)
-        meta = {"locale": "de"} if "locale" in key.meta else {}
-        echo = self._echo(key.principal, Call(command.server, command.tool, command.arguments, meta))
+        meta: Arguments = {"locale": "de"} if "locale" in key.meta else {}
+        echo = self.echo(key.principal, Call(command.server, command.tool, command.arguments, meta))
         members = ((TOOLS[command.tool], command.arguments),)
         self._deliver(self.servers[command.server], Request(command.speculation, True, echo, members))
 

@@ -153,7 +153,7 @@ class Server:
     def fingerprints(self) -> dict[str, str]:
         """The definitions of its tools."""
         drifted = {"drift": "drifted"} if self.drifted else {}
-        return {name: "first" for name in (*self.plan.policies[self.name].tools, "hidden")} | drifted
+        return dict.fromkeys((*self.plan.policies[self.name].tools, "hidden"), "first") | drifted
 
     def writes(self, tool: Tool) -> bool:
         """Does the tool change anything, as it is now?"""
@@ -342,7 +342,7 @@ class Server:
         self.prompts.clear()
         self.asked_by.clear()
         for name, history in self.things.histories.items():
-            if name.startswith("mem:"):
+            if name.startswith("mem:") and self.name == "s":
                 history.change(self.clock.now_s, known=True)
         self.relay.server_died(self)
 
