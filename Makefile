@@ -5,7 +5,7 @@ BIN := .venv/bin
 .PHONY: help setup servers demo test lint format clean
 
 help:
-	@echo 'make demo     a scripted agent without and then with speculation, offline, about a minute'
+	@echo 'make demo     a scripted agent without and then with speculation, offline, about 90 seconds'
 	@echo 'make test     all tests, against real MCP servers that are installed first'
 	@echo 'make lint     ruff, pyright and the import rules'
 	@echo 'make format   let ruff format the tree'

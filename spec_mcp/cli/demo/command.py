@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-CASES = 6
-"""Both runs together then take about a minute."""
+CASES = 8
+"""Both runs together then take about a minute and a half."""
 QUICK_CASES = 4
 QUICK_PACE = 0.4
 """Quick: thinking and latencies shrink alike, so what is answered stays about the same."""
@@ -29,7 +29,7 @@ def command(
 ) -> int:
     """See it work: an agent at a shop's customer service, first without and then with speculation.
 
-    A real MCP server with slow tools, a scripted agent, a timeline, and what was saved. It takes about a minute, needs
+    A real MCP server with slow tools, a scripted agent, a timeline, and what was saved. It takes about a minute and a half, needs
     no network and no settings, and touches nothing of yours. It fails if the two runs differ in anything but time.
     """
     from spec_mcp.cli.demo.show import demonstrate  # imports mcp, which takes a second

@@ -22,22 +22,22 @@ from spec_mcp.cli.demo.cases import Case
 from spec_mcp.errors import Failed
 
 LATENCY_S: Mapping[str, float] = {
-    "find_user_id_by_email": 0.25,
-    "find_user_id_by_name_zip": 0.25,
-    "get_user_details": 0.3,
-    "get_order_details": 0.35,
-    "get_product_details": 0.35,
-    "list_all_product_types": 0.4,
-    "calculate": 0.1,
+    "find_user_id_by_email": 0.17,
+    "find_user_id_by_name_zip": 0.17,
+    "get_user_details": 0.21,
+    "get_order_details": 0.24,
+    "get_product_details": 0.24,
+    "list_all_product_types": 0.28,
+    "calculate": 0.07,
     "think": 0.0,
 }
 """What a shop's services take over a network."""
-WRITE_LATENCY_S = 0.25
+WRITE_LATENCY_S = 0.2
 """A write is noted at once and worked off later."""
 
-WASTED_CALL_S = 0.2 / 3
-"""The demonstration shows about three seconds of an agent's life in one: thinking and latencies are a third of what
-they usually are, so what a wasted call is worth is a third of its default too."""
+WASTED_CALL_S = 0.2 / 5
+"""The demonstration shows about five seconds of an agent's life in one: thinking and latencies are a fifth of what they
+often are, and so is what a wasted call is worth."""
 
 CALL_DEADLINE_S = 30.0
 """No call of the demonstration takes a second: this one hangs."""
