@@ -29,8 +29,9 @@ def command(
 ) -> int:
     """See it work: an agent at a shop's customer service, first without and then with speculation.
 
-    A real MCP server with slow tools, a scripted agent, a timeline, and what was saved. It takes about a minute and a half, needs
-    no network and no settings, and touches nothing of yours. It fails if the two runs differ in anything but time.
+    A real MCP server with slow tools, a scripted agent, a timeline, and what was saved. It takes about a minute and a
+    half, needs no network and no settings, and touches nothing of yours. It fails if the two runs differ in anything
+    but time.
     """
     from spec_mcp.cli.demo.show import demonstrate  # imports mcp, which takes a second
 
