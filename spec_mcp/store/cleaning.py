@@ -6,6 +6,8 @@ import dataclasses
 import json
 from typing import cast
 
+import msgspec
+
 from spec_mcp.engine.calls import Json
 from spec_mcp.store.redaction import Redactor, dumps
 from spec_mcp.store.rows import CallRow, Row, SpeculationRow
@@ -23,28 +25,44 @@ class Cleaner:
     def clean(self, row: Row) -> Row:
         """The row as it may be kept. What cannot be looked through is left out."""
         if isinstance(row, CallRow):
-            arguments = None if row.arguments is None else self._redactor.clean_json(row.arguments)
+            arguments = None if row.arguments is None else self._arguments(row.arguments)
             result_bytes = row.result_bytes or len(row.result or b"")
             return dataclasses.replace(
                 row, arguments=arguments, result=self._result(row.result), result_bytes=result_bytes
             )
         if isinstance(row, SpeculationRow):
             arguments = (
-                self._redactor.clean_json(row.arguments)
+                self._arguments(row.arguments)
                 if isinstance(row.arguments, bytes)
                 else dumps(self._redactor.clean(row.arguments))
             )
             return dataclasses.replace(row, arguments=arguments or NO_ARGUMENTS)
         return row
 
+    def _arguments(self, text: bytes) -> bytes | None:
+        # most texts hold nothing that is hidden: they are kept as they came, if they are the JSON of other readers too
+        if not self._redactor.may_hide(text) and _quick(text) is not None:
+            return text
+        return self._redactor.clean_json(text)
+
     def _result(self, text: bytes | None) -> bytes | None:
         if text is None or not self._record_results:
             return None
         try:
+            if not self._redactor.may_hide(text) and (quick := _quick(text)) is not None:
+                return dumps(recorded_result(quick))
             value = recorded_result(cast("Json", json.loads(text)))
             return dumps(self._redactor.clean(value))
         except (ValueError, RecursionError):
             return None
+
+
+def _quick(text: bytes) -> Json:
+    """The value of a text that the fast codec takes; None where it does not, or where the value is null."""
+    try:
+        return cast("Json", msgspec.json.decode(text))
+    except (ValueError, RecursionError):
+        return None
 
 
 def recorded_result(value: Json) -> Json:

@@ -37,6 +37,8 @@ class Intake:
         self._skips: dict[tuple[str, str, str, str], int] = {}
         self.dropped = 0
         """Rows that were given up."""
+        self.put_in_all = 0
+        """Rows that were ever handed in."""
         self.changed = threading.Event()
         """Something is there to be taken, or to be done."""
 
@@ -48,6 +50,7 @@ class Intake:
                 self.dropped += 1
                 return
             self._rows.append(row)
+            self.put_in_all += 1
             self._bytes += _size(row)
             self._shed()
         self._wake()

@@ -26,9 +26,16 @@ class Redactor:
     """The keys whose values are never kept."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
+        patterns = list(patterns)
         globs = [fnmatch.translate(pattern.casefold()) for pattern in patterns]
         self._matcher = re.compile("|".join(globs)) if globs else None
+        self._hint = _hint(patterns)
         self._known: dict[str, bool] = {}
+
+    def may_hide(self, text: bytes) -> bool:
+        """May this JSON text hold a key that is hidden? A quick look that errs to the safe side."""
+        # a key may be spelled with escapes, and then its letters do not stand in the text
+        return b"\\u" in text or not text.isascii() or (self._hint is not None and bool(self._hint.search(text)))
 
     def hides(self, key: str) -> bool:
         """Must values under this key not be kept?"""
@@ -92,3 +99,9 @@ class Redactor:
 def dumps(value: Json) -> bytes:
     """Compact JSON text in ASCII, in which a lone surrogate stays the escape that it was."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def _hint(patterns: Iterable[str]) -> re.Pattern[bytes] | None:
+    """What a text must contain if one of the globs is to match a key in it; None where there are no globs."""
+    longest = [max(re.split(r"[*?\[\]!]+", pattern.casefold()), key=len) for pattern in patterns]
+    return re.compile("|".join(map(re.escape, longest)).encode(), re.IGNORECASE) if longest else None

@@ -29,6 +29,12 @@ from spec_mcp.store.store import Store, StoreCorrupt, StoreError, StoreNewer
 
 T = TypeVar("T")
 
+QUIET_WAIT_S = 5.0
+"""How long rows may wait for a moment in which no others come."""
+
+QUIET_WAIT_ROWS = 4_000
+"""How many may wait: well below what the queue holds."""
+
 BATCH_DELAY_S = 0.1
 """Rows that come within this time of each other are written together."""
 
@@ -173,7 +179,16 @@ class Worker:
         now = time.monotonic()
         due = self._upkeep_at if self._retry_at <= now or not len(self._intake) else self._retry_at
         self._intake.changed.wait(min(max(due - now, 0.0), UPKEEP_CHECK_S))
-        self.closing.wait(BATCH_DELAY_S)
+        self._wait_for_quiet()
+
+    def _wait_for_quiet(self) -> None:
+        """Calls come first: while rows keep coming, this thread would take the interpreter from who brings them."""
+        until = time.monotonic() + QUIET_WAIT_S
+        seen = -1
+        while seen != self._intake.put_in_all and not self.flushes and not self.loads:
+            seen = self._intake.put_in_all
+            if self.closing.wait(BATCH_DELAY_S) or time.monotonic() > until or len(self._intake) > QUIET_WAIT_ROWS:
+                return
 
     # --- the store ----------------------------------------------------------------------------------------------
 
