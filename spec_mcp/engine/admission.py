@@ -44,13 +44,17 @@ def consider(world: World, predicted: Predicted) -> None:
         world.clear_queues(predicted.session)
         scale = 1.0
     admitted = 0
+    saved_s: dict[tuple[str, str], float] = {}
     for candidate in predicted.candidates:
         if not world.knows(candidate.server):
             _skip(world, predicted.session, candidate, Reason.UNLISTED)
             continue
         q = probability(candidate.q) * scale
+        tool = (candidate.server, candidate.tool)
+        if tool not in saved_s:
+            saved_s[tool] = world.timing.hidden_s(*tool, _head_start_s(world), len(predicted.lineage) + 1)
         proposal = Proposal(
-            predicted.session, candidate, q, _worth_s(world, candidate, q, len(predicted.lineage)), predicted.lineage
+            predicted.session, candidate, q, _worth_s(world, candidate, q, saved_s[tool]), predicted.lineage
         )
         reason = skip_reason(world, proposal)
         if reason is None and admitted >= world.settings.breadth:
@@ -235,9 +239,8 @@ def _has_place(world: World, server: ServerState, itself: Speculation | None = N
     return running == 0 and not world.invoked_on(server.name)
 
 
-def _worth_s(world: World, candidate: Candidate, q: float, depth: int) -> float:
+def _worth_s(world: World, candidate: Candidate, q: float, saved_s: float) -> float:
     policy = world.server(candidate.server).policy.tool(candidate.tool)
-    saved_s = world.timing.hidden_s(candidate.server, candidate.tool, _head_start_s(world), depth + 1)
     return worth_s(q, saved_s, world.settings.wasted_call_s + policy.cost_s)
 
 

@@ -33,6 +33,7 @@ START = 0.15
 """The rate of a cell that has seen nothing: most candidates are not used."""
 
 LOGIT_BOUND = 5.0
+LEAST_RATE, MOST_RATE = 0.0067, 0.9933
 """A rate is never told as surer than 0.993: rare contexts would drown the others."""
 
 
@@ -64,9 +65,9 @@ class Cell:
             self.bucket = bucket_of(seen)
         rate = weight / (seen + FIRST_DOUBT)
         p = self.used = self.used + (used - self.used) * rate
-        self.logit_used = logit(p)
+        self.logit_used = log(p / (1.0 - p)) if LEAST_RATE < p < MOST_RATE else logit(p)
         p = self.next_ = self.next_ + (next_ - self.next_) * rate
-        self.logit_next = logit(p)
+        self.logit_next = log(p / (1.0 - p)) if LEAST_RATE < p < MOST_RATE else logit(p)
 
     def trust(self, rate: float, weight: float) -> None:
         """Begin with this rate, as if it had been observed so many times."""
@@ -102,9 +103,9 @@ def bucket_of(seen: float) -> int:
 
 def logit(p: float) -> float:
     """The log odds of a probability, bounded."""
-    if p <= 0.0067:
+    if p <= LEAST_RATE:
         return -LOGIT_BOUND
-    if p >= 0.9933:
+    if p >= MOST_RATE:
         return LOGIT_BOUND
     return log(p / (1.0 - p))
 

@@ -60,7 +60,7 @@ class DefaultPredictor:
             known = known.suppose(step)
         told = [scored for scored in known.options() if scored.q >= MIN_TOLD and self._may_be_told(scored)]
         told.sort(key=lambda scored: -scored.q)
-        return [known.candidate(scored, scored.q) for scored in told[:limit]]
+        return [known.told(scored) for scored in told[:limit]]
 
     def next_calls(self, session: str, limit: int) -> list[Candidate]:
         """The calls likeliest to be the very next, writes among them; `q` is the probability of that. For scoring."""

@@ -15,6 +15,9 @@ MAX_STEPS = 48
 MAX_PATHS_OF_VALUE = 8
 """Places remembered of one value, the latest ones."""
 
+MAX_LOOKED_INTO = 16
+"""Supposed results whose values are kept until they are answers, or supposed again: as many as one step is told."""
+
 _STATE_KEY = re.compile(r"(?:^|_)(?:status|state|type|kind|stage|phase|result|outcome|mode)$", re.IGNORECASE)
 _WORD = re.compile(r"^[A-Za-z][A-Za-z _-]{1,24}$")
 
@@ -28,6 +31,13 @@ class Place:
     at: tuple[int, ...]
     position: int
     length: int
+
+
+Values = list[tuple[Scalar, object, tuple[int, ...]]]
+"""Distinct values in their order, each with its identity and where it stands first."""
+
+ByTail = list[tuple[str, Values]]
+"""The values of one result, by the end of their path."""
 
 
 @dataclass(slots=True)
@@ -53,14 +63,21 @@ class History:
     _by_path: dict[str, dict[int, list[Place]]] = field(default_factory=dict[str, dict[int, list[Place]]])
     _by_value: dict[object, tuple[str, ...]] = field(default_factory=dict[object, tuple[str, ...]])
     _paths_of_step: dict[int, list[str]] = field(default_factory=dict[int, list[str]])
+    _looked_into: dict[int, tuple[Json, ByTail]] = field(default_factory=dict[int, "tuple[Json, ByTail]"])
+    """Supposed results and their values, by the identity of the result; all forks keep them together."""
     _shares: bool = False
     """The places of a path belong to another history too: they are copied before they change."""
 
     def fork(self) -> History:
         """A history that can go on without changing this one."""
-        other = History(list(self.steps), self._by_path.copy(), self._by_value.copy(), self._paths_of_step.copy())
-        other._shares = True
-        return other
+        return History(
+            self.steps.copy(),
+            self._by_path.copy(),
+            self._by_value.copy(),
+            self._paths_of_step.copy(),
+            self._looked_into,
+            _shares=True,
+        )
 
     def paths_of(self, value: Scalar) -> tuple[str, ...]:
         """The paths at which a value occurred, the latest first."""
@@ -100,41 +117,45 @@ class History:
         self.steps.append(step)
         if len(self.steps) > MAX_STEPS and not self._shares:
             self._forget(self.steps.pop(0).number)
-        return self._index(f"a|{step.token}|", step.number, leaves(step.arguments))
+        return self._index(f"a|{step.token}|", step.number, _by_tail(leaves(step.arguments)))
 
     def answer(self, step: Step, result: Json, is_error: bool) -> list[str]:
         """A call was answered: index its result. The new paths are returned."""
         step.outcome = crc32(outcome_of(result, is_error).encode("utf-8", "surrogatepass"))
-        return [] if is_error else self._index(f"r|{step.token}|", step.number, leaves(result))
+        return [] if is_error else self._index(f"r|{step.token}|", step.number, self._look_into(result))
 
     def say(self, number: int, found: list[Leaf], role: str) -> list[str]:
         """Text that was shown: index what it names."""
-        return self._index(f"s|{role}|", number, found)
+        return self._index(f"s|{role}|", number, _by_tail(found))
 
-    def _index(self, prefix: str, number: int, found: list[Leaf]) -> list[str]:
-        by_path: dict[str, list[Leaf]] = {}
-        for leaf in found:
-            by_path.setdefault(leaf.path, []).append(leaf)
+    def _look_into(self, result: Json) -> ByTail:
+        """The values of a result. One result is supposed in several chains before it is an answer."""
+        known = self._looked_into.get(id(result))
+        if known is not None and known[0] is result:
+            if not self._shares:
+                del self._looked_into[id(result)]
+            return known[1]
+        values = _by_tail(leaves(result))
+        if self._shares and isinstance(result, dict | list):
+            if len(self._looked_into) >= MAX_LOOKED_INTO:
+                del self._looked_into[next(iter(self._looked_into))]
+            self._looked_into[id(result)] = (result, values)
+        return values
+
+    def _index(self, prefix: str, number: int, found: ByTail) -> list[str]:
         paths: list[str] = []
         by_value = self._by_value
-        for tail, group in by_path.items():
+        for tail, values in found:
             path = prefix + tail
-            distinct: dict[Scalar, Leaf] = {}
-            for leaf in group:
-                distinct.setdefault(leaf.value, leaf)
-            length = len(distinct)
-            places = [
-                Place(value, number, leaf.at, position, length)
-                for position, (value, leaf) in enumerate(distinct.items())
-            ]
+            length = len(values)
+            places = [Place(value, number, at, position, length) for position, (value, _, at) in enumerate(values)]
             at_path = self._by_path.get(path)
             if at_path is None or self._shares:
                 at_path = self._by_path[path] = dict(at_path or {})
             at_path.pop(number, None)
             at_path[number] = places
             paths.append(path)
-            for value in distinct:
-                identity = _identity(value)
+            for _, identity, _ in values:
                 known = by_value.get(identity, ())
                 if not known or known[0] != path:
                     others = tuple(other for other in known if other != path)
@@ -188,6 +209,20 @@ def outcome_of(result: Json, is_error: bool) -> str:
 
 def _size(count: int) -> int:
     return count if count < 4 else 4 if count < 8 else 5
+
+
+def _by_tail(found: list[Leaf]) -> ByTail:
+    by_tail: dict[str, dict[Scalar, Leaf]] = {}
+    for leaf in found:
+        at_tail = by_tail.get(leaf.path)
+        if at_tail is None:
+            by_tail[leaf.path] = {leaf.value: leaf}
+        else:
+            at_tail.setdefault(leaf.value, leaf)
+    return [
+        (tail, [(value, _identity(value), leaf.at) for value, leaf in distinct.items()])
+        for tail, distinct in by_tail.items()
+    ]
 
 
 def _identity(value: Scalar) -> object:

@@ -58,33 +58,34 @@ class Leaf:
 def leaves(value: Json) -> list[Leaf]:
     """The scalar values of a result or of arguments, in their order, at most `MAX_LEAVES`."""
     found: list[Leaf] = []
-    for leaf in _walk(value, "", (), 0):
-        found.append(leaf)
-        if len(found) >= MAX_LEAVES:
-            break
-    return found
+    _walk(found, value, "", (), 0)
+    return found[:MAX_LEAVES]
 
 
-def _walk(value: Json, path: str, at: tuple[int, ...], depth: int) -> Iterator[Leaf]:
-    if value is None or isinstance(value, bool) or depth > MAX_NESTING:
+def _walk(found: list[Leaf], value: Json, path: str, at: tuple[int, ...], depth: int) -> None:
+    if value is None or isinstance(value, bool) or depth > MAX_NESTING or len(found) >= MAX_LEAVES:
         return
     if isinstance(value, str):
-        yield from _text(value, path, at)
+        _text(found, value, path, at)
     elif isinstance(value, int | float):
-        yield Leaf(path, at, value)
+        found.append(Leaf(path, at, value))
     elif isinstance(value, list):
         inner = path + "[]"
         for position, item in enumerate(value):
-            yield from _walk(item, inner, (*at, position), depth + 1)
+            _walk(found, item, inner, (*at, position), depth + 1)
+            if len(found) >= MAX_LEAVES:
+                return
     elif _is_table(value):
         for position, (key, item) in enumerate(value.items()):
             here = (*at, position)
             if key and len(key) <= MAX_VALUE_CHARS:
-                yield Leaf(path + "{key}", here, key)
-            yield from _walk(item, path + "{}", here, depth + 1)
+                found.append(Leaf(path + "{key}", here, key))
+            _walk(found, item, path + "{}", here, depth + 1)
+            if len(found) >= MAX_LEAVES:
+                return
     else:
         for key, item in value.items():
-            yield from _walk(item, f"{path}.{key}" if path else key, at, depth + 1)
+            _walk(found, item, f"{path}.{key}" if path else key, at, depth + 1)
 
 
 def _is_table(value: dict[str, Json]) -> bool:
@@ -94,28 +95,26 @@ def _is_table(value: dict[str, Json]) -> bool:
     return bool(value) and all(_DATA_KEY.search(key) for key in value)
 
 
-def _text(value: str, path: str, at: tuple[int, ...]) -> Iterator[Leaf]:
+def _text(found: list[Leaf], value: str, path: str, at: tuple[int, ...]) -> None:
     if value and len(value) <= MAX_VALUE_CHARS and "\n" not in value:
-        yield Leaf(path, at, value)
+        found.append(Leaf(path, at, value))
         if "/" in value and " " not in value and len(tail := value.rstrip("/").rsplit("/", 1)[-1]) > 1:
-            yield Leaf(path + "~base", at, tail)
+            found.append(Leaf(path + "~base", at, tail))
         if " " not in value:
             return
     if len(value) > 16:
-        yield from _tokens(value[:MAX_TEXT_CHARS], path, at)
+        _tokens(found, value[:MAX_TEXT_CHARS], path, at)
 
 
-def _tokens(text: str, path: str, at: tuple[int, ...]) -> Iterator[Leaf]:
+def _tokens(found: list[Leaf], text: str, path: str, at: tuple[int, ...]) -> None:
     """What a text names: labelled and marked lines, links, file paths and identifiers."""
-    count = 0
     seen: set[str] = set()
     for kind, token in _named(text):
         if token in seen:  # the first and most telling name of a token is the one to know it by
             continue
+        found.append(Leaf(f"{path}~{kind}", (*at, len(seen)), token))
         seen.add(token)
-        yield Leaf(f"{path}~{kind}", (*at, count), token)
-        count += 1
-        if count >= MAX_TOKENS:
+        if len(seen) >= MAX_TOKENS:
             return
 
 

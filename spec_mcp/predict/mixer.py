@@ -36,21 +36,23 @@ def sigmoid(x: float) -> float:
 
 
 class Mixer:
-    """One logistic model. Its first `evidence` weights belong to rates and are never negative: a rate that is low may
-    be ignored, but it must not speak for its candidate, which thin and redundant evidence would else teach it to."""
+    """One logistic model. The weights of rates are never negative: a rate that is low may be ignored, but it must not
+    speak for its candidate, which thin and redundant evidence would else teach it to."""
 
-    def __init__(self, weights: Sequence[float], evidence: int) -> None:
+    def __init__(self, weights: Sequence[float]) -> None:
         self.weights = list(weights)
-        self._evidence = evidence
         self._start = list(weights)
 
-    def learn(self, inputs: Sequence[tuple[int, float]], error: float) -> None:
-        """`error` is the truth (0 or 1) less the probability that was told for these inputs."""
+    def learn(self, flags: Sequence[int], rates: Sequence[tuple[int, float]], error: float) -> None:
+        """`error` is the truth (0 or 1) less the probability that was told for these positions and rates; each comes
+        with the index of its weight."""
         step = RATE * error
-        weights, evidence = self.weights, self._evidence
-        for index, value in inputs:
+        weights = self.weights
+        for index in flags:
+            weights[index] += step
+        for index, value in rates:
             weight = weights[index] + step * value
-            weights[index] = weight if weight > 0.0 or index >= evidence else 0.0
+            weights[index] = weight if weight > 0.0 else 0.0
 
     def dump(self) -> list[float]:
         """How far the weights moved since the last dump."""

@@ -6,7 +6,7 @@ from typing import cast
 
 from spec_mcp.engine.calls import Json
 from spec_mcp.predict.cells import Cells, counts_of
-from spec_mcp.predict.features import BY_KIND, shipped_correction, shipped_weights
+from spec_mcp.predict.features import shipped_correction, shipped_weights
 from spec_mcp.predict.memory import Memory
 from spec_mcp.predict.mixer import Correction, Mixer
 from spec_mcp.predict.recipes import Recipe
@@ -25,8 +25,8 @@ class Model:
 
     def __init__(self) -> None:
         self.cells = Cells()
-        self.used = Mixer(shipped_weights("used"), BY_KIND)
-        self.next_ = Mixer(shipped_weights("next"), BY_KIND)
+        self.used = Mixer(shipped_weights("used"))
+        self.next_ = Mixer(shipped_weights("next"))
         self.correction = Correction(shipped_correction())
         self.memory = Memory()
         self.writes: dict[str, bool] = {}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from zlib import crc32
 
 from spec_mcp.engine.calls import Arguments
+from spec_mcp.engine.events import Candidate
 from spec_mcp.engine.resources import Footprint
 from spec_mcp.predict.cells import Cell, Key
 from spec_mcp.predict.recipes import Recipe
@@ -77,6 +78,9 @@ class Scored:
 
     fresh: bool = True
     """It was offered for the first time."""
+
+    told: Candidate | None = None
+    """What was told of it at its moment."""
 
     @property
     def server(self) -> str:

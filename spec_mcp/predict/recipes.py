@@ -66,7 +66,7 @@ class Binding:
 class Recipe:
     """How all arguments of a call are made, and how that did. Recipes with the same `text` are the same recipe."""
 
-    __slots__ = ("bindings", "cells", "fast", "id", "kind", "paths", "remembered", "text", "token", "worth")
+    __slots__ = ("bindings", "cells", "fast", "id", "kind", "paths", "remembered", "source", "text", "token", "worth")
 
     def __init__(self, token: str, bindings: tuple[Binding, ...], *, remembered: bool = False) -> None:
         self.token = token
@@ -78,6 +78,8 @@ class Recipe:
         self.id = crc32(self.text.encode("utf-8", "surrogatepass"))
         self.paths = tuple(dict.fromkeys(binding.path for binding in bindings if binding.path))
         self.kind = self._kind()
+        self.source = self._source()
+        """For people: where its values come from."""
         self.cells = (Cell(), Cell())
         """How its candidates did at their first offer, and later."""
         self.fast = 0.3
@@ -115,6 +117,13 @@ class Recipe:
             )
         except TypeError as error:
             raise ValueError(f"expected a recipe, found {text[:60]}") from error
+
+    def _source(self) -> str:
+        if self.remembered:
+            return "history: seen before here"
+        parts = [path.split("|", 2) for path in self.paths]
+        places = ", ".join(f"{tool.partition(chr(9))[2]}.{path}" for _, tool, path in parts)
+        return f"history: {places or 'a habit'}"
 
     def _kind(self) -> int:
         if self.remembered:

@@ -137,24 +137,21 @@ def logit_next(model: Model, scored: Scored) -> float:
 
 def learn(model: Model, scored: Scored, used: int, next_: int) -> None:
     """What became of a candidate."""
-    ones = [(flag, 1.0) for flag in scored.flags]
-    model.next_.learn(
-        ones
-        + [(index, cell.logit_next) for index, cell in scored.cells]
-        + [(index, next_) for index, _, next_ in scored.chains],
-        next_ - sigmoid(logit_next(model, scored)),
-    )
+    flags = scored.flags
+    rates = [(index, cell.logit_next) for index, cell in scored.cells]
+    rates += [(index, of_next) for index, _, of_next in scored.chains]
+    model.next_.learn(flags, rates, next_ - sigmoid(logit_next(model, scored)))
     if not scored.option.writes:  # the model of use is for what is told: reads, but for the reversible
-        inputs = ones + [(index, cell.logit_used) for index, cell in scored.cells]
-        inputs += [(index, logit_used) for index, logit_used, _ in scored.chains]
-        model.used.learn(inputs, used - sigmoid(scored.logit))
+        rates = [(index, cell.logit_used) for index, cell in scored.cells]
+        rates += [(index, of_used) for index, of_used, _ in scored.chains]
+        model.used.learn(flags, rates, used - sigmoid(scored.logit))
         model.correction.learn(scored.logit, used)
     weight = scored.weight
     recipe = scored.recipe
     recipe.cells[not scored.fresh].learn(used, next_, weight)
-    at = model.cells.at
+    get, at = model.cells.table.get, model.cells.at
     for key in scored.keys:
-        at(key).learn(used, next_, weight)
+        (get(key) or at(key)).learn(used, next_, weight)
     recipe.follow(used)
     for other in scored.option.evidence:  # which foretold it as well, and must not look worse for not having spoken
         if other is not recipe:
@@ -206,7 +203,8 @@ def _share(model: Model, moment: Moment, option: Option, recipe: Recipe, age: in
         (PACED, recipe.id, moment.last, offered, pace, same_tool),
     )
     own = recipe.cells[fresh]
-    by_number: list[Cell | None] = [own if own.seen else None, *(get(key) for key in keys)]
+    by_number: list[Cell | None] = [own if own.seen else None]
+    by_number += map(get, keys)
     cells = [(number * CLASSES + cell.bucket, cell) for number, cell in enumerate(by_number) if cell is not None]
     flags = (
         BY_KIND + recipe.kind * AGES + age,
@@ -230,8 +228,9 @@ def _share(model: Model, moment: Moment, option: Option, recipe: Recipe, age: in
                 whole = seen + BACK_OFF
                 used = (cell.used * seen + used * BACK_OFF) / whole
                 next_ = (cell.next_ * seen + next_ * BACK_OFF) / whole
-        chains.append((base + bucket, logit(used), logit(next_)))
-        x += weights[base + bucket] * chains[-1][1]
+        of_used = logit(used)
+        chains.append((base + bucket, of_used, logit(next_)))
+        x += weights[base + bucket] * of_used
         base += CLASSES
     return _Shared(flags, cells, chains, keys, x, pace)
 

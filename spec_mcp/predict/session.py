@@ -171,20 +171,24 @@ class Session:
             self._scored = score(self.model, self._pool.values(), moment)
         return self._scored
 
+    def told(self, scored: Scored) -> Candidate:
+        """What a predictor tells of an option of this moment."""
+        if scored.told is None:
+            scored.told = self.candidate(scored, scored.q)
+        return scored.told
+
     def candidate(self, scored: Scored, q: float) -> Candidate:
-        """What a predictor tells of a scored option."""
-        option = scored.option
-        return Candidate(
-            server=scored.server,
-            tool=scored.tool,
-            arguments=option.arguments,
-            q=q,
-            source=f"history: {_describe(scored.recipe)}",
-            copied_whole=all(
-                isinstance(value, str | int | float) and not isinstance(value, bool) and self.history.has(value)
-                for value in option.arguments.values()
-            ),
-        )
+        """The same with another probability."""
+        server, _, tool = scored.option.token.partition("\t")
+        arguments = scored.option.arguments
+        return Candidate(server, tool, arguments, q, scored.recipe.source, self._holds(arguments))
+
+    def _holds(self, arguments: Arguments) -> bool:
+        """Did each of the values occur, whole?"""
+        for value in arguments.values():
+            if not isinstance(value, str | int | float) or isinstance(value, bool) or not self.history.has(value):
+                return False
+        return True
 
     def _take_step(self, call: int, token: str, text: str, arguments: Arguments) -> Step:
         """A call goes into the history: its arguments, and what followed such a call before, make candidates."""
@@ -286,6 +290,7 @@ class Session:
             scored.weight = group[scored.recipe] ** -GROUPING * (AGAIN if again else 1.0)
             scored.option.offered = again + 1
             scored.fresh = not again
+            scored.told = None
             self._open.setdefault(scored.option.text, []).append(scored)
         self._turn += 1
         if self._turn % 4 == 0:
@@ -346,10 +351,3 @@ class Session:
             return everything(server)
         of_tool = policy.tool(tool)
         return footprint(server, of_tool.touches, arguments, of_tool.equal)
-
-
-def _describe(recipe: Recipe) -> str:
-    if recipe.remembered:
-        return "seen before here"
-    sources = [path.split("|", 2) for path in recipe.paths]
-    return ", ".join(f"{tool.partition(chr(9))[2]}.{path}" for _, tool, path in sources) or "a habit"

@@ -296,7 +296,15 @@ class Play:
         session, tally = self.script.session, self.tally
         told = self.predictor.predict(session, (), ASKED, self.now_s)
         ranked = self.predictor.next_calls(session, RANKED) if isinstance(self.predictor, Ranks) else told
-        keys = [(c.tool, key_of(self.stage.policy, c.tool, c.arguments)) for c in ranked]
+        known: dict[tuple[str, int], CallKey | None] = {}  # both lists speak of the same options: by their identity
+
+        def key_of_candidate(candidate: Candidate) -> CallKey | None:
+            name = (candidate.tool, id(candidate.arguments))
+            if name not in known:
+                known[name] = key_of(self.stage.policy, candidate.tool, candidate.arguments)
+            return known[name]
+
+        keys = [(candidate.tool, key_of_candidate(candidate)) for candidate in ranked]
         tools = list(dict.fromkeys(tool for tool, _ in keys))
         for call in turn.calls:
             tally.next_tool_top1 += tools[:1] == [call.tool]
@@ -305,13 +313,12 @@ class Play:
             if (call.tool, call.key) in keys:
                 keys.remove((call.tool, call.key))
         for candidate in told:
-            tally.calibration.append((candidate.q, self._will_be_used(candidate)))
-            key = key_of(self.stage.policy, candidate.tool, candidate.arguments)
+            key = key_of_candidate(candidate)
+            tally.calibration.append((candidate.q, self._will_be_used(candidate, key)))
             if key is not None:
                 self._foretold.add(key)
 
-    def _will_be_used(self, candidate: Candidate) -> bool:
-        key = key_of(self.stage.policy, candidate.tool, candidate.arguments)
+    def _will_be_used(self, candidate: Candidate, key: CallKey | None) -> bool:
         touches = None
         for call in self.script.calls[self._made :]:
             if call.key is not None and call.key == key:

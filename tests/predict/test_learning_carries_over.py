@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from spec_mcp.engine.calls import Arguments, Json
 from spec_mcp.engine.events import Candidate
 from spec_mcp.predict.default import DefaultPredictor, make_predictor
 from spec_mcp.predict.predictor import CallBegan, CallEnded
@@ -16,7 +17,7 @@ class Agent:
         self.predictor: DefaultPredictor = make_predictor({}, 0)
         self._calls = 0
 
-    def call(self, session: str, tool: str, arguments: dict, result: object) -> None:
+    def call(self, session: str, tool: str, arguments: Arguments, result: Json) -> None:
         self._calls += 1
         at_s = float(self._calls)
         self.predictor.began(CallBegan(session, self._calls, "shop", tool, arguments, at_s, False))
@@ -37,9 +38,10 @@ def customer(agent: Agent, number: int) -> list[tuple[str, float]]:
     return guessed
 
 
-def test_a_way_to_make_a_call_found_in_one_session_is_tried_in_the_next_one_of_another_process():
+def test_a_way_to_make_a_call_found_in_one_session_is_tried_in_the_next_one_of_another_process() -> None:
     in_memory, written_down = Agent(), Agent()
     rows: list[str] = []
+    reloaded: list[tuple[str, float]] = []
     for number in range(5):
         remembered = customer(in_memory, number)
         reloaded = customer(written_down, number)
@@ -52,9 +54,9 @@ def test_a_way_to_make_a_call_found_in_one_session_is_tried_in_the_next_one_of_a
     assert reloaded[0][1] > 0.7
 
 
-def test_a_long_list_that_is_walked_in_order_is_foretold_to_its_end():
+def test_a_long_list_that_is_walked_in_order_is_foretold_to_its_end() -> None:
     agent = Agent()
-    products = [f"product-{number:03}" for number in range(60)]
+    products: list[Json] = [f"product-{number:03}" for number in range(60)]
     agent.call("walk", "list_products", {}, {"products": products})
     foretold = 0
     for product in products:
