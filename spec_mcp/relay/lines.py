@@ -62,6 +62,8 @@ class LineWriter:
         self.broken = False
         """Nothing more is written: the peer no longer reads, or we were told to stop."""
         self.waiting_bytes = 0
+        self.is_corked = False
+        """More lines are on their way: they are written together by the next `flush`."""
         self._lines: deque[bytes] = deque()
         self._written = 0
         """How much of the first line has gone out."""
@@ -80,7 +82,8 @@ class LineWriter:
     def send(self, line: bytes) -> None:
         """Write a line at once, or queue it behind what waits."""
         self.put(line)
-        self.flush()
+        if not self.is_corked:
+            self.flush()
 
     def flush(self) -> None:
         """Write what the peer takes now."""

@@ -226,21 +226,31 @@ class Pump:
 
     def _read_client(self) -> None:
         self._look_at_mode_sometimes()
-        for line in self._client_in.read():
+        lines = self._client_in.read()
+        self._cork(len(lines) > 1)
+        for line in lines:
             self._safely(self._bridge.on_client_line, line)
-        self._link.writer.flush()
+        self._cork(False)
+        self._flush()
         if self._client_in.ended:
             self._leave()
 
     def _read_server(self) -> None:
-        for line in self._link.reader.read():
+        lines = self._link.reader.read()
+        self._cork(len(lines) > 1)
+        for line in lines:
             if line.endswith(b"\n"):
                 self._safely(self._bridge.on_server_line, line)
             elif wire.read(line) is not None:  # it died before the newline; half a line is nobody's
                 self._safely(self._bridge.on_server_line, line + b"\n")
-        self._client_out.flush()
+        self._cork(False)
+        self._flush()
         if self._link.reader.ended:
             self._server_lost()
+
+    def _cork(self, is_corked: bool) -> None:
+        """One line goes out at once; what many lead to is written together."""
+        self._client_out.is_corked = self._link.writer.is_corked = is_corked
 
     def _server_lost(self) -> None:
         self._deaf_until_s = None
