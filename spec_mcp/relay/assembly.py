@@ -30,6 +30,8 @@ from spec_mcp.manifest import (
     match_manifest,
     with_trusted_annotations,
 )
+from spec_mcp.predict.keeper import ShareKeeper
+from spec_mcp.predict.silent import Silent
 from spec_mcp.relay import wire
 from spec_mcp.relay.bridge import Bridge
 from spec_mcp.relay.clock import now_s
@@ -107,7 +109,7 @@ class Assembly:
         self._recording = Recording(self._recorder, scope, session, time.time, now_s)
         self._policies: dict[str, ServerPolicy] = {}
         self._engine = Engine(_settings(self._config), self._policies, mode=self._mode())
-        self._learner = Learner(_predictor(make_predictor, self._policies), now_s)
+        self._learner = Learner(_predictor(make_predictor, self._policies, self._config), now_s)
         self._client_out = LineWriter(STDOUT)
         self._stopping = stopping
         self._link = ServerLink(options.command, None, process, now_s)
@@ -170,6 +172,9 @@ class Assembly:
         self._pump.call_at_once(task)
 
     def _connect_parts(self, scope: Scope) -> None:
+        if self._config.speculation.used_share > 0.0:
+            self._keeper = ShareKeeper(self._config.speculation.used_share, self._config.speculation.wasted_call_s)
+            self._recording.on_speculation = self._keep_share
         self._learner.on_predicted = self._bridge.feed
         self._link.on_restarted = self._bridge.connected
         self._bridge.handshake.on_server = self._heard_name
@@ -178,6 +183,11 @@ class Assembly:
         self._bridge.listing.on_tools = self._judge_tools
         loading = self._recorder.load(scope, LOCAL_USER)
         loading.add_done_callback(lambda future: self._pump.call_soon(lambda: self._take_loaded(future.result())))
+
+    def _keep_share(self, used: bool) -> None:
+        """`used_share`: what a wasted call is taken to cost follows what became of the last speculations."""
+        self._keeper.ended(used)
+        self._engine.world.settings = self._keeper.apply(self._engine.world.settings)
 
     # --- mode -------------------------------------------------------------------------------------------------------
 
@@ -301,7 +311,11 @@ class Assembly:
         self._recording.learned(TIMING, self._engine.world.timing.dump_json())
 
 
-def _predictor(make_predictor: MakePredictor | None, policies: Mapping[str, ServerPolicy]) -> Predictor:
+def _predictor(make_predictor: MakePredictor | None, policies: Mapping[str, ServerPolicy], config: Config) -> Predictor:
+    for name in config.predictors.models:
+        say(f"{config.file}: [predictors.{name}]: this version asks no models; the table changes nothing")
+    if make_predictor is None and not config.predictors.history:
+        return Silent()
     if make_predictor is None:
         from spec_mcp.predict.default import make_predictor
     return make_predictor(policies, secrets.randbits(32))

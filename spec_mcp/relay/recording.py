@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from spec_mcp.engine import commands as do
 from spec_mcp.engine.calls import Json
 from spec_mcp.engine.events import CallId
+from spec_mcp.engine.states import State
 from spec_mcp.store.recorder import Recorder
 from spec_mcp.store.rows import CallRow, LearnedRow, PinRow, Scope, SessionRow, SpeculationRow
 
@@ -59,6 +60,8 @@ class Recording:
         self._records: dict[CallId, CallRecord] = {}
         self._turn = 0
         self._turn_ended = True
+        self.on_speculation: Callable[[bool], None] = lambda used: None
+        """Told of each launched speculation whether it was used."""
         recorder.record(session)
 
     def client_is(self, name: str, version: str) -> None:
@@ -105,6 +108,8 @@ class Recording:
 
     def ended(self, command: do.SpeculationEnded) -> None:
         """A speculation came to an end."""
+        if command.launched_at is not None:
+            self.on_speculation(command.state is State.ADOPTED)
         self._recorder.record(SpeculationRow.of(command, self._wall_clock() - self._clock()))
 
     def skipped(self, command: do.Skipped) -> None:
