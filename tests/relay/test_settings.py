@@ -31,11 +31,11 @@ def test_history_is_what_predicts_unless_the_user_switched_it_off(tmp_path: Path
     assert silent.predict("session", [], 16, 0.0) == []
 
 
-def test_a_configured_model_that_is_not_asked_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_configured_model_that_is_not_asked_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     _predictor(
         None, {}, load_config(configuration(tmp_path, '[predictors.local]\nkind = "openai"\nmodel = "qwen3:4b"\n'))
     )
-    assert "[predictors.local]" in capsys.readouterr().err
+    assert "[predictors.local]" in capfd.readouterr().err
 
 
 def test_the_share_of_used_speculations_is_counted_over_those_that_were_launched(tmp_path: Path):
