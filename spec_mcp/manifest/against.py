@@ -28,6 +28,8 @@ class Comparison:
     """The tools that the errors are about: none of them may be speculated."""
     warnings: tuple[str, ...]
     """Tools that the server lacks, definitions that changed since the review."""
+    changed: tuple[str, ...]
+    """Of the warnings, those about definitions that changed: a missing tool does no harm to a client."""
     notes: tuple[str, ...]
     """Tools that the manifest does not list."""
 
@@ -37,6 +39,7 @@ def check_against_tools(manifest: Manifest, tools: Sequence[Mapping[str, Any]]) 
     by_name = {tool["name"]: tool for tool in tools if isinstance(tool.get("name"), str)}
     faults: list[ToolFault] = []
     warnings: list[str] = []
+    changed: list[str] = []
     for name, form in manifest.form.tools.items():
         if name not in by_name:
             mend = f"did you mean {near}?" if (near := nearest(name, by_name)) else "remove it, if no version has it"
@@ -45,11 +48,12 @@ def check_against_tools(manifest: Manifest, tools: Sequence[Mapping[str, Any]]) 
         faults.extend(ToolFault(name, *fault) for fault in _faults(form, by_name[name], by_name))
         if form.fingerprint is not None and form.fingerprint != fingerprint(by_name[name]):
             fault = "the definition changed since it was reviewed, so the tool is unsafe"
-            warnings.append(_line(manifest, name, fault, "review it, then run `spec-mcp manifest lock`"))
+            changed.append(_line(manifest, name, fault, "review it, then run `spec-mcp manifest lock`"))
     return Comparison(
         errors=tuple(fault.error(manifest.file) for fault in faults),
         faulty_tools=frozenset(fault.tool for fault in faults),
-        warnings=tuple(warnings),
+        warnings=(*warnings, *changed),
+        changed=tuple(changed),
         notes=tuple(
             _line(manifest, name, "not listed, so the tool is unsafe", "list it, if it only reads")
             for name in by_name

@@ -298,7 +298,7 @@ class Assembly:
         if self._manifest is not None:
             comparison = check_against_tools(self._manifest, tools)
             faulty = comparison.faulty_tools
-            for line in (*map(str, comparison.errors), *comparison.warnings):
+            for line in (*map(str, comparison.errors), *comparison.changed):
                 say(line)
         if self._trusts_annotations():
             self._set_policy(with_trusted_annotations(self._policies[self._name], tools))

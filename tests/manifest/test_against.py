@@ -72,6 +72,7 @@ def test_a_tool_that_the_server_lacks_is_a_warning_and_one_that_is_not_listed_a_
 
     assert comparison.errors == ()
     assert comparison.warnings == (f"{manifest.file}: [tools.raed]: the server has no such tool; did you mean read?",)
+    assert comparison.changed == ()
     assert len(comparison.notes) == 2
     assert "[tools.stat]: not listed, so the tool is unsafe" in comparison.notes[1]
 
@@ -81,7 +82,9 @@ def test_a_definition_that_changed_since_the_review_is_a_warning(tmp_path: Path)
     manifest = load(tmp_path, READ + pinned)
 
     assert check_against_tools(manifest, TOOLS).warnings == ()
-    (warning,) = check_against_tools(manifest, [tool("read", "path", "mode"), TOOLS[1]]).warnings
+    comparison = check_against_tools(manifest, [tool("read", "path", "mode"), TOOLS[1]])
+    (warning,) = comparison.warnings
+    assert comparison.changed == (warning,)
     assert "changed since it was reviewed" in warning
 
 
