@@ -3,7 +3,7 @@
 Each file's sessions are split by their tasks: the predictor learns from the first half and is measured on the second.
 One configuration serves all files: the share of speculations to be used is what is asked for, and the price of waste
 that leads to it is found while playing. `--online` measures a start from nothing. `--without PART` leaves a part of the
-model out.
+model out. `--decide` times decisions after 100,000 calls of history.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import prediction_decide
 from benchmarks.prediction_parts import PARTS, without
 from spec_mcp.engine.policy import Settings
 from spec_mcp.errors import UserError
@@ -213,6 +214,18 @@ def parts(recordings: Sequence[Recording], arguments: argparse.Namespace) -> dic
     return found
 
 
+def decide(recordings: Sequence[Recording]) -> dict[str, Any]:
+    """How long decisions take after a long history."""
+    from rich.progress import Progress
+
+    files = [(recording.training + recording.test, recording.tools) for recording in recordings]
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bar:
+        task = bar.add_task("calls of history", total=prediction_decide.HISTORY_CALLS)
+        return prediction_decide.measure(
+            files, prediction_decide.HISTORY_CALLS, lambda lived: bar.update(task, completed=lived)
+        )
+
+
 def main() -> int:
     """The command line; the exit status."""
     parser = argparse.ArgumentParser(prog="benchmarks.prediction", description=__doc__)
@@ -222,6 +235,7 @@ def main() -> int:
     parser.add_argument("--context", action="store_true", help="show the predictor what user and assistant say")
     parser.add_argument("--inject", action="store_true", help="1 s a call and 3 s of thinking everywhere")
     parser.add_argument("--parts", action="store_true", help="leave each part of the model out in turn")
+    parser.add_argument("--decide", action="store_true", help="how long decisions take after 100,000 calls")
     parser.add_argument("--only", default="", help="files whose name holds this")
     parser.add_argument(
         "--out", type=Path, default=CHECKOUT / "benchmarks" / "results", help="folder for JSON and plots"
@@ -230,8 +244,8 @@ def main() -> int:
     began = time.monotonic()
     try:
         recordings = load(traces(), arguments.only)
-        if arguments.parts:
-            figures = parts(recordings, arguments)
+        if arguments.parts or arguments.decide:
+            figures = parts(recordings, arguments) if arguments.parts else decide(recordings)
             print(json.dumps(figures, indent=1))
             return 0
         shares = (0.7,) if arguments.quick else USED_SHARES

@@ -53,6 +53,7 @@ def prediction(
     context: Annotated[bool, typer.Option("--context", help="Show the words of user and assistant.")] = False,
     inject: Annotated[bool, typer.Option("--inject", help="1 s a call and 3 s of thinking everywhere.")] = False,
     parts: Annotated[bool, typer.Option("--parts", help="Leave each part of the model out in turn.")] = False,
+    decide: Annotated[bool, typer.Option("--decide", help="Time decisions after 100,000 calls.")] = False,
     only: Annotated[str, typer.Option("--only", metavar="TEXT", help="Files whose name holds this.")] = "",
 ) -> int:
     """Measure prediction on other people's recorded sessions, beside what others have published.
@@ -61,7 +62,7 @@ def prediction(
     benchmarks/results. About two minutes.
     """
     chosen = {"--json": as_json, "--quick": quick, "--online": online, "--context": context, "--inject": inject}
-    arguments = [option for option, given in {**chosen, "--parts": parts}.items() if given]
+    arguments = [option for option, given in {**chosen, "--parts": parts, "--decide": decide}.items() if given]
     return _run("prediction", [*arguments, "--only", only])
 
 

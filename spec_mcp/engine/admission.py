@@ -6,8 +6,6 @@ It is asked when the candidate comes and again when its turn to be launched has 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from spec_mcp.engine import lifecycle
 from spec_mcp.engine.calls import CallKey, Unmatchable, canonical_arguments
 from spec_mcp.engine.commands import Predict, Skipped, Validate
@@ -264,7 +262,9 @@ def _key(world: World, session: str, candidate: Candidate, policy: ToolPolicy) -
     except Unmatchable:
         return None
     epoch = world.server(candidate.server).epoch
-    return replace(template, epoch=epoch, tool=candidate.tool, arguments=arguments)
+    return CallKey(
+        template.server, epoch, template.protocol, candidate.tool, template.principal, arguments, template.meta
+    )
 
 
 def _skip(world: World, session: str, candidate: Candidate, reason: Reason) -> None:

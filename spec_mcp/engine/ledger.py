@@ -161,6 +161,8 @@ class Ledger:
 
     def being_written(self, footprint: Footprint, now_s: float) -> bool:
         """May a write that touches this still take effect?"""
+        if not (self.writes or self.notices or self.sealed):
+            return False
         self._forget_settled(now_s)
         return any(
             write.footprint.overlaps(footprint)

@@ -22,6 +22,9 @@ from spec_mcp.predict.session import Session
 MAX_SESSIONS = 64
 """Sessions with a history at once; the one silent longest is closed first."""
 
+MAX_CHAINS = 8
+"""Sessions that stand on supposed calls, kept until something happens: longer chains begin with them."""
+
 MIN_TOLD = 0.02
 """Candidates less likely than this are not told: no setting would launch them."""
 
@@ -34,20 +37,26 @@ class DefaultPredictor:
         self._seed = seed  # nothing here is random; kept so that all predictors are made alike
         self._model = Model()
         self._sessions: dict[str, Session] = {}
+        self._chains: dict[tuple[object, ...], tuple[Session, Supposed, Session]] = {}
+        """Of a session and a step (by identity: both are kept here) the session that stands on the step."""
 
     def began(self, call: CallBegan) -> None:
+        self._chains.clear()
         self._session(call.session).began(call)
 
     def ended(self, call: CallEnded) -> None:
+        self._chains.clear()
         session = self._sessions.get(call.session)
         if session is not None:
             session.ended(call)
 
     def said(self, session: str, role: str, text: str) -> None:
         """Text of the user or the assistant was seen: only where a front end shows it, an MCP proxy does not."""
+        self._chains.clear()
         self._session(session).said(role, text)
 
     def closed(self, session: str) -> None:
+        self._chains.clear()
         closing = self._sessions.pop(session, None)
         if closing is not None:
             closing.close()
@@ -57,7 +66,7 @@ class DefaultPredictor:
         if known is None:
             known = self._session(session)
         for step in supposed:
-            known = known.suppose(step)
+            known = self._suppose(known, step)
         told = [scored for scored in known.options() if scored.q >= MIN_TOLD and self._may_be_told(scored)]
         told.sort(key=lambda scored: -scored.q)
         return [known.told(scored) for scored in told[:limit]]
@@ -74,6 +83,7 @@ class DefaultPredictor:
     def load(self, learned: Json) -> None:
         if not isinstance(learned, dict):
             raise ValueError(f"expected what a predictor dumped, found {str(learned)[:60]}")
+        self._chains.clear()
         self._model.load(learned)
 
     def _may_be_told(self, option: Scored) -> bool:
@@ -81,6 +91,15 @@ class DefaultPredictor:
         if policy is None:
             return not option.option.writes
         return policy.tool(option.tool).effect is not Effect.UNSAFE
+
+    def _suppose(self, session: Session, step: Supposed) -> Session:
+        name = (id(session), step.server, step.tool, id(step.arguments), id(step.result), step.is_error)
+        kept = self._chains.get(name)
+        if kept is None:
+            if len(self._chains) >= MAX_CHAINS:
+                del self._chains[next(iter(self._chains))]
+            kept = self._chains[name] = (session, step, session.suppose(step))
+        return kept[2]
 
     def _session(self, name: str) -> Session:
         session = self._sessions.pop(name, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from zlib import crc32
 
 from spec_mcp.engine.calls import Arguments, Json
@@ -22,9 +23,11 @@ _STATE_KEY = re.compile(r"(?:^|_)(?:status|state|type|kind|stage|phase|result|ou
 _WORD = re.compile(r"^[A-Za-z][A-Za-z _-]{1,24}$")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """One occurrence of a value. `position` of `length` is its place among the distinct values of its path there."""
+class Place(NamedTuple):
+    """One occurrence of a value. `position` of `length` is its place among the distinct values of its path there.
+
+    As with `Leaf`, there are too many for dataclasses.
+    """
 
     value: Scalar
     step: int

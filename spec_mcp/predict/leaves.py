@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from spec_mcp.engine.calls import Json
 
@@ -42,13 +42,16 @@ _LABELLED = re.compile(r"^\W*([A-Za-z][\w .-]{0,30}?)\W*:\s+(.{1,200}?)\s*$")
 _MARKED = re.compile(r"^\s*(\[[A-Za-z]+\]|[-*•])\s+(.{1,200}?)\s*$")
 _IDENTIFIER = re.compile(r"#?\b(?=[\w.@/-]*\d)(?=[\w.@/-]*[A-Za-z_/-])[\w][\w.@/-]{2,63}\b|#\d+|\b\d{4,}\b")
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_DIGIT = re.compile(r"\d")
 _NAME = re.compile(r"\b([A-Z][a-z]+(?:-[A-Z][a-z]+)?) ([A-Z][a-z]+(?:-[A-Z][a-z]+)?)\b")
 _DATA_KEY = re.compile(r"\d{3,}|^[0-9a-f-]{12,}$|[@/:\s]")
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
-    """One value and where it stands; `at` are the positions along the lists of its path."""
+class Leaf(NamedTuple):
+    """One value and where it stands; `at` are the positions along the lists of its path.
+
+    A tuple and no dataclass, as hundreds are made of each result: it takes a third of the time to make.
+    """
 
     path: str
     at: tuple[int, ...]
@@ -120,8 +123,8 @@ def _tokens(found: list[Leaf], text: str, path: str, at: tuple[int, ...]) -> Non
 
 def _named(text: str) -> Iterator[tuple[str, str]]:
     for line in text.splitlines():
-        labelled = _LABELLED.match(line)
-        if labelled is not None:
+        # each expression is tried only on lines that hold what it cannot do without: most hold little of it
+        if ":" in line and (labelled := _LABELLED.match(line)) is not None:
             yield labelled.group(1).lower(), labelled.group(2).strip("\"'`")
         elif (marked := _MARKED.match(line)) is not None:
             yield marked.group(1), marked.group(2)
@@ -134,8 +137,11 @@ def _named(text: str) -> Iterator[tuple[str, str]]:
         if "@" in line:
             for match in _EMAIL.finditer(line):
                 yield "email", match.group()
-        for match in _NAME.finditer(line):
-            yield "first", match.group(1)
-            yield "last", match.group(2)
+        if " " in line:
+            for match in _NAME.finditer(line):
+                yield "first", match.group(1)
+                yield "last", match.group(2)
+        if _DIGIT.search(line) is None:
+            continue
         for match in _IDENTIFIER.finditer(line):
             yield "id", match.group().rstrip(".,/-")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import NamedTuple
 from zlib import crc32
 
 from spec_mcp.engine.calls import Arguments
@@ -13,8 +14,7 @@ from spec_mcp.predict.cells import Cell, Key
 from spec_mcp.predict.recipes import Recipe
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """Where a recipe found the values of a candidate; of a remembered call, its rank and how often it was seen."""
 
     step: int

@@ -215,16 +215,16 @@ def make(recipe: Recipe, history: History, step: int, most: int | None = None, b
     """The calls that a recipe makes from what one step brought, at most so many from element `begin` of a list on;
     older steps fill in the rest."""
     at_step = {path: places for path in recipe.paths if (places := history.places(path, step))}
-    driver = max(at_step, key=lambda path: len(at_step[path]), default=None)
-    if driver is None:
+    if not at_step:
         return []
+    driver = max(at_step, key=lambda path: len(at_step[path]))
+    if any(binding.how == "all" and binding.path == driver for binding in recipe.bindings):
+        most = 1  # the whole list is one argument
     made: list[Made] = []
     for place in at_step[driver][begin : begin + (most or MAX_FANOUT)]:
         arguments = _arguments(recipe, history, at_step, driver, place)
         if arguments is not None:
             made.append(Made(arguments, place))
-        if any(binding.how == "all" and binding.path == driver for binding in recipe.bindings):
-            break
     return made
 
 

@@ -14,7 +14,17 @@ from time import perf_counter
 from typing import Protocol, runtime_checkable
 
 from spec_mcp.engine.calls import CallKey
-from spec_mcp.engine.commands import CallSettled, Command, How, Invoke, Launch, Predict, Reply, SpeculationEnded
+from spec_mcp.engine.commands import (
+    CallSettled,
+    Command,
+    How,
+    Invoke,
+    Launch,
+    Predict,
+    Reply,
+    Skipped,
+    SpeculationEnded,
+)
 from spec_mcp.engine.engine import Engine
 from spec_mcp.engine.events import (
     Answer,
@@ -212,6 +222,8 @@ class Play:
             self._carry_out(command)
 
     def _carry_out(self, command: Command) -> None:
+        if isinstance(command, Skipped):  # by far the most
+            return
         if isinstance(command, Predict):
             self._predictions.append(command)
         elif isinstance(command, Launch):
