@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spec_mcp.engine.calls import Json
+from spec_mcp.engine.calls import Arguments, Json
 from spec_mcp.engine.effects import Effect, FollowRule, ServerPolicy, ToolPolicy
 from spec_mcp.predict.default import make_predictor
 from spec_mcp.predict.merging import add_up
@@ -149,6 +149,45 @@ def test_a_chain_is_predicted_from_a_result_that_the_client_has_not_seen() -> No
     found = driven.predictor.predict(driven.session, (supposed,), 8, 0.0)
     assert {"W770", "W771"} <= {str(c.arguments.get("order_id")) for c in found if c.q > 0.3}
     assert driven.told() == before, "supposing leaves no trace"
+
+
+def test_a_chain_is_told_alike_whatever_was_asked_before_it() -> None:
+    def life() -> Driven:
+        driven = Driven()
+        for number in range(6):
+            driven.shop(number)
+        driven.call("find_customer", {"email": "c77@example.com"}, {"text": "customer_77"})
+        return driven
+
+    def told(driven: Driven, *steps: Supposed) -> list[tuple[str, str, float]]:
+        found = driven.predictor.predict(driven.session, steps, 16, 0.0)
+        return [(guess.tool, str(guess.arguments), guess.q) for guess in found]
+
+    orders: Json = ["W770", "W771"]
+    customer = Supposed(SERVER, "get_customer", {"customer_id": "customer_77"}, {"orders": orders}, False)
+    order = Supposed(SERVER, "get_order", {"order_id": "W770"}, {"order_id": "W770", "items": []}, False)
+    asked = life()
+    for steps in ((customer,), (customer, order), (customer,), (order,), (customer, order)):
+        assert told(asked, *steps) == told(life(), *steps) != []
+    unasked = life()
+    for driven in (asked, unasked):
+        driven.call(customer.tool, customer.arguments, customer.result)
+    assert told(asked) == told(unasked)
+    assert told(asked, order) == told(unasked, order)
+    assert asked.predictor.dump() == unasked.predictor.dump()
+
+
+def test_a_chain_forgets_what_it_stood_on_when_the_client_goes_on() -> None:
+    driven = Driven()
+    for number in range(6):
+        driven.shop(number)
+    driven.call("find_customer", {"email": "c77@example.com"}, {"text": "customer_77"})
+    arguments: Arguments = {"customer_id": "customer_77"}
+    orders: list[Json] = ["W770"]
+    supposed = Supposed(SERVER, "get_customer", arguments, {"orders": orders}, False)
+    assert "W770" in str(driven.predictor.predict(driven.session, (supposed,), 16, 0.0))
+    driven.call("get_order", {"order_id": "W770"}, {"order_id": "W770", "items": []})
+    assert "W770" not in str(driven.predictor.predict(driven.session, (supposed,), 16, 0.0))
 
 
 def test_asking_teaches_nothing() -> None:
