@@ -35,9 +35,7 @@ def command(
     ] = True,
     tool_latency: Annotated[
         float | None,
-        typer.Option(
-            "--tool-latency", min=0.0, metavar="S", help="What a call takes. Default: as recorded, else 1."
-        ),
+        typer.Option("--tool-latency", min=0.0, metavar="S", help="What a call takes. Default: as recorded, else 1."),
     ] = None,
     think: Annotated[
         float | None,

@@ -456,9 +456,7 @@ def is_good(outcome: Outcome, speculation: Speculation) -> bool:
     """Rule 8: may this answer stand for the call's own?"""
     if outcome.rate_limited:
         return False
-    return outcome.answer is Answer.RESULT or (
-        outcome.answer is Answer.TOOL_ERROR and speculation.policy.adopt_errors
-    )
+    return outcome.answer is Answer.RESULT or (outcome.answer is Answer.TOOL_ERROR and speculation.policy.adopt_errors)
 
 
 def _only_looks(server: ServerState, method: str, tool: str | None) -> bool:
