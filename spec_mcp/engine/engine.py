@@ -114,7 +114,9 @@ class Engine:
         if set_back:
             self._clock_set_back()
         self._expire()
+        self._release()
         self._handlers[type(event)](event)
+        self._release()
         return world.out
 
     @property
@@ -126,6 +128,7 @@ class Engine:
             for time in (_ends_at(speculation), speculation.join_until)
             if time is not None
         ]
+        times.extend(self.world.server(call.server).suspect_until for call in self.world.kept_back)
         return min(times, default=None)
 
     # --- calls ------------------------------------------------------------------------------------------------------
@@ -256,6 +259,8 @@ class Engine:
         world = self.world
         if (call := world.calls.get(event.call)) is None:
             return
+        if call in world.kept_back:  # it may write, so it goes out and is cancelled as it would have been
+            lifecycle.wait_no_longer(world, call.server)
         speculation = world.ledger.live.get(call.speculation) if call.speculation is not None else None
         if call.invoked:  # it may never be answered: what it writes stays open, but it is no longer waited for
             world.out.append(ForwardCancellation(call.id))
@@ -394,6 +399,10 @@ class Engine:
         else:
             lifecycle.compare(self.world, speculation)
 
+    def _release(self) -> None:
+        if self.world.kept_back:
+            lifecycle.release(self.world)
+
     def _clock_set_back(self) -> None:
         """Rule 7: no age can be told any more."""
         world = self.world
@@ -401,6 +410,7 @@ class Engine:
         world.ledger.settle_anew(world.now_s)
         for server in world.servers.values():
             server.quiet_until = min(server.quiet_until, world.now_s + RATE_LIMIT_PAUSE_S)
+            server.suspect_until = min(server.suspect_until, world.now_s + servers.SILENCE_S)
 
     def _expire(self) -> None:
         world = self.world
@@ -417,6 +427,8 @@ class Engine:
     def _session_closed(self, event: SessionClosed) -> None:
         """Its speculations end, but calls of others that wait for them are made for real."""
         world = self.world
+        for server in {call.server for call in world.kept_back if call.session == event.session}:
+            lifecycle.wait_no_longer(world, server)
         own = [speculation for speculation in world.ledger.live.values() if speculation.session == event.session]
         for call in [call for call in world.calls.values() if call.session == event.session and not call.invoked]:
             speculation = None if call.speculation is None else world.ledger.live.get(call.speculation)

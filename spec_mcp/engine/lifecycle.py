@@ -131,9 +131,44 @@ def compare(world: World, speculation: Speculation) -> None:
 
 
 def invoke(world: World, call: CallState) -> None:
-    """Make the call for real."""
-    call.invoked_at = world.now_s
+    """Make the call for real, unless what the server says could be taken for this call's just now."""
     call.speculation = None
+    if awaits_silence(world, call):
+        world.kept_back.append(call)
+    else:
+        send(world, call)
+
+
+def awaits_silence(world: World, call: CallState) -> bool:
+    """Rule 11: speculations that prompt or log are still running, and what they ask must not reach the client.
+
+    What comes after a call that waits, waits too: the client's order to a server never changes.
+    """
+    if any(waiting.server == call.server for waiting in world.kept_back):
+        return True
+    server = world.server(call.server)
+    return world.now_s < server.suspect_until and bool(world.ledger.outstanding_on(server.name, world.now_s))
+
+
+def release(world: World) -> None:
+    """Make the calls that were kept back and need not be any more, in their order."""
+    waiting, world.kept_back = world.kept_back, []
+    for call in waiting:
+        if call.id in world.calls:  # else it was cancelled meanwhile, or its client has left
+            invoke(world, call)
+
+
+def wait_no_longer(world: World, server: str) -> None:
+    """Make all the calls that a server is kept waiting for."""
+    waiting = [call for call in world.kept_back if call.server == server]
+    world.kept_back = [call for call in world.kept_back if call.server != server]
+    for call in waiting:
+        send(world, call)
+
+
+def send(world: World, call: CallState) -> None:
+    """Let the call go to its server."""
+    call.invoked_at = world.now_s
     call.beside = bool(world.ledger.outstanding_on(call.server, world.now_s))
     world.out.append(Invoke(call.id))
 

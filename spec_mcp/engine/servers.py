@@ -21,6 +21,9 @@ from spec_mcp.engine.spoiling import leave, overtake, spoil, take_notice
 from spec_mcp.engine.states import Reason
 from spec_mcp.engine.world import ServerState, World
 
+SILENCE_S = 2.0
+"""How long calls wait at the most for speculations that prompt or log: they have been refused, and soon answer."""
+
 LISTED_MAX = 4096
 """Tools of one server; a list that is longer is no list, and nothing in it is speculated."""
 
@@ -119,4 +122,5 @@ def may_be_ours(world: World, server: ServerState) -> bool:
 def stop_speculating_on(world: World, server: ServerState) -> None:
     """What it says cannot be told apart: not speculated again in this session."""
     server.chatty = True
+    server.suspect_until = world.now_s + SILENCE_S
     leave(world, server, Reason.PROMPTED)

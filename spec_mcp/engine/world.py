@@ -47,6 +47,8 @@ class ServerState:
     """The definitions of this connection; None until they are listed."""
     chatty: bool = False
     """It asks or logs in ways that cannot be told from a call's own: not speculated on in this session (rule 11)."""
+    suspect_until: float = 0.0
+    """How long calls wait for speculations that were seen to prompt or log (rule 11)."""
     quiet_until: float = 0.0
     """It answered with a rate limit (rule 2)."""
     deadly: set[str] = field(default_factory=set[str])
@@ -179,6 +181,8 @@ class World:
         self.servers: dict[str, ServerState] = {}
         self.sessions: dict[str, SessionState] = {}
         self.calls: dict[CallId, CallState] = {}
+        self.kept_back: list[CallState] = []
+        """Calls that wait until a server's speculations are silent, in their order."""
         self.out: list[Command] = []
         self.now_s = 0.0
         self._policies = policies
@@ -233,11 +237,13 @@ class World:
 
     def works_for_clients(self, server: ServerState) -> bool:
         """May it be doing something that a client asked for: a call, one that was cancelled, a task?"""
+        kept_back = {call.id for call in self.kept_back}
         return (
             bool(self.invoked_on(server.name))
             or bool(server.cancelled)
             or any(
-                write.until is None and write.footprint.server == server.name for write in self.ledger.writes.values()
+                write.until is None and write.footprint.server == server.name and call not in kept_back
+                for call, write in self.ledger.writes.items()
             )
         )
 

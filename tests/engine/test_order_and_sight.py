@@ -9,6 +9,7 @@ from spec_mcp.engine import commands as do
 from spec_mcp.engine import events
 from spec_mcp.engine.engine import JOIN_SLACK_S
 from spec_mcp.engine.events import Answer, Mode, Outcome
+from spec_mcp.engine.servers import SILENCE_S
 from tests.engine.playbook import (
     CLIENT,
     HIT,
@@ -121,8 +122,32 @@ def test_a_prompt_that_only_a_speculation_can_have_caused_is_refused():
 
 def test_a_prompt_of_a_joined_speculation_is_refused_and_comes_again_for_the_call():
     with Playbook().begun().launches("get", id=1) as play:
-        play << play.call(1, "get", id=1) << asks() >> invoke(1) >> REFUSE
+        play << play.call(1, "get", id=1) << asks() >> REFUSE >> ended("prompted")
+        play << play.returned(Outcome(Answer.ERROR)) >> invoke(1)
         play << asks(8) >> PASS_ON
+
+
+def test_a_call_waits_for_a_speculation_that_may_prompt_after_another_did():
+    with Playbook().begun().launches("get", id=1).launches("look", id=2) as play:
+        play << asks() >> REFUSE >> ended("prompted") >> ended("prompted")
+        play << play.returned(Outcome(Answer.ERROR), 0)
+        play << play.call(1, "put", id=1) << asks(8) >> REFUSE
+        play << play.returned(Outcome(Answer.ERROR), 1) >> invoke(1)
+        play << asks(9) >> PASS_ON
+
+
+def test_a_call_waits_no_longer_than_its_bound_for_a_speculation_that_never_answers():
+    with Playbook().begun().launches("get", id=1) as play:
+        play << asks() >> REFUSE >> ended("prompted")
+        play << play.call(1, "put", id=1) << play.call(2, "look", id=2)
+        play.wait(SILENCE_S) >> invoke(1) >> invoke(2)
+
+
+def test_a_call_that_waits_and_is_cancelled_goes_out_first_as_it_would_have():
+    with Playbook().begun().launches("get", id=1) as play:
+        play << asks() >> REFUSE >> ended("prompted")
+        play << play.call(1, "put", id=1) << events.CallCancelled(1) >> invoke(1) >> forward_cancellation(1)
+        play << play.returned(Outcome(Answer.ERROR))
 
 
 def test_a_prompt_that_a_call_may_have_caused_is_passed_on_and_ends_speculation_there():
