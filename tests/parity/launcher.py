@@ -17,10 +17,15 @@ from typing import Any
 from spec_mcp.engine.calls import Json
 from spec_mcp.engine.effects import Effect, ServerPolicy
 from spec_mcp.engine.events import Candidate
+from spec_mcp.engine.timing import Timing
 from spec_mcp.predict.predictor import CallBegan, CallEnded, Supposed
 from spec_mcp.relay.wrap import parse, serve
 
 SURE = 0.99
+
+THINKS_S = 30.0
+"""The script's agent calls as soon as speculation has had its chance, but is taken to think like one that is asked:
+else a slow machine decides whether a serial server may be speculated on at all."""
 
 
 class ScriptedPredictor:
@@ -96,12 +101,17 @@ def _changed(value: Any) -> Any:
     return value[:-1] if isinstance(value, list) else value
 
 
+def _thinks(self: Timing, fraction: float) -> float:
+    return THINKS_S
+
+
 def main() -> int:
     script, marks, *arguments = sys.argv[1:]
 
     def make(policies: Mapping[str, ServerPolicy], seed: int) -> ScriptedPredictor:
         return ScriptedPredictor(policies, Path(script), Path(marks))
 
+    Timing.gap_s = _thinks  # before the engine is made
     return serve(parse(arguments), make)
 
 
