@@ -142,7 +142,8 @@ def invoke(world: World, call: CallState) -> None:
 def awaits_silence(world: World, call: CallState) -> bool:
     """Rule 11: speculations that prompt or log are still running, and what they ask must not reach the client.
 
-    What comes after a call that waits, waits too: the client's order to a server never changes.
+    A request that comes after a call that waits, waits too, so that the client's requests keep their order; its
+    notifications do not pass through here, and may overtake them.
     """
     if any(waiting.server == call.server for waiting in world.kept_back):
         return True

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spec_mcp.config import Config, find_config, home, load_config, resolve_mode
+from spec_mcp.config import DEFAULTS, Config, Server, find_config, home, load_config, resolve_mode
 from spec_mcp.engine.calls import Json
 from spec_mcp.engine.effects import NO_MANIFEST, ServerPolicy
 from spec_mcp.engine.engine import Engine
@@ -91,6 +91,8 @@ class Assembly:
         self._home = home(os.environ)
         self._name = options.name or name_of(options.command)
         self._command = options.command
+        for key in not_kept(self._config, self._name):
+            say(f"{self._config.file}: {key}: `wrap` does not act on this yet; remove it, or do not rely on it")
         self._explicit_mode = bool(options.mode or os.environ.get("SPEC_MCP_MODE"))
         self._own_mode = resolve_mode(options.mode, os.environ, self._config)
         self._manifest = self._named_manifest(options)
@@ -312,13 +314,25 @@ class Assembly:
 
 
 def _predictor(make_predictor: MakePredictor | None, policies: Mapping[str, ServerPolicy], config: Config) -> Predictor:
-    for name in config.predictors.models:
-        say(f"{config.file}: [predictors.{name}]: this version asks no models; the table changes nothing")
     if make_predictor is None and not config.predictors.history:
         return Silent()
     if make_predictor is None:
         from spec_mcp.predict.default import make_predictor
     return make_predictor(policies, secrets.randbits(32))
+
+
+def not_kept(config: Config, server: str) -> list[str]:
+    """What the user set for this server that this version does not act on: a bound that is silently ignored is none."""
+    keys = [f"[predictors.{name}]" for name in config.predictors.models]
+    for key in ("reversible", "accept_unproven", "lossy", "price_per_hour_saved", "attach"):
+        if getattr(config.speculation, key) != getattr(DEFAULTS.speculation, key):
+            keys.append(f"[speculation] {key}")
+    if (own := config.servers.get(server)) is not None:
+        unset = Server()
+        for key in ("allow", "deny", "forward_headers", "isolation", "rate_per_minute"):
+            if getattr(own, key) != getattr(unset, key):
+                keys.append(f"[servers.{server}] {key}")
+    return keys
 
 
 def _settings(config: Config) -> Settings:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from spec_mcp.config import load_config
 from spec_mcp.engine.commands import SpeculationEnded
 from spec_mcp.engine.states import Reason, State
 from spec_mcp.predict.default import DefaultPredictor
 from spec_mcp.predict.silent import Silent
-from spec_mcp.relay.assembly import _predictor
+from spec_mcp.relay.assembly import _predictor, not_kept
 from spec_mcp.relay.recording import Recording
 from spec_mcp.store.recorder import Recorder
 from spec_mcp.store.rows import Scope, SessionRow
@@ -31,11 +29,20 @@ def test_history_is_what_predicts_unless_the_user_switched_it_off(tmp_path: Path
     assert silent.predict("session", [], 16, 0.0) == []
 
 
-def test_a_configured_model_that_is_not_asked_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
-    _predictor(
-        None, {}, load_config(configuration(tmp_path, '[predictors.local]\nkind = "openai"\nmodel = "qwen3:4b"\n'))
+def test_what_is_set_and_not_acted_on_is_named_for_its_user(tmp_path: Path):
+    text = (
+        '[servers.shop]\ncommand = "shop"\nrate_per_minute = 3\ndeny = ["drop*"]\n'
+        '[servers.other]\ncommand = "other"\nrate_per_minute = 3\n'
+        "[speculation]\nreversible = true\nbreadth = 2\n"
+        '[predictors.local]\nkind = "openai"\nmodel = "qwen3:4b"\n'
     )
-    assert "[predictors.local]" in capfd.readouterr().err
+    assert not_kept(load_config(configuration(tmp_path, text)), "shop") == [
+        "[predictors.local]",
+        "[speculation] reversible",
+        "[servers.shop] deny",
+        "[servers.shop] rate_per_minute",
+    ]
+    assert not_kept(load_config(None), "shop") == []
 
 
 def test_the_share_of_used_speculations_is_counted_over_those_that_were_launched(tmp_path: Path):
