@@ -53,7 +53,7 @@ from spec_mcp.engine.methods import PURE_ANSWERS, PURE_NOTIFICATIONS, READS_EVER
 from spec_mcp.engine.policy import Settings
 from spec_mcp.engine.states import Reason, State, Step
 from spec_mcp.engine.timing import Timing
-from spec_mcp.engine.world import CANCELLED_MAX, CallState, ServerState, SessionState, World, footprint_of, reads
+from spec_mcp.engine.world import CANCELLED_MAX, CallState, ServerState, SessionState, World, reads
 
 RATE_LIMIT_PAUSE_S = 30.0
 """How long a server that answered with a rate limit is left alone."""
@@ -107,6 +107,10 @@ class Engine:
 
     def handle(self, event: Event, now_s: float) -> list[Command]:
         """Take one event; return what is to be done about it, in order."""
+        return self.decide(event, now_s) + self.settle()
+
+    def decide(self, event: Event, now_s: float) -> list[Command]:
+        """The first part of `handle`: what a client waits for. `settle` is due before the next event."""
         world = self.world
         world.out = []
         set_back = now_s < world.now_s
@@ -116,6 +120,15 @@ class Engine:
         self._expire()
         self._release()
         self._handlers[type(event)](event)
+        return world.out
+
+    def settle(self) -> list[Command]:
+        """The second part of `handle`: what follows from an answer that has gone out."""
+        world = self.world
+        world.out = []
+        tasks, world.later = world.later, []
+        for task in tasks:
+            task()
         self._release()
         return world.out
 
@@ -144,9 +157,9 @@ class Engine:
             "tools/call",
             event.tool,
             event.key,
-            footprint_of(server, event.tool, event.arguments),
             reads(policy),
             world.now_s,
+            event.arguments,
         )
         self._session_steps(session)
         if event.key is not None:
@@ -213,6 +226,10 @@ class Engine:
     def _adopt(self, call: CallState, speculation: Speculation, how: How) -> None:
         world = self.world
         lifecycle.adopt(world, speculation, call, how)
+        world.later.append(partial(self._adopted, call, speculation))
+
+    def _adopted(self, call: CallState, speculation: Speculation) -> None:
+        world = self.world
         assert speculation.returned_at is not None, "an adopted speculation was answered"
         spoiling.overtake(world, speculation.footprint, speculation.returned_at, speculation)
         lifecycle.discard_all(world, world.ledger.overfull(), Reason.EVICTED)  # it may be kept for reuse
@@ -237,7 +254,7 @@ class Engine:
         self._note_rate_limit(server, outcome)
         self._measure(call, outcome)
         shadowed = world.ledger.live.get(call.speculation) if call.speculation is not None else None
-        lifecycle.settle(world, call, How.MISS, None, 0.0)
+        lifecycle.settle(world, call)
         if shadowed is not None:
             self._shadow_answered(shadowed, outcome)
         if outcome.answer is Answer.NONE:  # its death may be reported later, and a speculation must not start it again
@@ -268,7 +285,7 @@ class Engine:
             cancelled[call.id] = None
             if len(cancelled) > CANCELLED_MAX:
                 cancelled.popitem(last=False)
-        lifecycle.settle(world, call, How.MISS, None, 0.0)
+        lifecycle.settle(world, call)
         if speculation is not None:
             speculation.caller = None
             lifecycle.discard(world, speculation, Reason.CANCELLED)
@@ -279,8 +296,7 @@ class Engine:
         self.world.ledger.end_task(event.server, event.task, self.world.now_s)
 
     def _request_arrived(self, event: RequestArrived) -> None:
-        server = self.world.server(event.server)
-        call = self._everything_call(event.call, event.session, server, event.method)
+        call = self._everything_call(event.call, event.session, event.server, event.method)
         call.reads = event.method in READS_EVERYTHING
         self._take_in(call)
         if not call.reads and event.method not in TOUCHES_NOTHING:
@@ -290,15 +306,15 @@ class Engine:
     def _batch_arrived(self, event: BatchArrived) -> None:
         """Rule 11: a batch spoils as its elements do and is made for real."""
         server = self.world.server(event.server)
-        call = self._everything_call(event.call, event.session, server, "batch")
+        call = self._everything_call(event.call, event.session, event.server, "batch")
         call.reads = all(_only_looks(server, method, tool) for method, tool in event.members)
         self._take_in(call)
         if not call.reads:
             spoiling.begin_write(self.world, call, server.longest_settle_s)
         lifecycle.invoke(self.world, call)
 
-    def _everything_call(self, call: CallId, session: str, server: ServerState, method: str) -> CallState:
-        return CallState(call, session, server.name, method, "", None, server.everything, False, self.world.now_s)
+    def _everything_call(self, call: CallId, session: str, server: str, method: str) -> CallState:
+        return CallState(call, session, server, method, "", None, False, self.world.now_s)
 
     def _client_notified(self, event: ClientNotified) -> None:
         if event.method not in PURE_NOTIFICATIONS:
@@ -345,7 +361,6 @@ class Engine:
         world.ledger.hold(speculation, outcome.size_bytes)
         if (call := world.caller_of(speculation)) is not None:
             self._finish_join(call, speculation)
-            lifecycle.discard_all(world, world.ledger.overfull(), Reason.EVICTED)
             return
         speculation.move(Step.RETURN)
         if speculation.compared_with is not None and speculation.compared_with not in world.calls:
@@ -360,6 +375,7 @@ class Engine:
             self._adopt(call, speculation, How.JOIN)
         else:
             self._revalidate(speculation)
+            lifecycle.discard_all(self.world, self.world.ledger.overfull(), Reason.EVICTED)
 
     def _revalidate(self, speculation: Speculation) -> None:
         assert speculation.policy.fresh is not None, "only validated tools are validated"

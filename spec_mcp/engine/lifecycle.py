@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from spec_mcp.engine.commands import (
     CallSettled,
@@ -15,6 +16,7 @@ from spec_mcp.engine.commands import (
     Reply,
     SpeculationEnded,
 )
+from spec_mcp.engine.events import SpeculationId
 from spec_mcp.engine.ledger import Speculation
 from spec_mcp.engine.states import Reason, State, Step
 from spec_mcp.engine.world import CallState, World
@@ -38,7 +40,7 @@ def launch(world: World, speculation: Speculation) -> None:
 
 
 def adopt(world: World, speculation: Speculation, call: CallState, how: How) -> None:
-    """Answer the call with its result."""
+    """Answer the call with its result. What its end leads to need not be awaited: `adopted`."""
     assert speculation.launched_at is not None, "an adopted speculation was launched"
     assert speculation.returned_at is not None, "an adopted speculation was answered"
     reused = speculation.state is State.ADOPTED
@@ -49,9 +51,15 @@ def adopt(world: World, speculation: Speculation, call: CallState, how: How) -> 
     latency_s = speculation.returned_at - speculation.launched_at
     saved_s = max(0.0, min(call.arrived_at - speculation.launched_at, latency_s))
     world.out.append(Reply(call.id, speculation.id, how, saved_s))
-    settle(world, call, how, speculation, saved_s)
+    forget(world, call)
+    world.later.append(partial(adopted, world, speculation, call, how, saved_s, reused))
+
+
+def adopted(world: World, speculation: Speculation, call: CallState, how: How, saved_s: float, reused: bool) -> None:
+    """The call has its result: book it, and let go of what is not kept."""
+    report(world, call, how, speculation.id, saved_s)
     if call.key is not None:
-        world.ledger.remember_answer(call.key, call.footprint)
+        world.ledger.remember_answer(call.key, world.footprint(call))
     if not reused:
         end(world, speculation, "adopted")
     if keeps_for_reuse(world, speculation):
@@ -174,11 +182,15 @@ def send(world: World, call: CallState) -> None:
     world.out.append(Invoke(call.id))
 
 
-def settle(world: World, call: CallState, how: How, speculation: Speculation | None, saved_s: float) -> None:
-    """The call has its answer: it is no longer in flight, and the client begins to think."""
+def settle(world: World, call: CallState) -> None:
+    """The server has answered the call, or nobody waits for it any more."""
     forget(world, call)
-    if not call.is_tool_call:
-        return
+    if call.is_tool_call:
+        report(world, call, How.MISS, None, 0.0)
+
+
+def report(world: World, call: CallState, how: How, speculation: SpeculationId | None, saved_s: float) -> None:
+    """Say how a call came to its answer, for the record."""
     world.out.append(
         CallSettled(
             call.id,
@@ -186,7 +198,7 @@ def settle(world: World, call: CallState, how: How, speculation: Speculation | N
             call.server,
             call.tool,
             how,
-            None if speculation is None else speculation.id,
+            speculation,
             max(0.0, world.now_s - call.arrived_at),
             saved_s,
         )
@@ -194,7 +206,7 @@ def settle(world: World, call: CallState, how: How, speculation: Speculation | N
 
 
 def forget(world: World, call: CallState) -> None:
-    """The call is no longer in flight. Its session may have gone before it."""
+    """The call is no longer in flight, and the client begins to think. Its session may have gone before it."""
     del world.calls[call.id]
     session = world.sessions.get(call.session)
     if session is not None and call.is_tool_call:

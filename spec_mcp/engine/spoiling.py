@@ -20,8 +20,9 @@ first."""
 
 def begin_write(world: World, call: CallState, settle_s: float) -> None:
     """Rules 6 and 9: it spoils what it overlaps, and joined reads that came before it go out before it."""
-    spoil(world, call.footprint)
-    if not world.ledger.open_write(call.id, OpenWrite(call.footprint, settle_s), world.now_s):
+    written = world.footprint(call)
+    spoil(world, written)
+    if not world.ledger.open_write(call.id, OpenWrite(written, settle_s), world.now_s):
         seal(world, world.server(call.server))
 
 
@@ -62,9 +63,10 @@ def overtake(world: World, seen: Footprint, at_s: float, itself: Speculation | N
 
 def read_answered(world: World, call: CallState) -> None:
     """A real reply: what it shows is remembered as seen, and as answered."""
-    overtake(world, call.footprint, world.now_s, None)
-    if call.key is not None and call.is_tool_call and not world.ledger.being_written(call.footprint, world.now_s):
-        world.ledger.remember_answer(call.key, call.footprint)
+    seen = world.footprint(call)
+    overtake(world, seen, world.now_s, None)
+    if call.key is not None and call.is_tool_call and not world.ledger.being_written(seen, world.now_s):
+        world.ledger.remember_answer(call.key, seen)
 
 
 def leave(world: World, server: ServerState, reason: Reason) -> None:

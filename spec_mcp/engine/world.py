@@ -7,7 +7,7 @@ State and questions about it; the decisions are in `engine.py` (calls), `admissi
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from spec_mcp.engine.calls import Arguments, CallKey
@@ -132,9 +132,11 @@ class CallState:
     method: str
     tool: str
     key: CallKey | None
-    footprint: Footprint
     reads: bool
     arrived_at: float
+    arguments: Arguments | None = None
+    footprint: Footprint | None = None
+    """What it touches, once somebody has asked."""
     invoked_at: float | None = None
     speculation: SpeculationId | None = None
     """What it has joined or awaits the validation of, or is compared with."""
@@ -184,6 +186,8 @@ class World:
         self.kept_back: list[CallState] = []
         """Calls that wait until a server's speculations are silent, in their order."""
         self.out: list[Command] = []
+        self.later: list[Callable[[], None]] = []
+        """What the present event leads to and no client waits for."""
         self.now_s = 0.0
         self._policies = policies
         self._pins = pins
@@ -246,6 +250,13 @@ class World:
                 for call, write in self.ledger.writes.items()
             )
         )
+
+    def footprint(self, call: CallState) -> Footprint:
+        """What a request touches: that of a tool by its arguments, any other may touch everything."""
+        if call.footprint is None:
+            server = self.server(call.server)
+            call.footprint = footprint_of(server, call.tool, call.arguments) if call.is_tool_call else server.everything
+        return call.footprint
 
     def caller_of(self, speculation: Speculation) -> CallState | None:
         """The call that waits for this speculation."""

@@ -103,13 +103,18 @@ class Bridge:
         self._feeding = True
         try:
             while self._events and self.engine is not None:
-                for command in self.engine.handle(self._events.popleft(), self._clock()):
-                    self._carry_out[type(command)](command)
+                engine = self.engine
+                self._do(engine.decide(self._events.popleft(), self._clock()))
+                self._do(engine.settle())
         except Exception as error:  # noqa: BLE001  rule 17: when in doubt, a plain proxy
             self.give_up(error)
         finally:
             self._events.clear()
             self._feeding = False
+
+    def _do(self, commands: list[do.Command]) -> None:
+        for command in commands:
+            self._carry_out[type(command)](command)
 
     def connected(self) -> None:
         """A new process, or a new handshake with the old one."""

@@ -278,7 +278,24 @@ def break_engine(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(event: object, now_s: float) -> Any:
         raise RuntimeError("a fault of ours")
 
-    monkeypatch.setattr(rig.engine, "handle", fail)
+    monkeypatch.setattr(rig.engine, "decide", fail)
+
+
+def test_a_call_that_has_its_answer_keeps_it_when_the_engine_fails_over_the_rest(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = rig.launched()
+    rig.server(answer(own))
+
+    def fail() -> Any:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(rig.engine, "settle", fail)
+    rig.client(call(1, "get"))
+    assert rig.to_client == [answer(1)]
+    rig.client(call(2, "get"))
+    assert rig.to_server[-1:] == [call(2, "get")]
+    assert rig.server(answer(2)).to_client == [answer(2)]
 
 
 def test_when_the_engine_fails_every_call_is_answered_once(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
-from spec_mcp.engine import admission, engine, lifecycle, methods, resources, servers, spoiling
+from spec_mcp.engine import admission, engine, lifecycle, methods, resources, servers, spoiling, world
 from spec_mcp.engine.calls import CallKey, canonical
 from spec_mcp.engine.commands import ForwardCancellation, PassOn
 from spec_mcp.engine.effects import Effect, ServerPolicy, ToolPolicy
@@ -88,7 +88,7 @@ def _keys_without(member: str) -> Mutation:
     """Keys are equal though this member differs."""
 
     def identity(key: CallKey) -> tuple[object, ...]:
-        return tuple(getattr(key, name) for name in CallKey.__slots__ if name != member)
+        return tuple(getattr(key, name) for name in CallKey._fields if name != member)
 
     def same(one: CallKey, other: object) -> bool:
         return isinstance(other, CallKey) and identity(one) == identity(other)
@@ -286,7 +286,7 @@ RULES: dict[str, Rule] = {
     "batches write": Rule("order", _put(engine, "_only_looks", lambda *_: True)),
     "undeclared touches everything": Rule(
         "mixed",
-        _both(_put(engine, "footprint_of", _touches_nothing), _put(admission, "footprint_of", _touches_nothing)),
+        _both(_put(world, "footprint_of", _touches_nothing), _put(admission, "footprint_of", _touches_nothing)),
     ),
     "servers share names": Rule("mixed", _wrap(ServerState, "review", _keeps_names_apart)),
     "lists fan out": Rule("late", _put(resources, "_values", _first_of_a_list(resources._values))),
