@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from spec_mcp.engine.calls import Arguments, CallKey
 from spec_mcp.engine.effects import FileValidator, ToolValidator
 from spec_mcp.engine.events import CallId, SpeculationId
 from spec_mcp.engine.states import State
+from spec_mcp.engine.values import value
 
 
 class How(StrEnum):
@@ -22,14 +22,14 @@ class How(StrEnum):
 # --- for the client -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Invoke:
     """Send the client's request to its server, byte for byte; after this the server has seen its id."""
 
     call: CallId
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reply:
     """Answer the call with the speculation's held notifications and then its result, under the call's id."""
 
@@ -40,7 +40,7 @@ class Reply:
     """The wait that the client was spared, as far as can be known."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PassOn:
     """Let a server's request through to the client."""
 
@@ -48,7 +48,7 @@ class PassOn:
     request: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Refuse:
     """Answer a server's request with an error: only a speculation can have caused it."""
 
@@ -56,14 +56,14 @@ class Refuse:
     request: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ForwardCancellation:
     """Send the client's cancellation on: the server has seen the id that it names."""
 
     call: CallId
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Withhold:
     """Drop the server notification just reported: only a speculation can have caused it."""
 
@@ -73,7 +73,7 @@ class Withhold:
 # --- for the server -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Launch:
     """Make the speculation's call under an id of ours and hold what comes back."""
 
@@ -85,21 +85,21 @@ class Launch:
     key: CallKey
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CancelSpeculation:
     """Tell the server that the speculation's result is no longer wanted; its answer is still swallowed."""
 
     speculation: SpeculationId
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Drop:
     """Forget what is held for the speculation."""
 
     speculation: SpeculationId
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Validate:
     """Read the validator's present value: before launch (`call` is None) or for the call that would adopt."""
 
@@ -109,7 +109,7 @@ class Validate:
     arguments: Arguments
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Keep:
     """Shadow mode: keep the call's answer beside the client's copy, until `Compare` or `Drop` of the speculation."""
 
@@ -117,7 +117,7 @@ class Keep:
     call: CallId
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Compare:
     """Shadow mode: compare the speculation's result with the call's, which has been kept; then `Drop` follows."""
 
@@ -128,7 +128,7 @@ class Compare:
 # --- for the predictor and the record -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Predict:
     """Guess what this session's client calls next: after its last step, or after the parent's result as well."""
 
@@ -138,7 +138,7 @@ class Predict:
     """The chain of speculations whose results are to be supposed, nearest last."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PinFingerprint:
     """Remember the definition of a tool seen for the first time."""
 
@@ -147,7 +147,7 @@ class PinFingerprint:
     fingerprint: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CallSettled:
     """A call has its answer; for the record and for learning."""
 
@@ -161,7 +161,7 @@ class CallSettled:
     saved_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SpeculationEnded:
     """A speculation came to an end; for the record and for learning. Times are the engine's clock."""
 
@@ -180,7 +180,7 @@ class SpeculationEnded:
     call: CallId | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Skipped:
     """A candidate was not launched."""
 

@@ -7,11 +7,11 @@ speculations are ours and never reused; the relay keeps the bytes that belong to
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
 from spec_mcp.engine.calls import Arguments, CallKey
 from spec_mcp.engine.effects import ServerPolicy
+from spec_mcp.engine.values import value
 
 CallId = int
 """One request of a client, of any method: counted by the relay, whatever id the client gave it."""
@@ -47,7 +47,7 @@ class Answer(StrEnum):
     """The connection was lost before an answer."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Outcome:
     """What the engine needs to know of an answer; its bytes stay with the relay."""
 
@@ -58,7 +58,7 @@ class Outcome:
     """The task's id, where `answer` is `TASK`."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Candidate:
     """A predicted call with its probability of use before the next conflicting write."""
 
@@ -76,7 +76,7 @@ class Candidate:
 # --- connections and definitions ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Connected:
     """A connection to a server stands; `epoch` is larger than that of any connection before it."""
 
@@ -84,7 +84,7 @@ class Connected:
     epoch: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Disconnected:
     """The server died or was left; calls in flight there are answered by `CallReturned` with `Answer.NONE`."""
 
@@ -93,7 +93,7 @@ class Disconnected:
     """What the server was doing goes on no more, since its process is gone; False where only the way to it was lost."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ToolsListed:
     """The complete tool list of this connection: name to fingerprint of the definition."""
 
@@ -101,7 +101,7 @@ class ToolsListed:
     fingerprints: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ManifestFound:
     """The server has given its name: this is what is known of it."""
 
@@ -114,7 +114,7 @@ class ManifestFound:
 # --- what clients do ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CallArrived:
     """A client made a `tools/call`."""
 
@@ -128,7 +128,7 @@ class CallArrived:
     """None: never matches (rule 5)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RequestArrived:
     """A client made any other request of a server."""
 
@@ -140,14 +140,14 @@ class RequestArrived:
     """The task that it asks about."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CallCancelled:
     """The client cancelled a request of its own that it believes in flight."""
 
     call: CallId
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ClientNotified:
     """A notification from a client other than a cancellation."""
 
@@ -156,7 +156,7 @@ class ClientNotified:
     method: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ClientAnswered:
     """A client answered a server's request of this method, with a result or an error."""
 
@@ -165,7 +165,7 @@ class ClientAnswered:
     method: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BatchArrived:
     """A JSON-RPC batch array with requests of these methods (tool names beside `tools/call`)."""
 
@@ -175,7 +175,7 @@ class BatchArrived:
     members: tuple[tuple[str, str | None], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SessionClosed:
     """The client left."""
 
@@ -185,7 +185,7 @@ class SessionClosed:
 # --- what servers do ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CallReturned:
     """The server answered a request that was invoked, or can no longer answer it."""
 
@@ -193,7 +193,7 @@ class CallReturned:
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SpeculationReturned:
     """The server answered a speculation, or can no longer answer it."""
 
@@ -201,7 +201,7 @@ class SpeculationReturned:
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TaskEnded:
     """A task is terminal."""
 
@@ -209,7 +209,7 @@ class TaskEnded:
     task: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ServerNotified:
     """A notification from a server other than progress of a call or of a speculation."""
 
@@ -217,7 +217,7 @@ class ServerNotified:
     method: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ServerAsked:
     """A request from a server to its client; answered by `PassOn` or `Refuse` under the same number."""
 
@@ -229,7 +229,7 @@ class ServerAsked:
 # --- what the relay reports -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Validated:
     """The answer to `Validate`: the validator's present value, None where it cannot be trusted."""
 
@@ -238,7 +238,7 @@ class Validated:
     value: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Predicted:
     """The answer to `Predict`, in the order of the predictor's confidence."""
 
@@ -248,14 +248,14 @@ class Predicted:
     candidates: tuple[Candidate, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ModeSet:
     """Somebody switched the mode."""
 
     mode: Mode
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ticked:
     """Time has passed: the engine's `deadline_s` is reached."""
 

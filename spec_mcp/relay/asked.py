@@ -6,7 +6,7 @@ of them that the server has seen, and a cancellation for the last.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -58,7 +58,7 @@ class AskedTable:
     def __init__(self) -> None:
         self._calls_made = 0
         self._asked: dict[CallId, Asked] = {}
-        self._by_id: dict[object, deque[CallId]] = {}
+        self._by_id: dict[object, list[CallId]] = {}
         self._cancelled: OrderedDict[CallId, None] = OrderedDict()
         self._answered_by_us: OrderedDict[object, None] = OrderedDict()
 
@@ -68,7 +68,7 @@ class AskedTable:
         asked = Asked(self._calls_made, [(wire.id_value(raw), raw) for raw in ids], method, line)
         self._asked[asked.call] = asked
         for name, _ in asked.ids:
-            self._by_id.setdefault(name, deque()).append(asked.call)
+            self._by_id.setdefault(name, []).append(asked.call)
             self._answered_by_us.pop(name, None)
         if len(self._asked) > ASKED_MAX:
             self._forget_oldest()
