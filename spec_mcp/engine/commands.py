@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from spec_mcp.engine.calls import Arguments, CallKey
 from spec_mcp.engine.effects import FileValidator, ToolValidator
-from spec_mcp.engine.events import CallId, SpeculationId
+from spec_mcp.engine.events import CallId, Moment, SpeculationId
 from spec_mcp.engine.states import State
 from spec_mcp.engine.values import value
 
@@ -125,6 +125,91 @@ class Compare:
     call: CallId
 
 
+# --- for a reversible speculation (rules 12 to 14) ------------------------------------------------------------------
+
+
+@value
+class ReadState:
+    """Read the state that the speculation changes, by its tool's `before`; answered by `StateRead`.
+
+    At `Moment.BEFORE` first take the right to the server instance, keep what was read, and look at `unless`.
+    """
+
+    speculation: SpeculationId
+    moment: Moment
+
+
+@value
+class Intend:
+    """Put on disk all that is needed to undo the speculation; answered by `Recorded`."""
+
+    speculation: SpeculationId
+
+
+@value
+class NoteOutcome:
+    """Put on disk what the server answered, and the state that this left; nothing waits for it."""
+
+    speculation: SpeculationId
+    left: str | None
+
+
+@value
+class Claim:
+    """Decide on disk, once for all, what becomes of the speculation: `ADOPTED` or `COMPENSATING`.
+
+    Answered by `Claimed`.
+    """
+
+    speculation: SpeculationId
+    into: State
+
+
+@value
+class Probe:
+    """Ask the tool's `probe` whether the speculation took effect; answered by `Probed`."""
+
+    speculation: SpeculationId
+
+
+@value
+class Undo:
+    """Note on disk that the undo goes out, then make it; answered by `Undone`."""
+
+    speculation: SpeculationId
+
+
+@value
+class Settle:
+    """Nothing of the speculation is left to be done: forget its record, or keep it as stuck."""
+
+    speculation: SpeculationId
+    state: State
+    reason: str
+
+
+@value
+class Wake:
+    """Start the server, if it is down: something there has to be taken back."""
+
+    server: str
+
+
+@value
+class HoldNotification:
+    """Keep the server notification just reported with the speculation that caused it, for the call that adopts it."""
+
+    speculation: SpeculationId
+
+
+@value
+class Fail:
+    """Answer the call with an error: it would see what a speculation left and could not take back in time."""
+
+    call: CallId
+    reason: str
+
+
 # --- for the predictor and the record -------------------------------------------------------------------------------
 
 
@@ -203,6 +288,16 @@ Command = (
     | Validate
     | Keep
     | Compare
+    | ReadState
+    | Intend
+    | NoteOutcome
+    | Claim
+    | Probe
+    | Undo
+    | Settle
+    | Wake
+    | HoldNotification
+    | Fail
     | Predict
     | PinFingerprint
     | CallSettled

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from spec_mcp.engine.calls import Arguments, CallKey
-from spec_mcp.engine.effects import ServerPolicy
+from spec_mcp.engine.effects import ServerPolicy, ToolPolicy
+from spec_mcp.engine.states import State
 from spec_mcp.engine.values import value
 
 CallId = int
@@ -56,6 +57,55 @@ class Outcome:
     rate_limited: bool = False
     task: str | None = None
     """The task's id, where `answer` is `TASK`."""
+
+
+class Moment(StrEnum):
+    """When the state that a reversible speculation changes is read."""
+
+    BEFORE = "before"
+    """Before its launch."""
+    LEFT = "left"
+    """After its answer."""
+    NOW = "now"
+    """Before its undo."""
+    RESTORED = "restored"
+    """After its undo."""
+
+
+class UndoOutcome(StrEnum):
+    """What became of an undo."""
+
+    DONE = "done"
+    FAILED = "failed"
+    """The server said so."""
+    LOST = "lost"
+    """The connection was lost before its answer."""
+    UNBOUND = "unbound"
+    """Its arguments could not be made from what is known."""
+    UNRECORDED = "unrecorded"
+    """It was not made, since the disk does not take the note of it."""
+
+
+@value
+class Inheritance:
+    """A reversible speculation of a process that is gone. Its number is the relay's, below zero."""
+
+    speculation: SpeculationId
+    session: str
+    tool: str
+    arguments: Arguments
+    policy: ToolPolicy
+    """As it was when the speculation was launched."""
+    before: str
+    """The digest of the state before it."""
+    left: str | None
+    """The digest of the state after it; None where the crash came before it was noted."""
+    claimed: bool
+    """It had been decided that it is taken back."""
+    undo_sent: bool
+    """An undo may have reached the server."""
+    stuck: str = ""
+    """Why it is stuck; empty where it is not."""
 
 
 @value
@@ -239,6 +289,59 @@ class Validated:
 
 
 @value
+class StateRead:
+    """The answer to `ReadState`."""
+
+    speculation: SpeculationId
+    moment: Moment
+    digest: str | None
+    """Equal for equal states; None where the state could not be read, or the right to the instance is another's."""
+    unless: bool = False
+    """The manifest's `unless` is true: not to be speculated now."""
+
+
+@value
+class Recorded:
+    """The answer to `Intend`: is it on disk?"""
+
+    speculation: SpeculationId
+    ok: bool
+
+
+@value
+class Claimed:
+    """The answer to `Claim`: is it decided so, and on disk?"""
+
+    speculation: SpeculationId
+    into: State
+    ok: bool
+
+
+@value
+class Probed:
+    """The answer to `Probe`: did it take effect? None where that could not be told."""
+
+    speculation: SpeculationId
+    done: bool | None
+
+
+@value
+class Undone:
+    """The answer to `Undo`."""
+
+    speculation: SpeculationId
+    outcome: UndoOutcome
+
+
+@value
+class Inherited:
+    """What an earlier process left to be settled at this server, told before anything of the present clients."""
+
+    server: str
+    inheritances: tuple[Inheritance, ...]
+
+
+@value
 class Predicted:
     """The answer to `Predict`, in the order of the predictor's confidence."""
 
@@ -278,6 +381,12 @@ Event = (
     | ServerNotified
     | ServerAsked
     | Validated
+    | StateRead
+    | Recorded
+    | Claimed
+    | Probed
+    | Undone
+    | Inherited
     | Predicted
     | ModeSet
     | Ticked

@@ -7,6 +7,13 @@
 
 A joined speculation whose call stops waiting (cancelled, made for real after all) is discarded. Nothing leaves an
 end state but a result that a manifest's `reuse_s` lets answer again.
+
+A reversible one that has been launched is never discarded: its effect is there, or may be.
+
+    launched, joined -> unknown                         the connection was lost before its answer, or a crash was
+    launched, joined, ready, unknown -> compensating    it is being taken back
+    compensating -> compensated                         the state is seen to be as before
+    compensating -> stuck                               it cannot be taken back for certain: a person must settle it
 """
 
 from __future__ import annotations
@@ -24,6 +31,10 @@ class State(StrEnum):
     ADOPTED = "adopted"
     COMPARED = "compared"
     DISCARDED = "discarded"
+    UNKNOWN = "unknown"
+    COMPENSATING = "compensating"
+    COMPENSATED = "compensated"
+    STUCK = "stuck"
 
 
 class Step(StrEnum):
@@ -36,6 +47,10 @@ class Step(StrEnum):
     REUSE = "reuse"
     COMPARE = "compare"
     DISCARD = "discard"
+    LOSE = "lose"
+    COMPENSATE = "compensate"
+    RESTORE = "restore"
+    STICK = "stick"
 
 
 class Reason(StrEnum):
@@ -54,6 +69,19 @@ class Reason(StrEnum):
     CANCELLED = "cancelled"
     OVERTAKEN = "overtaken"
     SWITCHED_OFF = "switched-off"
+    MISPREDICTED = "mispredicted"
+    UNRECORDED = "unrecorded"
+    UNLESS = "unless"
+    UNREADABLE = "unreadable"
+    CRASHED = "crashed"
+    # why a reversible one is stuck
+    FOREIGN_STATE = "foreign-state"
+    OUTCOME_UNKNOWN = "outcome-unknown"
+    UNBOUND = "unbound"
+    UNDO_FAILED = "undo-failed"
+    UNDO_UNKNOWN = "undo-unknown"
+    RESIDUE = "residue"
+    NO_ANSWER = "no-answer"
     # skips of a candidate
     UNSAFE = "unsafe"
     UNLISTED = "unlisted"
@@ -73,6 +101,11 @@ class Reason(StrEnum):
     DEMOTED = "demoted"
     UNVALIDATED = "unvalidated"
     FULL = "full"
+    NOT_REVERSIBLE_HERE = "not-reversible-here"
+    UNPROVEN = "unproven"
+    UNSURE = "unsure"
+    SUBSCRIBED = "subscribed"
+    STUCK_THERE = "stuck-there"
     STEP_PASSED = "step-passed"
 
 
@@ -88,9 +121,17 @@ TRANSITIONS: dict[tuple[State, Step], State] = {
     (State.JOINED, Step.ADOPT): State.ADOPTED,
     (State.JOINED, Step.DISCARD): State.DISCARDED,
     (State.ADOPTED, Step.REUSE): State.ADOPTED,
+    (State.LAUNCHED, Step.LOSE): State.UNKNOWN,
+    (State.JOINED, Step.LOSE): State.UNKNOWN,
+    (State.LAUNCHED, Step.COMPENSATE): State.COMPENSATING,
+    (State.JOINED, Step.COMPENSATE): State.COMPENSATING,
+    (State.READY, Step.COMPENSATE): State.COMPENSATING,
+    (State.UNKNOWN, Step.COMPENSATE): State.COMPENSATING,
+    (State.COMPENSATING, Step.RESTORE): State.COMPENSATED,
+    (State.COMPENSATING, Step.STICK): State.STUCK,
 }
 
-ENDS = frozenset({State.ADOPTED, State.COMPARED, State.DISCARDED})
+ENDS = frozenset({State.ADOPTED, State.COMPARED, State.DISCARDED, State.COMPENSATED, State.STUCK})
 
 
 class IllegalStep(Exception):  # noqa: N818  h11's habit: it is named for what happened
