@@ -11,7 +11,8 @@ from typing import Any, cast
 
 import jmespath  # pyright: ignore[reportMissingTypeStubs]
 from jmespath.exceptions import JMESPathError  # pyright: ignore[reportMissingTypeStubs]
-from jmespath.functions import Functions  # pyright: ignore[reportMissingTypeStubs]
+
+from spec_mcp.predict.functions import ManifestFunctions
 
 Node = dict[str, Any]
 """A node of jmespath's syntax tree."""
@@ -21,7 +22,7 @@ class BadExpression(ValueError):  # noqa: N818  named for what it is, the author
     """The text is no JMESPath; the message is one line."""
 
 
-FUNCTIONS = frozenset(cast("Mapping[str, object]", Functions.FUNCTION_TABLE))  # pyright: ignore[reportUnknownMemberType]
+FUNCTIONS = frozenset(cast("Mapping[str, object]", ManifestFunctions.FUNCTION_TABLE))  # pyright: ignore[reportUnknownMemberType]
 
 _ELEMENT_WISE = frozenset(
     {"pipe", "projection", "value_projection", "filter_projection", "flatten", "index_expression"}

@@ -51,8 +51,10 @@ def follow(rule: FollowRule, arguments: Arguments, result: Json) -> list[Argumen
 def _search(text: str, seen: Mapping[str, Json]) -> Json:
     import jmespath.exceptions
 
+    from spec_mcp.predict.functions import OPTIONS
+
     try:
-        found: Any = _compiled(text).search(seen)
+        found: Any = _compiled(text).search(seen, options=OPTIONS)
         return json.loads(json.dumps(found))
     except (jmespath.exceptions.JMESPathError, TypeError, ValueError, RecursionError):
         return None  # the answer has another shape than the author expected: nothing is foretold
