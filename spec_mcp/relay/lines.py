@@ -12,17 +12,28 @@ READ_BYTES = 1 << 18
 WRITE_PARTS = 64
 """How many lines go into one write: fewer system calls under load."""
 
+LINE_MAX_BYTES = 256 * 2**20
+"""How much of a line is collected to be looked into: five times the longest message that anybody is known to send.
+A longer line is passed on in pieces as they come."""
+
+
+class Piece(bytes):
+    """Part of a line that is too long to be collected; the last one, and only that, ends with a newline."""
+
 
 class LineReader:
-    """Cuts what a file descriptor yields into lines, each with its newline.
+    """Cuts what a file descriptor yields into lines, each with its newline, and into pieces what is too long for one.
 
-    A line may come in any number of pieces; each piece is looked at once.
+    A line may come in any number of parts; each is looked at once.
     """
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.ended = False
-        self._pieces: list[bytes] = []
+        self.is_passing = False
+        """The line that is being read is too long to be collected, and part of it has been given out."""
+        self._rest = bytearray()
+        """The beginning of a line: one object, since a peer may send its bytes one by one."""
 
     def read(self) -> list[bytes]:
         """The lines completed by what can be read now. At the end of the stream, `ended` is set.
@@ -38,40 +49,68 @@ class LineReader:
             data = b""
         if not data:
             self.ended = True
-            rest = b"".join(self._pieces)
-            self._pieces.clear()
+            rest = self._take_rest()
             return [rest] if rest else []
         if b"\n" not in data:
-            self._pieces.append(data)
-            return []
+            return self._unfinished(data)
         lines = data.split(b"\n")
-        self._pieces.append(lines[0])
-        lines[0] = b"".join(self._pieces)
-        self._pieces.clear()
         rest = lines.pop()
+        lines = [line + b"\n" for line in lines]
+        if self.is_passing:
+            self.is_passing = False
+            lines[0] = Piece(lines[0])
+        elif self._rest:
+            self._rest += lines[0]
+            lines[0] = self._take_rest()
         if rest:
-            self._pieces.append(rest)
-        return [line + b"\n" for line in lines]
+            lines += self._unfinished(rest)
+        return lines
+
+    def _unfinished(self, data: bytes) -> list[bytes]:
+        """Part of a line without its end: kept, unless it is too much."""
+        if self.is_passing:
+            return [Piece(data)]
+        self._rest += data
+        if len(self._rest) <= LINE_MAX_BYTES:
+            return []
+        self.is_passing = True
+        return [Piece(self._take_rest())]
+
+    def _take_rest(self) -> bytes:
+        rest = bytes(self._rest)
+        self._rest.clear()
+        return rest
 
 
 class LineWriter:
-    """Writes lines in order as fast as the peer takes them."""
+    """Writes lines in order as fast as the peer takes them.
+
+    Between the pieces of one line nothing else is written: what is put meanwhile is kept back until its end.
+    """
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.broken = False
         """Nothing more is written: the peer no longer reads, or we were told to stop."""
         self.waiting_bytes = 0
+        """What the peer has not taken yet."""
+        self.kept_back_bytes = 0
+        """What may not be written yet."""
         self.is_corked = False
         """More lines are on their way: they are written together by the next `flush`."""
         self._lines: deque[bytes] = deque()
         self._written = 0
         """How much of the first line has gone out."""
         self._unended = False
+        self._is_passing = False
+        self._kept_back: deque[bytes] = deque()
 
     def put(self, line: bytes) -> None:
         """Queue a line; nothing is written before `flush`. After one without its end, the next begins a new line."""
         if self.broken:
+            return
+        if self._is_passing or type(line) is Piece:
+            self._put_beside_pieces(line)
             return
         if self._unended:
             line = b"\n" + line
@@ -102,8 +141,26 @@ class LineWriter:
         """Write nothing more: from now on the descriptor may be another's."""
         self.broken = True
         self._lines.clear()
+        self._kept_back.clear()
         self._written = 0
-        self.waiting_bytes = 0
+        self.waiting_bytes = self.kept_back_bytes = 0
+
+    def _put_beside_pieces(self, line: bytes) -> None:
+        if type(line) is not Piece:
+            self._kept_back.append(line)
+            self.kept_back_bytes += len(line)
+            return
+        if self._unended and not self._is_passing:
+            self._lines.append(b"\n")
+            self.waiting_bytes += 1
+        self._lines.append(line)
+        self.waiting_bytes += len(line)
+        self._unended = self._is_passing = not line.endswith(b"\n")
+        if not self._is_passing:
+            kept_back, self._kept_back = self._kept_back, deque()
+            self.kept_back_bytes = 0
+            for line in kept_back:
+                self.put(line)
 
     def _write(self) -> int:
         if len(self._lines) == 1 and not self._written:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from spec_mcp.relay import wire
-from spec_mcp.relay.lines import LineReader, LineWriter
+from spec_mcp.relay.lines import LineReader, LineWriter, Piece
 from spec_mcp.relay.process import ServerProcess
 
 BACK_OFF_FIRST_S = 0.5
@@ -105,6 +105,10 @@ class ServerLink:
         self._waiting: deque[tuple[str, bytes]] = deque()
         """Method and line."""
         self._waiting_bytes = 0
+        self._is_passing = False
+        """A line goes on in pieces, and its end has not come."""
+        self._is_lost = False
+        """The process that got the beginning of that line, or should have, is gone."""
         self._own: dict[str, Answered] = {}
         self._own_made = 0
         self._enders: list[threading.Thread] = []
@@ -136,6 +140,14 @@ class ServerLink:
         self._wait_with(method, line)
         return None
 
+    def pass_on(self, piece: Piece) -> None:
+        """Send part of a line that is too long to be collected; who has not got its beginning gets nothing of it."""
+        if not self._is_passing:
+            self._is_lost = False
+        self._is_passing = not piece.endswith(b"\n")
+        if not self._is_lost:
+            self._is_lost = self.send("", piece) is not None
+
     def tell(self, line: bytes) -> None:
         """Send what is no request: a server that is down need not be started for it."""
         if self.is_up:
@@ -158,7 +170,7 @@ class ServerLink:
     @property
     def takes_own_lines(self) -> bool:
         """Is the server up, and does it read?"""
-        return self.is_up and self.writer.waiting_bytes < OWN_LINES_MAX_BYTES
+        return self.is_up and self.writer.waiting_bytes + self.writer.kept_back_bytes < OWN_LINES_MAX_BYTES
 
     def say(self, line: bytes) -> None:
         """Send a line of our own, where the server takes such."""
@@ -191,6 +203,7 @@ class ServerLink:
         """The process is gone: what waited and what was asked of it is forgotten. Returns its exit code, if known."""
         process, self.process = self.process, None
         self.writer.stop()  # its descriptor will be another's
+        self._is_lost = True
         self._waiting.clear()
         self._waiting_bytes = 0
         self._own.clear()

@@ -16,8 +16,9 @@ from collections.abc import Callable
 from spec_mcp.relay import wire
 from spec_mcp.relay.bridge import Bridge
 from spec_mcp.relay.learning import Learner
-from spec_mcp.relay.lines import LineReader, LineWriter
+from spec_mcp.relay.lines import LineReader, LineWriter, Piece
 from spec_mcp.relay.link import ServerLink
+from spec_mcp.relay.passing import Passing
 from spec_mcp.relay.process import CannotStart
 from spec_mcp.relay.stopping import Stopping
 
@@ -64,6 +65,7 @@ class Pump:
         self._link = link
         self._client_in = client_in
         self._client_out = client_out
+        self._passing = Passing(bridge, link, client_out)
         self._learner = learner
         self._clock = clock
         self._look_at_mode = look_at_mode
@@ -183,7 +185,7 @@ class Pump:
         is_drained = client_out.waiting_bytes < BACKLOG_MAX_BYTES
         wanted = [(self._wake_in, select.POLLIN), (client_out.fd, select.POLLOUT if client_out.waiting_bytes else 0)]
         if not self._client_left:
-            if is_drained and link.waiting_bytes < BACKLOG_MAX_BYTES:
+            if is_drained and max(link.waiting_bytes, client_out.kept_back_bytes) < BACKLOG_MAX_BYTES:
                 wanted.append((self._client_in.fd, select.POLLIN))
             elif not self._client_closes:
                 wanted.append((self._client_in.fd, 0))
@@ -229,7 +231,7 @@ class Pump:
         lines = self._client_in.read()
         self._cork(len(lines) > 1)
         for line in lines:
-            self._safely(self._bridge.on_client_line, line)
+            self._safely(self._passing.from_client if type(line) is Piece else self._bridge.on_client_line, line)
         self._cork(False)
         self._flush()
         if self._client_in.ended:
@@ -239,7 +241,9 @@ class Pump:
         lines = self._link.reader.read()
         self._cork(len(lines) > 1)
         for line in lines:
-            if line.endswith(b"\n"):
+            if type(line) is Piece:
+                self._safely(self._passing.from_server, line)
+            elif line.endswith(b"\n"):
                 self._safely(self._bridge.on_server_line, line)
             elif wire.read(line) is not None:  # it died before the newline; half a line is nobody's
                 self._safely(self._bridge.on_server_line, line + b"\n")
@@ -257,6 +261,7 @@ class Pump:
         status = self._link.lost()
         how = "" if status is None else f" (exit code {status})" if status >= 0 else f" (signal {-status})"
         why = f"the server ended{how} before it answered; the next request starts it again"
+        self._safely(self._passing.server_lost)
         self._safely(self._bridge.on_server_lost, None if self._client_left else why)
 
     # --- what can wait ----------------------------------------------------------------------------------------------

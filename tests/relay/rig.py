@@ -46,7 +46,7 @@ class MemoryWriter:
     def __init__(self, fd: int = -1) -> None:
         self.fd = fd
         self.broken = False
-        self.waiting_bytes = 0
+        self.waiting_bytes = self.kept_back_bytes = 0
         self.lines: list[bytes] = []
 
     def put(self, line: bytes) -> None:

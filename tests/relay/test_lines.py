@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spec_mcp.relay.lines import READ_BYTES, WRITE_PARTS, LineReader, LineWriter
+from spec_mcp.relay import lines as lines_module
+from spec_mcp.relay.lines import READ_BYTES, WRITE_PARTS, LineReader, LineWriter, Piece
 
 WAIT_S = 30.0
 
@@ -69,6 +70,32 @@ def test_lines_are_the_same_in_whatever_pieces_they_come(data: bytes, cuts: list
         os.close(read_end)
         if write_end >= 0:
             os.close(write_end)
+
+
+@given(
+    st.binary(max_size=200).map(lambda data: data.replace(b"a", b"\n")),
+    st.lists(st.integers(0, 200), max_size=20),
+    st.integers(0, 30),
+)
+def test_of_a_line_that_is_too_long_no_more_is_held_than_the_bound(data: bytes, cuts: list[int], bound: int) -> None:
+    read_end, write_end = os.pipe()
+    os.set_blocking(read_end, False)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(lines_module, "LINE_MAX_BYTES", bound)
+        reader, parts, last = LineReader(read_end), list[bytes](), 0
+        for cut in [*sorted(cuts), len(data)]:
+            if data[last:cut]:
+                os.write(write_end, data[last:cut])
+            last = max(last, cut)
+            parts += reader.read()
+            assert min(last, len(data)) - len(b"".join(parts)) <= bound
+        os.close(write_end)
+        parts += reader.read()
+    os.close(read_end)
+    assert b"".join(parts) == data
+    for part in parts[:-1]:
+        assert type(part) is Piece or part.endswith(b"\n")
+        assert b"\n" not in part[:-1]
 
 
 def _split(data: bytes) -> list[bytes]:
@@ -141,6 +168,19 @@ def test_a_line_without_its_end_is_ended_before_the_next_and_only_then(pipe: tup
     writer.send(b"whole\n")
     writer.send(b"another\n")
     assert os.read(pipe[0], 100) == b"\nwhole\nanother\n"
+
+
+def test_between_the_pieces_of_a_line_nothing_else_is_written(pipe: tuple[int, int]) -> None:
+    writer = LineWriter(pipe[1])
+    writer.send(b"half")
+    writer.send(Piece(b"begun "))
+    writer.send(b"beside\n")
+    assert os.read(pipe[0], 100) == b"half\nbegun "
+    assert (writer.waiting_bytes, writer.kept_back_bytes) == (0, len(b"beside\n"))
+    writer.send(Piece(b"and ended\n"))
+    writer.send(b"after\n")
+    assert os.read(pipe[0], 100) == b"and ended\nbeside\nafter\n"
+    assert writer.kept_back_bytes == 0
 
 
 def test_a_peer_that_is_gone_breaks_the_writer_and_nothing_more_is_kept(pipe: tuple[int, int]) -> None:
