@@ -36,7 +36,7 @@ from spec_mcp.relay import wire
 from spec_mcp.relay.bridge import Bridge
 from spec_mcp.relay.clock import now_s
 from spec_mcp.relay.learning import Learner
-from spec_mcp.relay.lines import LineReader, LineWriter
+from spec_mcp.relay.lines import LineReader
 from spec_mcp.relay.link import ServerLink
 from spec_mcp.relay.listing import BEGINS_AFTER, own_meta
 from spec_mcp.relay.naming import name_of
@@ -44,6 +44,7 @@ from spec_mcp.relay.process import ServerProcess
 from spec_mcp.relay.pump import Pump
 from spec_mcp.relay.recording import Recording, new_session
 from spec_mcp.relay.saying import say
+from spec_mcp.relay.shared import SharedWriter
 from spec_mcp.relay.stopping import Stopping
 from spec_mcp.relay.validators import Validators
 from spec_mcp.store.mode import ModeSwitch
@@ -112,7 +113,7 @@ class Assembly:
         self._policies: dict[str, ServerPolicy] = {}
         self._engine = Engine(_settings(self._config), self._policies, mode=self._mode())
         self._learner = Learner(_predictor(make_predictor, self._policies, self._config), now_s)
-        self._client_out = LineWriter(STDOUT)
+        self._client_out = SharedWriter(STDOUT)
         self._stopping = stopping
         self._link = ServerLink(options.command, None, process, now_s)
         self._validators = Validators(self._call_at_once)
@@ -142,14 +143,12 @@ class Assembly:
 
     def run(self) -> int:
         """Serve until the client leaves or a signal comes; then end the server and write down what was learned."""
-        blocking = os.get_blocking(self._client_out.fd)
-        os.set_blocking(self._client_out.fd, False)
         try:
             self._bridge.connected()
             self._recorder.start()
             self._pump.run()
         finally:
-            os.set_blocking(self._client_out.fd, blocking)
+            self._client_out.restore()
             self._close()
         return 0 if self._stopping.number is None else 128 + self._stopping.number
 

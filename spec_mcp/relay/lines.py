@@ -165,10 +165,14 @@ class LineWriter:
     def _write(self) -> int:
         if len(self._lines) == 1 and not self._written:
             return os.write(self.fd, self._lines[0])
-        # what is left of a large line is looked at, not copied: it may go out in a thousand pieces
+        return os.writev(self.fd, self._parts())
+
+    def _parts(self) -> list[bytes | memoryview]:
+        """What is to be written next; what is left of a large line is not copied: it may go out in a thousand parts."""
         parts: list[bytes | memoryview] = list(islice(self._lines, WRITE_PARTS))
-        parts[0] = memoryview(self._lines[0])[self._written :]
-        return os.writev(self.fd, parts)
+        if self._written:
+            parts[0] = memoryview(self._lines[0])[self._written :]
+        return parts
 
     def _forget(self, written: int) -> None:
         written += self._written
