@@ -6,19 +6,30 @@ It is asked when the candidate comes and again when its turn to be launched has 
 
 from __future__ import annotations
 
-from spec_mcp.engine import lifecycle
+from collections.abc import Sequence
+
+from spec_mcp.engine import lifecycle, reversing
 from spec_mcp.engine.calls import CallKey, Unmatchable, canonical_arguments
 from spec_mcp.engine.commands import Predict, Skipped, Validate
-from spec_mcp.engine.effects import FileValidator, ToolPolicy
-from spec_mcp.engine.events import Candidate, Mode, Predicted
-from spec_mcp.engine.ledger import Speculation
+from spec_mcp.engine.effects import Effect, FileValidator, ToolPolicy
+from spec_mcp.engine.events import Candidate, Mode, Predicted, SpeculationId
+from spec_mcp.engine.ledger import Awaits, Reversal, Speculation
+from spec_mcp.engine.methods import TOUCHES_NOTHING
 from spec_mcp.engine.policy import may_reach_outside, worth_s
+from spec_mcp.engine.resources import Footprint
 from spec_mcp.engine.states import Reason, State
 from spec_mcp.engine.world import Proposal, ServerState, SessionState, World, footprint_of, reads
 
 SPECULATION_LIMIT_S = 120.0
 """A speculation without an answer for this long is given up; its place stays taken until the server answers."""
 
+
+UNADOPTED_LIMIT_S = 30.0
+"""How long a reversible speculation waits for its call: while it stands, whoever comes too near must wait for its
+undo."""
+
+SURE = 0.75
+"""The least probability of use of a reversible speculation, whatever it would gain: a wrong one makes somebody wait."""
 
 QUEUE_MAX = 32
 """Admitted candidates that wait for a place, by server: more than can be launched within a thinking gap."""
@@ -94,8 +105,10 @@ def skip_reason(world: World, proposal: Proposal) -> Reason | None:
     policy = server.tool(candidate.tool)
     if (key := _key(world, proposal.session, candidate, policy)) is None:
         return Reason.UNMATCHABLE
-    if (reason := _unusable(world, server, key, candidate)) is not None:
+    if (reason := _unusable(world, server, key, candidate, proposal.lineage)) is not None:
         return reason
+    if policy.effect is Effect.REVERSIBLE and proposal.q < SURE:
+        return Reason.UNSURE
     if proposal.worth_s <= 0.0:
         return Reason.NOT_WORTH_IT
     if not server.policy.concurrent and world.timing.latency_s(server.name, candidate.tool, 0.75) > world.timing.gap_s(
@@ -175,10 +188,14 @@ def _propose(world: World, server: ServerState, proposal: Proposal) -> None:
         proposal.lineage,
         world.now_s,
     )
+    speculation.depends_on = _depends_on(world, speculation.footprint, proposal.lineage) or frozenset()
     world.ledger.add(speculation)
     if policy.open_world:
         server.reaches_outside(candidate.tool, world.now_s)
-    if policy.fresh is None:
+    if policy.effect is Effect.REVERSIBLE:
+        speculation.reversal = Reversal()
+        reversing.prepare(world, speculation)
+    elif policy.fresh is None:
         lifecycle.launch(world, speculation)
     else:
         world.out.append(Validate(speculation.id, None, policy.fresh, candidate.arguments))
@@ -190,8 +207,9 @@ def _forbidden(world: World, server: ServerState, candidate: Candidate) -> Reaso
         return reason
     policy = server.tool(candidate.tool)
     if not reads(policy):
-        return Reason.UNSAFE
-    if policy.ttl_s is None and not policy.exclusive:
+        if (reason := _irreversible(world, server, candidate.tool, policy)) is not None:
+            return reason
+    elif policy.ttl_s is None and not policy.exclusive:
         return Reason.EXPIRED  # no manifest says so, but its result would never be too old
     if policy.fresh is not None and not isinstance(policy.fresh, FileValidator):
         return Reason.UNVALIDATED
@@ -200,6 +218,23 @@ def _forbidden(world: World, server: ServerState, candidate: Candidate) -> Reaso
     ):
         return Reason.OPEN_WORLD
     return _barred(world, server, candidate.tool)
+
+
+def _irreversible(world: World, server: ServerState, tool: str, policy: ToolPolicy) -> Reason | None:
+    """Rules 1, 12 and 14: why this tool's effect may not be made early and taken back."""
+    if policy.effect is not Effect.REVERSIBLE or not world.settings.reversible:
+        return Reason.UNSAFE
+    if policy.undo is None or policy.before is None or not policy.exclusive:
+        return Reason.NOT_REVERSIBLE_HERE
+    if not policy.proved and f"{server.name}.{tool}" not in world.settings.accept_unproven:
+        return Reason.UNPROVEN
+    if any(server.changed(used.tool) for used in (policy.undo, policy.before, policy.probe) if used is not None):
+        return Reason.CHANGED
+    if any(held.state is State.STUCK for held in world.ledger.unadopted_on(server.name)):
+        return Reason.STUCK_THERE
+    if world.mode is not Mode.ON:
+        return Reason.UNSAFE
+    return Reason.SUBSCRIBED if server.subscribed else None
 
 
 def _barred(world: World, server: ServerState, tool: str) -> Reason | None:
@@ -215,15 +250,51 @@ def _barred(world: World, server: ServerState, tool: str) -> Reason | None:
     return None
 
 
-def _unusable(world: World, server: ServerState, key: CallKey, candidate: Candidate) -> Reason | None:
+def _unusable(
+    world: World, server: ServerState, key: CallKey, candidate: Candidate, lineage: Sequence[SpeculationId]
+) -> Reason | None:
     """Rules 5 to 7: what could not be adopted, or is there already."""
     if key in world.ledger.by_key or any(call.key == key for call in world.calls.values()):
         return Reason.KNOWN
     if server.tool(candidate.tool).fresh is None and key in world.ledger.answered:
         return Reason.POLL
-    if world.ledger.being_written(footprint_of(server, candidate.tool, candidate.arguments), world.now_s):
+    touched = footprint_of(server, candidate.tool, candidate.arguments)
+    if world.ledger.being_written(touched, world.now_s):
+        return Reason.CONFLICT
+    if _depends_on(world, touched, lineage) is None:
+        return Reason.CONFLICT
+    if not reads(server.tool(candidate.tool)) and _is_looked_at(world, touched):
         return Reason.CONFLICT
     return None
+
+
+def _depends_on(world: World, touched: Footprint, lineage: Sequence[SpeculationId]) -> frozenset[SpeculationId] | None:
+    """Rule 12: the reversible speculations whose effect it would see; None where it must not.
+
+    Only what follows from an effect may look at it, once it has settled.
+    """
+    found: set[SpeculationId] = set()
+    for held in world.ledger.unadopted.values():
+        if not touched.overlaps(held.footprint):
+            continue
+        settled_at = None if held.returned_at is None else held.returned_at + held.policy.settle_s
+        is_there = held.state is State.READY and held.reversal is not None and held.reversal.awaits is Awaits.NOTHING
+        if held.id not in lineage or not is_there or settled_at is None or settled_at > world.now_s:
+            return None
+        found |= {held.id, *held.depends_on}
+    return frozenset(found)
+
+
+def _is_looked_at(world: World, touched: Footprint) -> bool:
+    """Rule 12: is anybody's request under way that would see a write there, or one of ours?"""
+    return (
+        any(server.cancelled for server in world.servers.values())
+        or any(touched.overlaps(running.footprint) for running in world.ledger.outstanding.values())
+        or any(
+            call.method not in TOUCHES_NOTHING and touched.overlaps(world.footprint(call))
+            for call in world.calls.values()
+        )
+    )
 
 
 def _has_place(world: World, server: ServerState, itself: Speculation | None = None) -> bool:
@@ -239,7 +310,16 @@ def _has_place(world: World, server: ServerState, itself: Speculation | None = N
 
 def _worth_s(world: World, candidate: Candidate, q: float, saved_s: float) -> float:
     policy = world.server(candidate.server).policy.tool(candidate.tool)
-    return worth_s(q, saved_s, world.settings.wasted_call_s + policy.cost_s)
+    undo_s = _undo_s(world, candidate.server, policy) if policy.effect is Effect.REVERSIBLE else 0.0
+    return worth_s(q, saved_s, world.settings.wasted_call_s + policy.cost_s + undo_s)
+
+
+def _undo_s(world: World, server: str, policy: ToolPolicy) -> float:
+    """How long a call that conflicts waits after a wrong one: two readings and the undo."""
+    if policy.undo is None or policy.before is None:
+        return 0.0
+    reading_s = world.timing.latency_s(server, policy.before.tool, 0.75)
+    return 2.0 * reading_s + world.timing.latency_s(server, policy.undo.tool, 0.75)
 
 
 def _head_start_s(world: World) -> float:

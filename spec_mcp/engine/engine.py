@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from spec_mcp.engine import admission, lifecycle, servers, spoiling
+from spec_mcp.engine import admission, lifecycle, reversing, servers, spoiling, undoing
 from spec_mcp.engine.commands import (
     Command,
     ForwardCancellation,
@@ -28,28 +28,35 @@ from spec_mcp.engine.events import (
     CallCancelled,
     CallId,
     CallReturned,
+    Claimed,
     ClientAnswered,
     ClientNotified,
     Connected,
     Disconnected,
     Event,
+    Inherited,
     ManifestFound,
     Mode,
     ModeSet,
+    Moment,
     Outcome,
     Predicted,
+    Probed,
+    Recorded,
     RequestArrived,
     ServerAsked,
     ServerNotified,
     SessionClosed,
     SpeculationReturned,
+    StateRead,
     TaskEnded,
     Ticked,
     ToolsListed,
+    Undone,
     Validated,
 )
-from spec_mcp.engine.ledger import Speculation
-from spec_mcp.engine.methods import PURE_ANSWERS, PURE_NOTIFICATIONS, READS_EVERYTHING, TOUCHES_NOTHING
+from spec_mcp.engine.ledger import Awaits, Reversal, Speculation
+from spec_mcp.engine.methods import PURE_ANSWERS, PURE_NOTIFICATIONS, READS_EVERYTHING, SUBSCRIBING, TOUCHES_NOTHING
 from spec_mcp.engine.policy import Settings
 from spec_mcp.engine.states import Reason, State, Step
 from spec_mcp.engine.timing import Timing
@@ -100,6 +107,12 @@ class Engine:
             ServerNotified: partial(servers.notified, self.world),
             ServerAsked: partial(servers.asked, self.world),
             Validated: self._validated,
+            StateRead: self._state_read,
+            Recorded: partial(reversing.recorded, self.world),
+            Claimed: self._claimed,
+            Probed: partial(undoing.probed, self.world),
+            Undone: partial(undoing.undone, self.world),
+            Inherited: partial(undoing.inherited, self.world),
             Predicted: self._predicted,
             ModeSet: self._mode_set,
             Ticked: self._nothing,
@@ -141,7 +154,9 @@ class Engine:
             for time in (_ends_at(speculation), speculation.join_until)
             if time is not None
         ]
-        times.extend(self.world.server(call.server).suspect_until for call in self.world.kept_back)
+        for call in self.world.kept_back:
+            suspect_until = self.world.server(call.server).suspect_until
+            times += [at for at in (suspect_until, call.kept_until) if at is not None and at > self.world.now_s]
         return min(times, default=None)
 
     # --- calls ------------------------------------------------------------------------------------------------------
@@ -167,11 +182,18 @@ class Engine:
         self._take_in(call)
         if call.reads:
             self._answer_read(call)
+        elif (foretold := self._foretold_write(call)) is not None:
+            reversing.meet(world, call, foretold)
         else:
             spoiling.begin_write(world, call, server.policy.tool(event.tool).settle_s)
             lifecycle.invoke(world, call)
         if call.id in world.calls:
             self._predict(session)
+
+    def _foretold_write(self, call: CallState) -> Speculation | None:
+        if not self.world.ledger.unadopted or self.world.mode is not Mode.ON:
+            return None
+        return reversing.find(self.world, call)
 
     def _take_in(self, call: CallState) -> None:
         self.world.calls[call.id] = call
@@ -181,7 +203,12 @@ class Engine:
         """A hit, a join or a miss."""
         world = self.world
         speculation = None if call.key is None else world.ledger.by_key.get(call.key)
-        if speculation is None or speculation.caller is not None or speculation.compared_with is not None:
+        if (
+            speculation is None
+            or speculation.caller is not None
+            or speculation.compared_with is not None
+            or not reversing.stands_on_its_own(world, speculation)
+        ):
             lifecycle.invoke(world, call)
         elif world.mode is not Mode.ON:
             self._shadow(call, speculation)
@@ -278,6 +305,9 @@ class Engine:
             return
         if call in world.kept_back:  # it may write, so it goes out and is cancelled as it would have been
             lifecycle.wait_no_longer(world, call.server)
+        if call in world.kept_back:  # what is in its way still is: its server never sees it
+            world.kept_back.remove(call)
+            world.ledger.writes.pop(call.id, None)
         speculation = world.ledger.live.get(call.speculation) if call.speculation is not None else None
         if call.invoked:  # it may never be answered: what it writes stays open, but it is no longer waited for
             world.out.append(ForwardCancellation(call.id))
@@ -298,6 +328,8 @@ class Engine:
     def _request_arrived(self, event: RequestArrived) -> None:
         call = self._everything_call(event.call, event.session, event.server, event.method)
         call.reads = event.method in READS_EVERYTHING
+        if event.method in SUBSCRIBING:
+            self.world.server(event.server).subscribed = True
         self._take_in(call)
         if not call.reads and event.method not in TOUCHES_NOTHING:
             spoiling.begin_write(self.world, call, 0.0)
@@ -351,6 +383,11 @@ class Engine:
     def _hold(self, speculation: Speculation, outcome: Outcome) -> None:
         """Rule 8: only a good answer is held; the call that waits for any other is made for real."""
         world = self.world
+        if speculation.reversal is not None:
+            reversing.returned(world, speculation, outcome, is_good(outcome, speculation))
+            if speculation.state is State.READY:
+                admission.look_beyond(world, speculation)
+            return
         speculation.returned_at = world.now_s
         if not is_good(outcome, speculation):
             prompted = outcome.answer is Answer.INPUT_REQUIRED
@@ -401,6 +438,21 @@ class Engine:
             else:
                 lifecycle.discard(world, speculation, Reason.STALE)
 
+    def _state_read(self, event: StateRead) -> None:
+        speculation = undoing.state_read(self.world, event)
+        if speculation is None:
+            return
+        if event.moment is Moment.BEFORE:
+            reversing.state_before(self.world, speculation, event)
+        else:
+            reversing.state_left(self.world, speculation, event)
+
+    def _claimed(self, event: Claimed) -> None:
+        if event.into is State.COMPENSATING:
+            undoing.claimed(self.world, event)
+        elif (adopted := reversing.adoption_claimed(self.world, event)) is not None:
+            self._adopt(*adopted)
+
     def _shadow_answered(self, speculation: Speculation, outcome: Outcome) -> None:
         """Shadow mode: the real call is answered; the speculation may be still on its way."""
         if outcome.answer is Answer.NONE:
@@ -423,6 +475,7 @@ class Engine:
         """Rule 7: no age can be told any more."""
         world = self.world
         lifecycle.discard_all(world, list(world.ledger.live.values()), Reason.EXPIRED)
+        undoing.clock_set_back(world)
         world.ledger.settle_anew(world.now_s)
         for server in world.servers.values():
             server.quiet_until = min(server.quiet_until, world.now_s + RATE_LIMIT_PAUSE_S)
@@ -432,11 +485,19 @@ class Engine:
         world = self.world
         for speculation in list(world.ledger.live.values()):
             ends_at = _ends_at(speculation)
-            if speculation.join_until is not None and world.now_s >= speculation.join_until:
+            if speculation.id not in world.ledger.live:  # it fell with another
+                continue
+            if speculation.state is State.COMPENSATING:
+                if ends_at is not None and world.now_s >= ends_at:
+                    undoing.due(world, speculation)
+            elif speculation.join_until is not None and world.now_s >= speculation.join_until:
                 lifecycle.discard(world, speculation, Reason.LATE)
             elif ends_at is not None and world.now_s >= ends_at:
                 running = speculation.state in (State.LAUNCHED, State.PROPOSED)
                 lifecycle.discard(world, speculation, Reason.LATE if running else Reason.EXPIRED)
+        for call in list(world.kept_back):
+            if call.kept_until is not None and world.now_s >= call.kept_until:
+                lifecycle.fail(world, call)
 
     # --- sessions ---------------------------------------------------------------------------------------------------
 
@@ -447,6 +508,8 @@ class Engine:
             lifecycle.wait_no_longer(world, server)
         own = [speculation for speculation in world.ledger.live.values() if speculation.session == event.session]
         for call in [call for call in world.calls.values() if call.session == event.session and not call.invoked]:
+            if call in world.kept_back and not call.reads:  # it would have been made by now
+                continue
             speculation = None if call.speculation is None else world.ledger.live.get(call.speculation)
             del world.calls[call.id]
             if speculation is not None and speculation not in own:
@@ -495,7 +558,9 @@ def _only_looks(server: ServerState, method: str, tool: str | None) -> bool:
 
 
 def _ends_at(speculation: Speculation) -> float | None:
-    """When a speculation is of no more use if nothing happens."""
+    """When a speculation is of no more use if nothing happens, or when one that is taken back goes on."""
+    if speculation.reversal is not None and speculation.launched_at is not None:
+        return _reversible_ends_at(speculation, speculation.reversal)
     if speculation.launched_at is None:
         return speculation.proposed_at + VALIDATION_LIMIT_S
     if speculation.state is State.JOINED:
@@ -506,3 +571,11 @@ def _ends_at(speculation: Speculation) -> float | None:
     elif speculation.state is State.LAUNCHED:
         limits.append(speculation.launched_at + admission.SPECULATION_LIMIT_S)
     return min(limits, default=None)
+
+
+def _reversible_ends_at(speculation: Speculation, reversal: Reversal) -> float | None:
+    if speculation.state is State.COMPENSATING:
+        return undoing.due_at(speculation)
+    if speculation.state is State.READY and reversal.awaits is not Awaits.ADOPTION:
+        return speculation.proposed_at + admission.UNADOPTED_LIMIT_S
+    return None

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from spec_mcp.engine.calls import Arguments, CallKey
 from spec_mcp.engine.effects import ToolPolicy
 from spec_mcp.engine.events import CallId, SpeculationId
 from spec_mcp.engine.resources import Footprint
-from spec_mcp.engine.states import ENDS, State, Step, after
+from spec_mcp.engine.states import ENDS, Reason, State, Step, after
 
 HELD_MAX = 64
 """Results held at once: more than any breadth and depth in use, few enough to look through at each write."""
@@ -37,6 +38,56 @@ CANCEL_GRACE_S = 10.0
 OPEN_WRITES_MAX = 256
 """Writes without a final answer, by server. A client has a handful in flight; more are of a server that never answers
 those that were cancelled, and of that server nothing is held any more until it starts anew."""
+
+
+class Awaits(StrEnum):
+    """Which answer a reversible speculation awaits. The readings have the names of their `Moment`."""
+
+    NOTHING = "nothing"
+    BEFORE = "before"
+    RECORD = "record"
+    ANSWER = "answer"
+    LEFT = "left"
+    ADOPTION = "adoption"
+    """The decision for it is on its way to the disk: nothing dooms it any more."""
+    NEWER = "newer"
+    """What came after it is taken back first."""
+    CLAIM = "claim"
+    CONNECTION = "connection"
+    NOW = "now"
+    PROBE = "probe"
+    UNDO = "undo"
+    RESTORED = "restored"
+    RETRY = "retry"
+
+
+@dataclass(slots=True)
+class Reversal:
+    """How far a reversible speculation has come on its way to being adopted or taken back."""
+
+    awaits: Awaits = Awaits.NOTHING
+    asked_at: float = 0.0
+    before: str = ""
+    """The digest of the state before it."""
+    left: str | None = None
+    """The digest of the state after it."""
+    answered: bool = False
+    """Its answer has come in this process: whatever it left is there by now."""
+    intended: bool = False
+    """There is, or may be, a record of it on disk."""
+    doomed: Reason | None = None
+    """Why it is taken back, or will be once its answer is there."""
+    claimed: bool = False
+    """It is decided on disk that it is taken back."""
+    undo_sent: bool = False
+    """An undo went out of which it is not known that it failed."""
+    seen: str = ""
+    """The digest of the last reading, while the probe is asked."""
+    attempts: int = 0
+    pauses: int = 0
+    retry_at: float | None = None
+    newer_than: frozenset[SpeculationId] = frozenset()
+    """What the same earlier process had speculated before it."""
 
 
 @dataclass(slots=True)
@@ -74,6 +125,10 @@ class Speculation:
     cancelled_at: float | None = None
     """When its server was told that its result is no longer wanted; it may say something all the same."""
     adopted_by: CallId | None = None
+    reversal: Reversal | None = None
+    """For a reversible one."""
+    depends_on: frozenset[SpeculationId] = frozenset()
+    """Reversible speculations whose effect it may have seen: it falls with them."""
 
     def move(self, step: Step) -> None:
         """Go to the state that the table gives.
@@ -115,6 +170,9 @@ class Ledger:
 
     live: dict[SpeculationId, Speculation] = field(default_factory=dict[SpeculationId, Speculation])
     by_key: dict[CallKey, Speculation] = field(default_factory=dict[CallKey, Speculation])
+    unadopted: dict[SpeculationId, Speculation] = field(default_factory=dict[SpeculationId, Speculation])
+    """Reversible ones whose effect may be there and is nobody's: until they are adopted or taken back; stuck ones for
+    ever."""
     outstanding: dict[SpeculationId, Speculation] = field(default_factory=dict[SpeculationId, Speculation])
     """Launched and not yet answered by the server, whatever became of them: they use its strength."""
     writes: dict[CallId, OpenWrite] = field(default_factory=dict[CallId, OpenWrite])
@@ -244,6 +302,10 @@ class Ledger:
         """Speculations of this server that have not come to their end, in the order of their making."""
         return [speculation for speculation in self.live.values() if speculation.server == server]
 
+    def unadopted_on(self, server: str) -> list[Speculation]:
+        """Reversible ones of this server that are neither adopted nor taken back."""
+        return [speculation for speculation in self.unadopted.values() if speculation.server == server]
+
     def overfull(self) -> Iterator[Speculation]:
         """Which held results must go, the least likely first, until the rest is within bounds."""
         if len(self.live) <= HELD_MAX and self.held_bytes <= HELD_MAX_BYTES:
@@ -256,7 +318,7 @@ class Ledger:
         for speculation in held:
             if count <= HELD_MAX and size_bytes <= HELD_MAX_BYTES:
                 return
-            if speculation.caller is None and speculation.compared_with is None:
+            if speculation.caller is None and speculation.compared_with is None and speculation.reversal is None:
                 count, size_bytes = count - 1, size_bytes - speculation.size_bytes
                 yield speculation
 

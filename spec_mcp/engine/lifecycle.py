@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
+from spec_mcp.engine import reversing, undoing
 from spec_mcp.engine.commands import (
     CallSettled,
     CancelSpeculation,
     Compare,
     Drop,
+    Fail,
     How,
     Invoke,
     Launch,
@@ -18,6 +20,7 @@ from spec_mcp.engine.commands import (
 )
 from spec_mcp.engine.events import SpeculationId
 from spec_mcp.engine.ledger import Speculation
+from spec_mcp.engine.methods import TOUCHES_NOTHING
 from spec_mcp.engine.states import Reason, State, Step
 from spec_mcp.engine.world import CallState, World
 
@@ -58,7 +61,7 @@ def adopt(world: World, speculation: Speculation, call: CallState, how: How) -> 
 def adopted(world: World, speculation: Speculation, call: CallState, how: How, saved_s: float, reused: bool) -> None:
     """The call has its result: book it, and let go of what is not kept."""
     report(world, call, how, speculation.id, saved_s)
-    if call.key is not None:
+    if call.key is not None and call.reads:
         world.ledger.remember_answer(call.key, world.footprint(call))
     if not reused:
         end(world, speculation, "adopted")
@@ -69,6 +72,15 @@ def adopted(world: World, speculation: Speculation, call: CallState, how: How, s
     world.out.append(Drop(speculation.id))
 
 
+def adopt_unheard(world: World, speculation: Speculation) -> None:
+    """It was decided that its effect is its call's, and by now nobody waits for the answer."""
+    speculation.move(Step.ADOPT)
+    speculation.caller = None
+    world.ledger.remove(speculation)
+    end(world, speculation, "adopted")
+    world.out.append(Drop(speculation.id))
+
+
 def keeps_for_reuse(world: World, speculation: Speculation) -> bool:
     """May its result answer further calls?"""
     launched_at = speculation.launched_at
@@ -76,10 +88,14 @@ def keeps_for_reuse(world: World, speculation: Speculation) -> bool:
 
 
 def discard(world: World, speculation: Speculation, reason: Reason) -> None:
-    """Drop it; a call that waits for it is made for real, and first."""
-    if (call := world.caller_of(speculation)) is not None:
-        speculation.caller = None
-        invoke(world, call)
+    """Drop it; a call that waits for it is made for real, and first. A reversible one is taken back, once launched."""
+    if speculation.reversal is not None:
+        if speculation.state is State.PROPOSED:
+            reversing.give_up_unlaunched(world, speculation, reason)
+        else:
+            undoing.doom(world, speculation, reason)
+        return
+    let_go_of_caller(world, speculation)
     if speculation.compared_with is not None and (real := world.calls.get(speculation.compared_with)) is not None:
         real.speculation = None
     if speculation.state is State.ADOPTED:  # kept for reuse only
@@ -94,6 +110,14 @@ def discard(world: World, speculation: Speculation, reason: Reason) -> None:
         world.out.append(CancelSpeculation(speculation.id))
     end(world, speculation, reason)
     world.out.append(Drop(speculation.id))
+
+
+def let_go_of_caller(world: World, speculation: Speculation) -> None:
+    """The call that waits for it is made for real."""
+    if (call := world.caller_of(speculation)) is not None:
+        speculation.caller = None
+        speculation.join_until = None
+        invoke(world, call)
 
 
 def bears_cancellation(world: World, server: str) -> bool:
@@ -139,12 +163,43 @@ def compare(world: World, speculation: Speculation) -> None:
 
 
 def invoke(world: World, call: CallState) -> None:
-    """Make the call for real, unless what the server says could be taken for this call's just now."""
+    """Make the call for real, unless what the server says could be taken for this call's just now, or the call could
+    see what is not to be seen."""
     call.speculation = None
-    if awaits_silence(world, call):
-        world.kept_back.append(call)
+    way_is_clear = reversing.clear_the_way(world, call)
+    if not way_is_clear or awaits_silence(world, call) or follows_one_that_waits(world, call):
+        keep_back(world, call)
     else:
         send(world, call)
+
+
+def keep_back(world: World, call: CallState) -> None:
+    """Let it wait. For what is taken back it waits no longer than the manifest says."""
+    world.kept_back.append(call)
+    waits_s = [held.policy.undo_wait_s for held in reversing.in_the_way(world, call)]
+    if waits_s and call.kept_until is None:
+        call.kept_until = world.now_s + max(waits_s)
+
+
+def fail(world: World, call: CallState) -> None:
+    """Rule 12: what a speculation left could not be taken back in time, and the call must not see it."""
+    in_its_way = reversing.in_the_way(world, call)
+    tools = " and ".join(dict.fromkeys(f"{held.server}.{held.tool}" for held in in_its_way)) or "an earlier call"
+    world.kept_back.remove(call)
+    world.ledger.writes.pop(call.id, None)
+    settle(world, call)
+    world.out.append(Fail(call.id, f"what was speculated with {tools} has not been taken back yet"))
+
+
+def follows_one_that_waits(world: World, call: CallState) -> bool:
+    """Rule 9: does an older request wait that it conflicts with? The client's order to a server never changes."""
+    if not world.kept_back or call.method in TOUCHES_NOTHING:
+        return False
+    return any(
+        not (waiting.reads and call.reads) and world.footprint(waiting).overlaps(world.footprint(call))
+        for waiting in world.kept_back
+        if waiting.method not in TOUCHES_NOTHING
+    )
 
 
 def awaits_silence(world: World, call: CallState) -> bool:
@@ -168,11 +223,13 @@ def release(world: World) -> None:
 
 
 def wait_no_longer(world: World, server: str) -> None:
-    """Make all the calls that a server is kept waiting for."""
-    waiting = [call for call in world.kept_back if call.server == server]
-    world.kept_back = [call for call in world.kept_back if call.server != server]
+    """Make all the calls that a server is kept waiting for, but for those that must not see what is not taken back."""
+    waiting, world.kept_back = world.kept_back, []
     for call in waiting:
-        send(world, call)
+        if call.server == server and not reversing.in_the_way(world, call):
+            send(world, call)
+        else:
+            world.kept_back.append(call)
 
 
 def send(world: World, call: CallState) -> None:

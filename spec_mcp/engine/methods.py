@@ -19,6 +19,9 @@ TOUCHES_NOTHING = frozenset(
 )
 """Requests that neither change nor show what tools read."""
 
+SUBSCRIBING = frozenset({"resources/subscribe", "subscriptions/listen"})
+"""Requests after which the server tells of changes by itself."""
+
 READS_EVERYTHING = frozenset({"resources/read", "prompts/get", "completion/complete", "tasks/get", "tasks/result"})
 """Requests that the protocol means to be reads, of we know not what. (`logging/setLevel` is none: it changes what a
 later call sends to the client.)"""

@@ -57,6 +57,10 @@ class Settings:
     depth: int = 3
     in_flight: int = 4
     join: bool = True
+    reversible: bool = False
+    accept_unproven: frozenset[str] = frozenset()
+    """Reversible tools, as `server.tool`, whose undo the user takes on trust."""
+    lossy: bool = False
 
 
 def worth_s(q: float, saved_s: float, cost_s: float) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from spec_mcp.engine.commands import PassOn, PinFingerprint, Refuse, Withhold
+from spec_mcp.engine import reversing, undoing
+from spec_mcp.engine.commands import HoldNotification, PassOn, PinFingerprint, Refuse, Withhold
 from spec_mcp.engine.events import (
     Connected,
     Disconnected,
@@ -42,11 +43,13 @@ def disconnected(world: World, event: Disconnected) -> None:
     """Rule 4: what it died under is not speculated again."""
     server = world.server(event.server)
     server.connected = False
+    reversing.connection_lost(world, server)
     if event.ended:
         server.deadly.update(speculation.tool for speculation in world.ledger.outstanding_on(server.name, world.now_s))
         world.ledger.lose_writes(server.name)
     leave(world, server, Reason.DISCONNECTED)
     forget_handshake(world, server)
+    undoing.connection_lost(world, server)
     server.cancelled.clear()
     for speculation in world.ledger.outstanding_on(server.name, world.now_s):
         del world.ledger.outstanding[speculation.id]
@@ -64,6 +67,7 @@ def tools_listed(world: World, event: ToolsListed) -> None:
     server = world.server(event.server)
     server.fingerprints = dict(event.fingerprints) if len(event.fingerprints) <= LISTED_MAX else None
     _pin(world, server)
+    undoing.can_be_asked(world, server)
 
 
 def manifest_found(world: World, event: ManifestFound) -> None:
@@ -93,6 +97,9 @@ def notified(world: World, event: ServerNotified) -> None:
     """A change that the server tells of, or something that a call or a speculation made it say."""
     server = world.server(event.server)
     if event.method in SPOILING_NOTIFICATIONS:
+        if (held := reversing.has_caused(world, server, event.method)) is not None:
+            world.out.append(HoldNotification(held.id))
+            return
         spoil(world, server.everything)
         if event.method == "notifications/tools/list_changed":
             server.fingerprints = None
@@ -115,8 +122,8 @@ def asked(world: World, event: ServerAsked) -> None:
 
 
 def may_be_ours(world: World, server: ServerState) -> bool:
-    """Is the server working on a speculation?"""
-    return bool(world.ledger.outstanding_on(server.name, world.now_s))
+    """Is the server working on a speculation, or on something that belongs to one?"""
+    return bool(world.ledger.outstanding_on(server.name, world.now_s)) or undoing.asks(world, server)
 
 
 def stop_speculating_on(world: World, server: ServerState) -> None:

@@ -45,6 +45,8 @@ class ServerState:
     connected: bool = False
     fingerprints: Mapping[str, str] | None = None
     """The definitions of this connection; None until they are listed."""
+    subscribed: bool = False
+    """A client may be told of changes there: nothing reversible is speculated (rule 12)."""
     chatty: bool = False
     """It asks or logs in ways that cannot be told from a call's own: not speculated on in this session (rule 11)."""
     suspect_until: float = 0.0
@@ -86,6 +88,14 @@ class ServerState:
         if expected is not None and expected != self.fingerprints[tool]:
             return Reason.CHANGED
         return None
+
+    def changed(self, tool: str) -> bool:
+        """Is the definition of a tool that undoes, reads or probes another than what was seen first?"""
+        if self.fingerprints is None or tool not in self.fingerprints:
+            return True
+        policy = self.policy.tools.get(tool)
+        expected = (policy.fingerprint if policy is not None else None) or self.pins.get(tool)
+        return expected is not None and expected != self.fingerprints[tool]
 
     def died_under(self, tool: str) -> bool:
         """Rule 4: did its process end while it worked on a speculation with this tool?"""
@@ -140,6 +150,8 @@ class CallState:
     invoked_at: float | None = None
     speculation: SpeculationId | None = None
     """What it has joined or awaits the validation of, or is compared with."""
+    kept_until: float | None = None
+    """When it fails, if what it must not see is not taken back by then."""
     beside: bool = False
     """Speculations ran on its server when it went out."""
 

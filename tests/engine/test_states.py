@@ -15,6 +15,10 @@ launched return ready       launched join joined           launched discard disc
 ready adopt adopted         ready compare compared         ready discard discarded
 joined adopt adopted        joined discard discarded
 adopted reuse adopted
+launched lose unknown       joined lose unknown
+launched compensate compensating    joined compensate compensating
+ready compensate compensating       unknown compensate compensating
+compensating restore compensated    compensating stick stuck
 """
 
 

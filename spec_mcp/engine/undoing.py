@@ -1,0 +1,394 @@
+"""Taking back a reversible speculation for certain, or saying loudly that it cannot be (rule 14).
+
+Theory: the state that it changes is read before its launch, after its answer, before its undo and after that. It is
+undone only where the third reading equals the second, and is compensated only where the last equals the first; where
+the third equals the first already, nothing is there to be undone. Whatever else is seen, it is stuck: a person must
+settle it. The same steps settle what a crash left (`Inherited`), so there is one way to take something back.
+
+    claim on disk -> read now -> (probe, where the outcome is unknown) -> undo -> read again -> compensated
+
+Each step awaits one answer; `Awaits` says which. A step that fails is tried again from `read now`, with a pause.
+"""
+
+from __future__ import annotations
+
+from spec_mcp.engine import lifecycle
+from spec_mcp.engine.calls import CallKey
+from spec_mcp.engine.commands import Claim, Command, Drop, NoteOutcome, Probe, ReadState, Settle, Undo, Wake
+from spec_mcp.engine.events import (
+    Claimed,
+    Inheritance,
+    Inherited,
+    Moment,
+    Probed,
+    SpeculationId,
+    StateRead,
+    Undone,
+    UndoOutcome,
+)
+from spec_mcp.engine.ledger import Awaits, Reversal, Speculation
+from spec_mcp.engine.resources import footprint
+from spec_mcp.engine.states import Reason, State, Step
+from spec_mcp.engine.world import ServerState, World
+
+RETRY_FIRST_S = 0.25
+RETRY_MAX_S = 30.0
+ATTEMPTS_MAX = 5
+"""Steps that fail before it is stuck: about eight seconds, which is within what a waiting call waits by default."""
+
+STEP_LIMIT_S = 120.0
+"""An undo, or a reading for it, that is not answered for this long: the server hangs."""
+
+OF_SERVER = frozenset({Awaits.NOW, Awaits.PROBE, Awaits.UNDO, Awaits.RESTORED})
+"""Answers of the server while something is taken back."""
+
+READINGS = frozenset({Awaits.BEFORE, Awaits.LEFT})
+"""Answers of the server before that."""
+
+
+def ask(world: World, speculation: Speculation, awaits: Awaits, command: Command) -> None:
+    """Take a step, and note which answer is awaited."""
+    assert speculation.reversal is not None, "only reversible ones have steps"
+    speculation.reversal.awaits = awaits
+    speculation.reversal.asked_at = world.now_s
+    world.out.append(command)
+
+
+def awaiting(world: World, number: SpeculationId, awaits: Awaits) -> Speculation | None:
+    """The speculation that awaits this answer; None where it has gone on without it."""
+    speculation = world.ledger.unadopted.get(number)
+    if speculation is None or speculation.reversal is None or speculation.reversal.awaits is not awaits:
+        return None
+    return speculation
+
+
+# --- beginnings -------------------------------------------------------------------------------------------------------
+
+
+def doom(world: World, speculation: Speculation, reason: Reason) -> None:
+    """It is of no more use: take it back as soon as that can be done."""
+    reversal = speculation.reversal
+    assert reversal is not None, "only reversible ones are doomed"
+    if speculation.state is State.READY:
+        if reversal.awaits is not Awaits.ADOPTION:
+            begin(world, speculation, reason)
+    elif speculation.state in (State.LAUNCHED, State.JOINED) and reversal.awaits is Awaits.ANSWER:
+        reversal.doomed = reversal.doomed or reason
+        lifecycle.let_go_of_caller(world, speculation)
+
+
+def lose(world: World, speculation: Speculation) -> None:
+    """The connection is gone, and with it the answer: nobody knows whether it was done."""
+    assert speculation.reversal is not None, "only reversible ones are lost"
+    doomed = speculation.reversal.doomed or Reason.DISCONNECTED
+    speculation.reversal.awaits = Awaits.NOTHING
+    speculation.move(Step.LOSE)
+    begin(world, speculation, doomed)
+
+
+def begin(world: World, speculation: Speculation, reason: Reason) -> None:
+    """Take it back, after what depends on it."""
+    assert speculation.reversal is not None, "only reversible ones are taken back"
+    speculation.reversal.doomed = reason
+    speculation.move(Step.COMPENSATE)
+    lifecycle.let_go_of_caller(world, speculation)
+    for other in reversed(list(world.ledger.live.values())):
+        if speculation.id in other.depends_on and other.id in world.ledger.live:
+            lifecycle.discard(world, other, Reason.SPOILED)
+    go_on(world, speculation)
+
+
+def inherited(world: World, event: Inherited) -> None:
+    """What an earlier process left is unadopted here too, until it is settled."""
+    server = world.server(event.server)
+    for left_behind in event.inheritances:
+        speculation = _taken_over(world, server, left_behind)
+        world.ledger.unadopted[speculation.id] = speculation
+        if not left_behind.stuck:
+            world.ledger.live[speculation.id] = speculation
+            speculation.move(Step.COMPENSATE)
+    for speculation in reversed(list(world.ledger.unadopted.values())):
+        if speculation.id < 0 and speculation.server == server.name and speculation.state is State.COMPENSATING:
+            go_on(world, speculation)
+
+
+def _taken_over(world: World, server: ServerState, left_behind: Inheritance) -> Speculation:
+    key = CallKey(server.name, -1, "", left_behind.tool, "", str(left_behind.speculation), "")  # matches no call
+    touched = footprint(server.name, left_behind.policy.touches, left_behind.arguments, left_behind.policy.equal)
+    older = [number for number in world.ledger.unadopted if number < 0]
+    speculation = Speculation(
+        left_behind.speculation,
+        left_behind.session,
+        server.name,
+        left_behind.tool,
+        left_behind.arguments,
+        key,
+        left_behind.policy,
+        server.everything if touched.patterns is None else touched,
+        0.0,
+        "",
+        (),
+        world.now_s,
+        State.STUCK if left_behind.stuck else State.UNKNOWN,
+        launched_at=world.now_s,
+    )
+    speculation.reversal = Reversal(
+        before=left_behind.before,
+        left=left_behind.left,
+        intended=True,
+        claimed=left_behind.claimed,
+        undo_sent=left_behind.undo_sent,
+        doomed=Reason.CRASHED,
+        newer_than=frozenset(older),
+    )
+    return speculation
+
+
+# --- the steps --------------------------------------------------------------------------------------------------------
+
+
+def go_on(world: World, speculation: Speculation) -> None:
+    """Take the next step from the first reading on, or note what has to come before it."""
+    reversal = speculation.reversal
+    assert reversal is not None, "only reversible ones are taken back"
+    reversal.retry_at = None
+    server = world.server(speculation.server)
+    if _newer(world, speculation):
+        reversal.awaits = Awaits.NEWER
+    elif not reversal.claimed:
+        ask(world, speculation, Awaits.CLAIM, Claim(speculation.id, State.COMPENSATING))
+    elif not server.connected or server.fingerprints is None:
+        ask(world, speculation, Awaits.CONNECTION, Wake(server.name))
+    else:
+        ask(world, speculation, Awaits.NOW, ReadState(speculation.id, Moment.NOW))
+
+
+def _newer(world: World, speculation: Speculation) -> list[Speculation]:
+    """Newest first: those that came after it, touch the same and are still to be taken back."""
+    return [
+        other
+        for other in world.ledger.unadopted.values()
+        if other.state is not State.STUCK
+        and (
+            speculation.id in other.depends_on
+            or (other.reversal is not None and speculation.id in other.reversal.newer_than)
+        )
+        and other.footprint.overlaps(speculation.footprint)
+    ]
+
+
+def claimed(world: World, event: Claimed) -> None:
+    """It is decided on disk that it is taken back."""
+    speculation = awaiting(world, event.speculation, Awaits.CLAIM)
+    if speculation is None or speculation.reversal is None:
+        return
+    speculation.reversal.claimed = event.ok
+    if event.ok:
+        go_on(world, speculation)
+    else:  # the disk takes nothing: the effect is there until it does
+        _pause(world, speculation)
+
+
+def state_now(world: World, speculation: Speculation, digest: str | None) -> None:
+    """Undo what is there, if it is ours."""
+    reversal = speculation.reversal
+    assert reversal is not None, "only reversible ones are taken back"
+    if digest is None:
+        try_again(world, speculation, Reason.UNREADABLE)
+    elif digest == reversal.before:
+        _restored(world, speculation)
+    elif reversal.left is None and not reversal.answered:
+        reversal.seen = digest
+        _ask_whether_done(world, speculation)
+    elif reversal.left is not None and digest != reversal.left:
+        stick(world, speculation, Reason.FOREIGN_STATE)
+    elif reversal.undo_sent and not _is_idempotent(speculation):
+        stick(world, speculation, Reason.UNDO_UNKNOWN)
+    else:
+        _undo(world, speculation, digest)
+
+
+def _undo(world: World, speculation: Speculation, left: str) -> None:
+    assert speculation.reversal is not None, "only reversible ones are taken back"
+    if speculation.reversal.left is None:
+        world.out.append(NoteOutcome(speculation.id, left))
+    speculation.reversal.left = left
+    ask(world, speculation, Awaits.UNDO, Undo(speculation.id))
+
+
+def _ask_whether_done(world: World, speculation: Speculation) -> None:
+    if speculation.policy.probe is None:
+        stick(world, speculation, Reason.OUTCOME_UNKNOWN)
+    else:
+        ask(world, speculation, Awaits.PROBE, Probe(speculation.id))
+
+
+def probed(world: World, event: Probed) -> None:
+    """Whether it was done is known, or cannot be known."""
+    speculation = awaiting(world, event.speculation, Awaits.PROBE)
+    if speculation is None or speculation.reversal is None:
+        return
+    if event.done is None:
+        try_again(world, speculation, Reason.OUTCOME_UNKNOWN)
+    elif not event.done:  # and yet something has changed
+        stick(world, speculation, Reason.FOREIGN_STATE)
+    elif speculation.reversal.undo_sent and not _is_idempotent(speculation):
+        stick(world, speculation, Reason.UNDO_UNKNOWN)
+    else:
+        _undo(world, speculation, speculation.reversal.seen)
+
+
+def undone(world: World, event: Undone) -> None:
+    """The undo has been answered, or not."""
+    speculation = awaiting(world, event.speculation, Awaits.UNDO)
+    if speculation is None or speculation.reversal is None:
+        return
+    if event.outcome is UndoOutcome.DONE:
+        speculation.reversal.undo_sent = True
+        ask(world, speculation, Awaits.RESTORED, ReadState(speculation.id, Moment.RESTORED))
+    elif event.outcome is UndoOutcome.UNBOUND:
+        stick(world, speculation, Reason.UNBOUND)
+    elif event.outcome is UndoOutcome.UNRECORDED:
+        _pause(world, speculation)
+    elif event.outcome is UndoOutcome.LOST:
+        speculation.reversal.undo_sent = True
+        go_on(world, speculation)
+    else:
+        try_again(world, speculation, Reason.UNDO_FAILED)
+
+
+def state_restored(world: World, speculation: Speculation, digest: str | None) -> None:
+    """After the undo: is all as it was before?"""
+    assert speculation.reversal is not None, "only reversible ones are taken back"
+    if digest is None:
+        try_again(world, speculation, Reason.UNREADABLE)
+    elif digest == speculation.reversal.before:
+        _restored(world, speculation)
+    else:
+        stick(world, speculation, Reason.RESIDUE)
+
+
+def try_again(world: World, speculation: Speculation, reason: Reason) -> None:
+    """After a pause, from the first reading on; too often is stuck."""
+    assert speculation.reversal is not None, "only reversible ones are taken back"
+    speculation.reversal.attempts += 1
+    if speculation.reversal.attempts >= ATTEMPTS_MAX:
+        stick(world, speculation, reason)
+    else:
+        _pause(world, speculation)
+
+
+def _pause(world: World, speculation: Speculation) -> None:
+    reversal = speculation.reversal
+    assert reversal is not None, "only reversible ones are taken back"
+    reversal.awaits = Awaits.RETRY
+    reversal.retry_at = world.now_s + min(RETRY_MAX_S, RETRY_FIRST_S * 2.0**reversal.pauses)
+    reversal.pauses += 1
+
+
+def _is_idempotent(speculation: Speculation) -> bool:
+    return speculation.policy.undo is not None and speculation.policy.undo.idempotent
+
+
+# --- ends -----------------------------------------------------------------------------------------------------------
+
+
+def _restored(world: World, speculation: Speculation) -> None:
+    """All is as it was before: whoever waits may go on."""
+    assert speculation.reversal is not None, "only reversible ones are taken back"
+    speculation.move(Step.RESTORE)
+    _leave(world, speculation, speculation.reversal.doomed or Reason.MISPREDICTED)
+    del world.ledger.unadopted[speculation.id]
+    _let_older_go_on(world)
+
+
+def stick(world: World, speculation: Speculation, reason: Reason) -> None:
+    """A person must settle it. It stays in the way of all that conflicts with it."""
+    assert speculation.reversal is not None, "only reversible ones are taken back"
+    speculation.reversal.awaits = Awaits.NOTHING
+    speculation.move(Step.STICK)
+    _leave(world, speculation, reason)
+    _let_older_go_on(world)
+
+
+def _leave(world: World, speculation: Speculation, reason: Reason) -> None:
+    world.ledger.remove(speculation)
+    lifecycle.end(world, speculation, reason)
+    world.out.append(Settle(speculation.id, speculation.state, reason))
+    world.out.append(Drop(speculation.id))
+
+
+def _let_older_go_on(world: World) -> None:
+    for speculation in list(world.ledger.unadopted.values()):
+        if speculation.reversal is not None and speculation.reversal.awaits is Awaits.NEWER:
+            go_on(world, speculation)
+
+
+# --- servers and time -----------------------------------------------------------------------------------------------
+
+
+def connection_lost(world: World, server: ServerState) -> None:
+    """The answers that were awaited of it will not come."""
+    for speculation in reversed(world.ledger.unadopted_on(server.name)):
+        reversal = speculation.reversal
+        if reversal is None or speculation.state is not State.COMPENSATING or reversal.awaits not in OF_SERVER:
+            continue
+        reversal.undo_sent |= reversal.awaits is Awaits.UNDO
+        go_on(world, speculation)
+
+
+def asks(world: World, server: ServerState) -> bool:
+    """Is the server working on a step of taking something back, or on a reading?"""
+    return any(
+        speculation.reversal is not None and speculation.reversal.awaits in OF_SERVER | READINGS
+        for speculation in world.ledger.unadopted_on(server.name)
+    )
+
+
+def can_be_asked(world: World, server: ServerState) -> None:
+    """It is connected, and its tools are known: what waited for that goes on."""
+    for speculation in reversed(world.ledger.unadopted_on(server.name)):
+        if speculation.reversal is not None and speculation.reversal.awaits is Awaits.CONNECTION:
+            go_on(world, speculation)
+
+
+def clock_set_back(world: World) -> None:
+    """Nothing is due later than it was."""
+    for speculation in world.ledger.unadopted.values():
+        if (reversal := speculation.reversal) is not None:
+            reversal.asked_at = min(reversal.asked_at, world.now_s)
+            if reversal.retry_at is not None:
+                reversal.retry_at = min(reversal.retry_at, world.now_s + RETRY_MAX_S)
+
+
+def due_at(speculation: Speculation) -> float | None:
+    """When time alone moves it on."""
+    reversal = speculation.reversal
+    if reversal is None or speculation.state is not State.COMPENSATING:
+        return None
+    if reversal.awaits is Awaits.RETRY:
+        return reversal.retry_at
+    return reversal.asked_at + STEP_LIMIT_S if reversal.awaits in OF_SERVER else None
+
+
+def due(world: World, speculation: Speculation) -> None:
+    """Its time has come: a pause is over, or the server hangs."""
+    assert speculation.reversal is not None, "only reversible ones are taken back"
+    if speculation.reversal.awaits is Awaits.RETRY:
+        go_on(world, speculation)
+    else:
+        stick(world, speculation, Reason.NO_ANSWER)
+
+
+def state_read(world: World, event: StateRead) -> Speculation | None:
+    """The reading that a step of taking back awaited; None, or the speculation that awaited one for another reason."""
+    speculation = awaiting(world, event.speculation, Awaits(event.moment))
+    if speculation is None:
+        return None
+    if event.moment is Moment.NOW:
+        state_now(world, speculation, event.digest)
+    elif event.moment is Moment.RESTORED:
+        state_restored(world, speculation, event.digest)
+    else:
+        return speculation
+    return None
