@@ -15,6 +15,7 @@ from spec_mcp.engine.effects import (
     Undo,
 )
 from spec_mcp.manifest.forms import Fresh, ManifestForm, ToolForm
+from spec_mcp.manifest.proof import is_proved
 
 UNDO_WAIT_S = 10.0
 """How long a conflicting call waits for an undo where the author does not say: about what a person waits for a tool."""
@@ -25,7 +26,7 @@ def server_policy(form: ManifestForm, source: str) -> ServerPolicy:
     head = form.manifest
     return ServerPolicy(
         server=head.server,
-        tools={name: _tool_policy(tool, head.open_world) for name, tool in form.tools.items()},
+        tools={name: _tool_policy(tool, head.open_world, is_proved(form, name)) for name, tool in form.tools.items()},
         stateless=head.stateless,
         concurrent=head.concurrent,
         cancel=head.cancel,
@@ -33,7 +34,7 @@ def server_policy(form: ManifestForm, source: str) -> ServerPolicy:
     )
 
 
-def _tool_policy(form: ToolForm, open_world: bool) -> ToolPolicy:
+def _tool_policy(form: ToolForm, open_world: bool, proved: bool) -> ToolPolicy:
     undo, probe, before, surrogate = form.undo, form.probe, form.before, form.surrogate
     return ToolPolicy(
         effect=form.effect,
@@ -58,6 +59,7 @@ def _tool_policy(form: ToolForm, open_world: bool) -> ToolPolicy:
         probe=probe and Probe(probe.tool, probe.arguments, probe.done),
         undo_wait_s=UNDO_WAIT_S if form.undo_wait_s is None else form.undo_wait_s,
         lossy=form.lossy is not None,
+        proved=proved,
     )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import PurePosixPath
 
 from spec_mcp.engine.calls import Equivalence
 from spec_mcp.engine.effects import Effect
-from spec_mcp.manifest.faults import ToolFault
-from spec_mcp.manifest.forms import ToolForm
+from spec_mcp.manifest.faults import ManifestError, ToolFault
+from spec_mcp.manifest.forms import ManifestForm, ToolForm
 from spec_mcp.manifest.uses import calls, expressions
 from spec_mcp.tables import bare, nearest
 
@@ -31,6 +32,27 @@ def faults(tools: Mapping[str, ToolForm], open_world: bool) -> Iterator[ToolFaul
         yield from (ToolFault(name, *fault) for fault in _called_tools(form, tools))
         if form.hosts and not (open_world if form.open_world is None else form.open_world):
             yield ToolFault(name, "hosts", "means nothing for a tool that reaches nowhere", "add open_world = true")
+
+
+def scratch_faults(form: ManifestForm, file: str) -> Iterator[ManifestError]:
+    """The faults of `[verify]`: nothing may be made outside the temporary folder, no tool called that is not listed."""
+    verify = form.verify
+    if verify is None:
+        return
+    for name in verify.files:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or not path.name:
+            mend = "name it relative to the temporary folder, below it"
+            yield ManifestError(file, f"[verify] files.{bare(name)}", "does not lie in the temporary folder", mend)
+    for index, command in enumerate(verify.prepare):
+        if not command:
+            yield ManifestError(file, f"[verify] prepare[{index}]", "is empty", 'write ["command", "argument"]')
+    for index, name in enumerate(verify.writes):
+        tool = form.tools.get(name)
+        if tool is None or tool.effect is not Effect.UNSAFE:
+            near = None if tool else nearest(name, form.tools)
+            mend = f"did you mean {near}?" if near else "name listed tools with effect = 'unsafe'"
+            yield ManifestError(file, f"[verify] writes[{index}]", f"{name} is no listed unsafe tool", mend)
 
 
 def _effect(form: ToolForm) -> Iterator[Fault]:
@@ -113,6 +135,8 @@ def _equal(form: ToolForm) -> Iterator[Fault]:
 def _words(form: ToolForm) -> Iterator[Fault]:
     if form.fingerprint is not None and not FINGERPRINT.fullmatch(form.fingerprint):
         yield "fingerprint", "must be sha256: and 64 hexadecimal digits", "let `spec-mcp manifest lock` write it"
+    if form.proved is not None and not FINGERPRINT.fullmatch(form.proved):
+        yield "proved", "must be sha256: and 64 hexadecimal digits", "let `spec-mcp manifest verify` write it"
     for index, host in enumerate(form.hosts):
         if not HOST.fullmatch(host.lower()):
             yield f"hosts[{index}]", f"{host!r} is no host", 'write names alone: "api.example.com" or "*.example.com"'
@@ -138,6 +162,11 @@ def _expressions(form: ToolForm) -> Iterator[Fault]:
             yield use.key, "before is read nowhere", 'add before = { tool = "…", arguments = { … } }'
 
 
+def _shown(form: ToolForm) -> Iterator[Fault]:
+    if form.effect is Effect.REVERSIBLE and form.undo and not form.before:
+        yield "before", "required for a reversible tool", "name a read that shows what the tool changes"
+
+
 def _called_tools(form: ToolForm, tools: Mapping[str, ToolForm]) -> Iterator[Fault]:
     for use in calls(form):
         called = tools.get(use.tool)
@@ -155,4 +184,5 @@ _CHECKS: tuple[Callable[[ToolForm], Iterator[Fault]], ...] = (
     _equal,
     _words,
     _expressions,
+    _shown,
 )

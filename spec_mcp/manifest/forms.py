@@ -79,6 +79,23 @@ class SurrogateForm(Call, frozen=True, kw_only=True):
     k: Annotated[int, Meta(ge=1, le=16)] = 1
 
 
+class Verify(Form, frozen=True, kw_only=True):
+    """The table `[verify]`: how the server is started on a state of its own, made for a proof and thrown away.
+
+    `{scratch}` stands for the temporary folder, in which the server is started too.
+    """
+
+    files: Annotated[dict[str, str], Meta(description="files to make there first, and their text")] = {}
+    prepare: Annotated[list[list[str]], Meta(description="commands to run there before the server starts")] = []
+    args: Annotated[list[str], Meta(description="arguments that are added to the server's command")] = []
+    env: Annotated[dict[str, str], Meta(description="environment variables of the server")] = {}
+    writes: Annotated[list[str], Meta(description="unsafe tools that may be called there to make states")] = []
+    values: Annotated[
+        dict[str, list[str | int | float | bool]],
+        Meta(description="all values that arguments of a name are tried with"),
+    ] = {}
+
+
 class ToolForm(Form, frozen=True, kw_only=True):
     """A table `[tools.NAME]`."""
 
@@ -95,6 +112,7 @@ class ToolForm(Form, frozen=True, kw_only=True):
     reuse_s: Annotated[Seconds, Meta(description="how long one result may answer several calls")] = 0.0
     settle_s: Annotated[Seconds, Meta(description="how long after its answer it may still take effect")] = 0.0
     fingerprint: Annotated[str | None, Meta(description="of the definition that was reviewed")] = None
+    proved: Annotated[str | None, Meta(description="written by `manifest verify`: what it has seen to hold")] = None
     equal: dict[str, str | list[str]] = {}
     followed_by: list[FollowForm] = []
     surrogate: SurrogateForm | None = None
@@ -110,4 +128,5 @@ class ManifestForm(Form, frozen=True, kw_only=True):
     """A whole manifest."""
 
     manifest: Head
+    verify: Verify | None = None
     tools: dict[str, ToolForm] = {}

@@ -9,7 +9,7 @@ from typing import Any
 from spec_mcp.engine.effects import ServerPolicy
 from spec_mcp.manifest import build, check
 from spec_mcp.manifest.faults import ManifestError, tool_section
-from spec_mcp.manifest.forms import Head, ManifestForm, ToolForm
+from spec_mcp.manifest.forms import Head, ManifestForm, ToolForm, Verify
 from spec_mcp.tables import convert, known_keys, read_toml, require_table
 
 VERSION = 1
@@ -43,7 +43,8 @@ def manifest_faults(path: Path) -> list[ManifestError]:
         form = _form(read_toml(path, ManifestError), str(path))
     except ManifestError as error:
         return [error]
-    return [fault.error(str(path)) for fault in check.faults(form.tools, form.manifest.open_world)]
+    faults = check.faults(form.tools, form.manifest.open_world)
+    return [*check.scratch_faults(form, str(path)), *(fault.error(str(path)) for fault in faults)]
 
 
 def parse_manifest(table: dict[str, Any], file: str) -> Manifest:
@@ -53,13 +54,15 @@ def parse_manifest(table: dict[str, Any], file: str) -> Manifest:
         ManifestError: its first fault.
     """
     form = _form(table, file)
+    for error in check.scratch_faults(form, file):
+        raise error
     for fault in check.faults(form.tools, form.manifest.open_world):
         raise fault.error(file)
     return Manifest(file, form, build.server_policy(form, file))
 
 
 def _form(table: dict[str, Any], file: str) -> ManifestForm:
-    known_keys(table, ("manifest", "tools"), file, "", ManifestError)
+    known_keys(table, ("manifest", "verify", "tools"), file, "", ManifestError)
     if "manifest" not in table:
         raise ManifestError(file, "[manifest]", "missing", 'add [manifest] with version = 1 and server = "…"')
     head_table = require_table(table["manifest"], file, "[manifest]", ManifestError)
@@ -71,7 +74,9 @@ def _form(table: dict[str, Any], file: str) -> ManifestForm:
     if not head.server:
         raise ManifestError(file, "[manifest] server", "is empty", "write the serverInfo.name that the server gives")
     tools = require_table(table.get("tools", {}), file, "[tools]", ManifestError)
+    verify = convert(table["verify"], Verify, file, "[verify]", ManifestError) if "verify" in table else None
     return ManifestForm(
         manifest=head,
+        verify=verify,
         tools={name: convert(tool, ToolForm, file, tool_section(name), ManifestError) for name, tool in tools.items()},
     )

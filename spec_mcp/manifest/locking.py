@@ -1,4 +1,4 @@
-"""Writing fingerprints into a manifest without touching anything else in it."""
+"""Writing fingerprints and proofs into a manifest without touching anything else in it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MEND = "write each tool as a table of its own, [tools.NAME]"
 
 
 class CannotLock(ValueError):  # noqa: N818  what happened, in the words of the user
-    """The text cannot be edited so that it says the same and the fingerprints."""
+    """The text cannot be edited so that it says the same and what is added."""
 
 
 def locked(text: str, fingerprints: Mapping[str, str]) -> str:
@@ -26,20 +26,30 @@ def locked(text: str, fingerprints: Mapping[str, str]) -> str:
     Raises:
         CannotLock: it is written so that this cannot be done.
     """
+    return edited(text, {name: {"fingerprint": fingerprint} for name, fingerprint in fingerprints.items()})
+
+
+def edited(text: str, keys: Mapping[str, Mapping[str, str]]) -> str:
+    """The manifest's text with these keys in the tables of these tools, which it must list; as `locked`.
+
+    Raises:
+        CannotLock: it is written so that this cannot be done.
+    """
     # the parser knows no other line ends; a file that has them gets them back
     line_end = "\r\n" if "\r\n" in text else "\n"
     text = text.replace("\r\n", "\n")
     try:
         document = tomlkit.parse(text)
         tools = cast("MutableMapping[str, Any]", document["tools"])
-        for name, fingerprint in fingerprints.items():
-            _set(cast("MutableMapping[str, Any]", tools[name]), fingerprint)
+        for name, values in keys.items():
+            for key, value in values.items():
+                _set(cast("MutableMapping[str, Any]", tools[name]), key, value)
         written = document.as_string()
     except TOMLKitError as error:
         raise CannotLock(MEND) from error
     wanted = tomllib.loads(text)
-    for name, fingerprint in fingerprints.items():
-        wanted["tools"][name]["fingerprint"] = fingerprint
+    for name, values in keys.items():
+        wanted["tools"][name].update(values)
     try:
         is_right = tomllib.loads(written) == wanted
     except tomllib.TOMLDecodeError:
@@ -49,9 +59,9 @@ def locked(text: str, fingerprints: Mapping[str, str]) -> str:
     return written.replace("\n", line_end)
 
 
-def _set(table: MutableMapping[str, Any], fingerprint: str) -> None:
-    if "fingerprint" in table or not isinstance(table, Table):
-        table["fingerprint"] = fingerprint
+def _set(table: MutableMapping[str, Any], key: str, value: str) -> None:
+    if key in table or not isinstance(table, Table):
+        table[key] = value
         return
     # Comments and empty lines at the end mostly belong to the table that follows: the key goes before them. They have
     # no key, so the container's index of keys does not know them and needs no mending.
@@ -61,5 +71,5 @@ def _set(table: MutableMapping[str, Any], fingerprint: str) -> None:
         end -= 1
     following = body[end:]
     del body[end:]
-    table["fingerprint"] = fingerprint
+    table[key] = value
     body.extend(following)

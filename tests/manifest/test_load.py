@@ -217,3 +217,29 @@ def test_an_author_can_see_all_faults_at_once(tmp_path: Path) -> None:
     assert [fault.key for fault in manifest_faults(path)] == ["[tools.a] ttl_s", "[tools.b] reuse_s"]
     assert manifest_faults(write(tmp_path, HEAD)) == []
     assert len(manifest_faults(write(tmp_path, "]"))) == 1
+
+
+def test_a_reversible_tool_needs_a_read_that_shows_what_it_changes(tmp_path: Path) -> None:
+    path = write(tmp_path, HEAD + REVERSIBLE + 'undo = { tool = "b", arguments = {} }')
+
+    with pytest.raises(ManifestError, match=r"\[tools\.a\] before: required for a reversible tool; name a read"):
+        load_manifest(path)
+
+
+SCRATCH = [
+    ('files = { "../x" = "" }', r'\[verify\] files."../x": does not lie in the temporary folder'),
+    ('files = { "/etc/x" = "" }', r'\[verify\] files."/etc/x": does not lie in the temporary folder'),
+    ("prepare = [[]]", r"\[verify\] prepare\[0\]: is empty"),
+    ('writes = ["red"]', r"\[verify\] writes\[0\]: red is no listed unsafe tool"),
+    ('writes = ["wirte"]', r"\[verify\] writes\[0\]: wirte is no listed unsafe tool; did you mean write\?"),
+    ("argv = []", r"\[verify\] argv: unknown key; did you mean args\?"),
+]
+
+
+@pytest.mark.parametrize(("line", "said"), SCRATCH)
+def test_a_scratch_server_is_kept_to_its_folder_and_to_listed_tools(tmp_path: Path, line: str, said: str) -> None:
+    path = write(tmp_path, f"{HEAD}[verify]\n{line}\n[tools.red]\neffect = 'read'\nttl_s = 1\n[tools.write]\n")
+
+    with pytest.raises(ManifestError, match=said):
+        load_manifest(path)
+    assert len(manifest_faults(path)) == 1
