@@ -120,6 +120,8 @@ class ToolPolicy:
     """How long a conflicting call waits for the undo before it fails with a clear error."""
     lossy: bool = False
     """The last write wins and nothing is undone: only where the user accepts losing what was there."""
+    proved: bool = False
+    """`manifest verify` has seen the undo restore the state, with this entry and these definitions of its tools."""
 
 
 UNLISTED = ToolPolicy(effect=Effect.UNSAFE)
