@@ -7,7 +7,7 @@ tuples whose first member numbers the kind of context.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import log
 
 from spec_mcp.engine.calls import Json
@@ -51,24 +51,6 @@ class Cell:
         self.logit_next = 0.0
         self.new_seen = self.new_used = self.new_next = 0.0
 
-    def learn(self, used: int, next_: int, weight: float) -> None:
-        """One candidate was offered in this context: was it used, and was it the very next call?
-
-        `weight` is below one where the observation repeats what others of the same moment say.
-        """
-        self.new_seen += weight
-        self.new_used += used * weight
-        self.new_next += next_ * weight
-        seen = self.seen
-        if seen < MEMORY:
-            self.seen = seen = seen + weight
-            self.bucket = bucket_of(seen)
-        rate = weight / (seen + FIRST_DOUBT)
-        p = self.used = self.used + (used - self.used) * rate
-        self.logit_used = log(p / (1.0 - p)) if LEAST_RATE < p < MOST_RATE else logit(p)
-        p = self.next_ = self.next_ + (next_ - self.next_) * rate
-        self.logit_next = log(p / (1.0 - p)) if LEAST_RATE < p < MOST_RATE else logit(p)
-
     def trust(self, rate: float, weight: float) -> None:
         """Begin with this rate, as if it had been observed so many times."""
         self.seen, self.used, self.next_ = weight, rate, rate / 2
@@ -91,6 +73,29 @@ class Cell:
         self.bucket = bucket_of(self.seen)
         self.logit_used = logit(self.used)
         self.logit_next = logit(self.next_)
+
+
+def learn_all(cells: Iterable[Cell], used: int, next_: int, weight: float) -> None:
+    """One candidate was offered in these contexts: was it used, and was it the very next call?
+
+    `weight` is below one where the observation repeats what others of the same moment say.
+    """
+    used_weight, next_weight = used * weight, next_ * weight
+    for cell in cells:
+        cell.new_seen += weight
+        cell.new_used += used_weight
+        cell.new_next += next_weight
+        seen = cell.seen
+        if seen < MEMORY:
+            cell.seen = seen = seen + weight
+            cell.bucket = bucket_of(seen)
+        rate = weight / (seen + FIRST_DOUBT)
+        p = cell.used
+        cell.used = p = p + (used - p) * rate
+        cell.logit_used = log(p / (1.0 - p)) if LEAST_RATE < p < MOST_RATE else logit(p)
+        p = cell.next_
+        cell.next_ = p = p + (next_ - p) * rate
+        cell.logit_next = log(p / (1.0 - p)) if LEAST_RATE < p < MOST_RATE else logit(p)
 
 
 def bucket_of(seen: float) -> int:

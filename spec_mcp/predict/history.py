@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import NamedTuple
 from zlib import crc32
 
 from spec_mcp.engine.calls import Arguments, Json
@@ -23,24 +22,17 @@ _STATE_KEY = re.compile(r"(?:^|_)(?:status|state|type|kind|stage|phase|result|ou
 _WORD = re.compile(r"^[A-Za-z][A-Za-z _-]{1,24}$")
 
 
-class Place(NamedTuple):
-    """One occurrence of a value. `position` of `length` is its place among the distinct values of its path there.
+Spot = tuple[Scalar, object, tuple[int, ...]]
+"""A value, its identity, and the positions along the lists of its path; a plain tuple, as a result holds hundreds."""
 
-    As with `Leaf`, there are too many for dataclasses.
-    """
-
-    value: Scalar
-    step: int
-    at: tuple[int, ...]
-    position: int
-    length: int
-
-
-Values = list[tuple[Scalar, object, tuple[int, ...]]]
-"""Distinct values in their order, each with its identity and where it stands first."""
+Values = list[Spot]
+"""The distinct values that one step brought at one path, in their order."""
 
 ByTail = list[tuple[str, Values]]
 """The values of one result, by the end of their path."""
+
+NONE: Values = []
+"""What a step brought at a path that it has not."""
 
 
 @dataclass(slots=True)
@@ -63,45 +55,58 @@ class History:
     """The steps of a session and an index of their values."""
 
     steps: list[Step] = field(default_factory=list[Step])
-    _by_path: dict[str, dict[int, list[Place]]] = field(default_factory=dict[str, dict[int, list[Place]]])
+    _by_path: dict[str, dict[int, Values]] = field(default_factory=dict[str, dict[int, Values]])
     _by_value: dict[object, tuple[str, ...]] = field(default_factory=dict[object, tuple[str, ...]])
     _paths_of_step: dict[int, list[str]] = field(default_factory=dict[int, list[str]])
     _looked_into: dict[int, tuple[Json, ByTail]] = field(default_factory=dict[int, "tuple[Json, ByTail]"])
     """Supposed results and their values, by the identity of the result; all forks keep them together."""
-    _shares: bool = False
-    """The places of a path belong to another history too: they are copied before they change."""
+    _under: History | None = None
+    """What this one goes on from. It holds what came before; only what came since is here."""
+    _not_indexed: list[ByTail] = field(default_factory=list[ByTail])
+    """Of a fork: what it brought, for the rare case that somebody asks whether a value occurred."""
 
     def fork(self) -> History:
-        """A history that can go on without changing this one."""
-        return History(
-            self.steps.copy(),
-            self._by_path.copy(),
-            self._by_value.copy(),
-            self._paths_of_step.copy(),
-            self._looked_into,
-            _shares=True,
-        )
+        """A history that goes on without changing this one, and holds for as long as this one is not changed."""
+        return History(self.steps.copy(), _looked_into=self._looked_into, _under=self)
 
     def paths_of(self, value: Scalar) -> tuple[str, ...]:
-        """The paths at which a value occurred, the latest first."""
+        """The paths at which a value occurred, the latest first. Not asked of a fork."""
         return self._by_value.get(_identity(value), ())
 
     def has(self, value: Scalar) -> bool:
         """Did the value occur, whole?"""
-        return _identity(value) in self._by_value
+        identity = _identity(value)
+        history: History | None = self
+        while history is not None:
+            if history._not_indexed:
+                history._index_values()
+            if identity in history._by_value:
+                return True
+            history = history._under
+        return False
 
-    def places(self, path: str, step: int) -> list[Place]:
+    def at(self, path: str, step: int) -> Values:
         """What one step brought at a path."""
-        at_path = self._by_path.get(path)
-        return [] if at_path is None else at_path.get(step, [])
+        history: History | None = self
+        while history is not None:
+            at_path = history._by_path.get(path)
+            if at_path is not None and step in at_path:
+                return at_path[step]
+            history = history._under
+        return NONE
 
-    def latest(self, path: str) -> list[Place]:
+    def latest(self, path: str) -> Values:
         """What the last step that had the path brought there."""
-        at_path = self._by_path.get(path)
-        return at_path[next(reversed(at_path))] if at_path else []
+        history: History | None = self
+        while history is not None:
+            at_path = history._by_path.get(path)
+            if at_path:
+                return at_path[next(reversed(at_path))]
+            history = history._under
+        return NONE
 
     def steps_with(self, path: str) -> list[int]:
-        """The steps that brought values at a path, in order."""
+        """The steps that brought values at a path, in order. Not asked of a fork."""
         return list(self._by_path.get(path, ()))
 
     def last_argument(self, token: str, name: str) -> Json:
@@ -111,14 +116,10 @@ class History:
                 return step.arguments.get(name)
         return None
 
-    def paths_at(self, step: int) -> list[str]:
-        """The paths at which a step brought values."""
-        return self._paths_of_step.get(step, [])
-
     def add(self, step: Step) -> list[str]:
         """A call began: index its arguments. The new paths are returned."""
         self.steps.append(step)
-        if len(self.steps) > MAX_STEPS and not self._shares:
+        if len(self.steps) > MAX_STEPS and self._under is None:
             self._forget(self.steps.pop(0).number)
         return self._index(f"a|{step.token}|", step.number, _by_tail(leaves(step.arguments)))
 
@@ -135,11 +136,11 @@ class History:
         """The values of a result. One result is supposed in several chains before it is an answer."""
         known = self._looked_into.get(id(result))
         if known is not None and known[0] is result:
-            if not self._shares:
+            if self._under is None:
                 del self._looked_into[id(result)]
             return known[1]
         values = _by_tail(leaves(result))
-        if self._shares and isinstance(result, dict | list):
+        if self._under is not None and isinstance(result, dict | list):
             if len(self._looked_into) >= MAX_LOOKED_INTO:
                 del self._looked_into[next(iter(self._looked_into))]
             self._looked_into[id(result)] = (result, values)
@@ -147,40 +148,57 @@ class History:
 
     def _index(self, prefix: str, number: int, found: ByTail) -> list[str]:
         paths: list[str] = []
-        by_value = self._by_value
+        by_path = self._by_path
         for tail, values in found:
             path = prefix + tail
-            length = len(values)
-            places = [Place(value, number, at, position, length) for position, (value, _, at) in enumerate(values)]
-            at_path = self._by_path.get(path)
-            if at_path is None or self._shares:
-                at_path = self._by_path[path] = dict(at_path or {})
-            at_path.pop(number, None)
-            at_path[number] = places
+            at_path = by_path.get(path)
+            if at_path is None:
+                by_path[path] = {number: values}
+            else:
+                at_path.pop(number, None)
+                at_path[number] = values
             paths.append(path)
-            for _, identity, _ in values:
-                known = by_value.get(identity, ())
-                if not known or known[0] != path:
-                    others = tuple(other for other in known if other != path)
-                    by_value[identity] = (path, *others[: MAX_PATHS_OF_VALUE - 1])
+        if self._under is not None:
+            self._not_indexed.append(found)
+            return paths
+        for path, (_, values) in zip(paths, found, strict=True):
+            self._note_values(path, values)
         self._paths_of_step[number] = self._paths_of_step.get(number, []) + paths
         return paths
+
+    def _note_values(self, path: str, values: Values) -> None:
+        by_value = self._by_value
+        alone = (path,)
+        for _, identity, _ in values:
+            known = by_value.get(identity)
+            if known is None:
+                by_value[identity] = alone
+            elif known[0] != path:
+                others = tuple(other for other in known if other != path)
+                by_value[identity] = (path, *others[: MAX_PATHS_OF_VALUE - 1])
+
+    def _index_values(self) -> None:
+        """Of a fork: take note of all values at once."""
+        for found in self._not_indexed:
+            for _, values in found:
+                self._by_value.update((identity, ()) for _, identity, _ in values)
+        self._not_indexed.clear()
 
     def _forget(self, number: int) -> None:
         for path in self._paths_of_step.pop(number, []):
             at_path = self._by_path.get(path)
             if at_path is None:
                 continue
-            for place in at_path.pop(number, []):
-                if not at_path:
-                    identity = _identity(place.value)
-                    left = tuple(other for other in self._by_value.get(identity, ()) if other != path)
-                    if left:
-                        self._by_value[identity] = left
-                    else:
-                        self._by_value.pop(identity, None)
-            if not at_path:
-                self._by_path.pop(path, None)
+            values = at_path.pop(number, NONE)
+            if at_path:
+                continue
+            del self._by_path[path]
+            for _, identity, _ in values:
+                left = tuple(other for other in self._by_value.get(identity, ()) if other != path)
+                if left:
+                    self._by_value[identity] = left
+                else:
+                    self._by_value.pop(identity, None)
 
 
 def outcome_of(result: Json, is_error: bool) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from spec_mcp.engine.calls import Json
 
@@ -66,18 +66,19 @@ def leaves(value: Json) -> list[Leaf]:
 
 
 def _walk(found: list[Leaf], value: Json, path: str, at: tuple[int, ...], depth: int) -> None:
-    if value is None or isinstance(value, bool) or depth > MAX_NESTING or len(found) >= MAX_LEAVES:
+    kind = type(value)
+    if kind is bool or value is None or depth > MAX_NESTING or len(found) >= MAX_LEAVES:
         return
-    if isinstance(value, str):
-        _text(found, value, path, at)
-    elif isinstance(value, int | float):
-        found.append(Leaf(path, at, value))
+    if kind is str:
+        _text(found, cast("str", value), path, at)
     elif isinstance(value, list):
         inner = path + "[]"
         for position, item in enumerate(value):
             _walk(found, item, inner, (*at, position), depth + 1)
             if len(found) >= MAX_LEAVES:
                 return
+    elif not isinstance(value, dict):
+        found.append(Leaf(path, at, cast("Scalar", value)))
     elif _is_table(value):
         for position, (key, item) in enumerate(value.items()):
             here = (*at, position)
@@ -87,23 +88,28 @@ def _walk(found: list[Leaf], value: Json, path: str, at: tuple[int, ...], depth:
             if len(found) >= MAX_LEAVES:
                 return
     else:
+        stem = f"{path}." if path else ""
+        depth += 1
         for key, item in value.items():
-            _walk(found, item, f"{path}.{key}" if path else key, at, depth + 1)
+            _walk(found, item, stem + key, at, depth)
 
 
 def _is_table(value: dict[str, Json]) -> bool:
     if len(value) > DATA_KEYS:
         kinds = {type(item) for item in value.values()}
         return len(kinds) == 1 or len(value) > MANY_KEYS
-    return bool(value) and all(_DATA_KEY.search(key) for key in value)
+    for key in value:
+        if _DATA_KEY.search(key) is None:
+            return False
+    return bool(value)
 
 
 def _text(found: list[Leaf], value: str, path: str, at: tuple[int, ...]) -> None:
     if value and len(value) <= MAX_VALUE_CHARS and "\n" not in value:
         found.append(Leaf(path, at, value))
-        if "/" in value and " " not in value and len(tail := value.rstrip("/").rsplit("/", 1)[-1]) > 1:
-            found.append(Leaf(path + "~base", at, tail))
         if " " not in value:
+            if "/" in value and len(tail := value.rstrip("/").rsplit("/", 1)[-1]) > 1:
+                found.append(Leaf(path + "~base", at, tail))
             return
     if len(value) > 16:
         _tokens(found, value[:MAX_TEXT_CHARS], path, at)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
+from operator import itemgetter
 
 from spec_mcp.engine.calls import Arguments, Json
+from spec_mcp.engine.values import value
 from spec_mcp.predict.recipes import SECRET
 
 MAX_CONTEXTS = 3_000
@@ -19,7 +21,7 @@ LOOK_BACK = 3
 """A call is remembered as a follower of this many calls before it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Remembered:
     """A call that followed here before, and how often."""
 
@@ -27,6 +29,16 @@ class Remembered:
     arguments: Arguments
     count: int
     rank: int
+
+
+_count = itemgetter(1)
+
+
+@lru_cache(maxsize=512)
+def _call(text: str) -> tuple[str, Arguments]:
+    """The call of a text. Those that follow what is done often are asked for again and again."""
+    token, arguments = json.loads(text)
+    return token, arguments
 
 
 class Memory:
@@ -52,8 +64,8 @@ class Memory:
             return []
         self._followers.move_to_end(context)
         remembered: list[Remembered] = []
-        for rank, (text, count) in enumerate(sorted(followers.items(), key=lambda item: -item[1])):
-            token, arguments = json.loads(text)
+        for rank, (text, count) in enumerate(sorted(followers.items(), key=_count, reverse=True)):
+            token, arguments = _call(text)
             remembered.append(Remembered(token, arguments, count, rank))
         return remembered
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import exp, log
 
+from spec_mcp.predict.cells import Cell
+
 RATE = 0.008
 """Step of the weights: small, because the candidates of one session resemble each other."""
 
@@ -30,6 +32,13 @@ WEIGHT_BOUND = 4.0
 """No weight goes beyond: data loaded from elsewhere cannot run away with the sum."""
 
 
+Rated = Sequence[tuple[int, Cell]]
+"""Contexts that have a rate: the index of the weight of each, and its cell."""
+
+Chains = Sequence[tuple[int, float, float]]
+"""The index of a weight, and the logits of use and of being next."""
+
+
 def sigmoid(x: float) -> float:
     """The probability of a log odds."""
     return 1.0 / (1.0 + exp(-x)) if x > -30.0 else 0.0
@@ -43,15 +52,30 @@ class Mixer:
         self.weights = list(weights)
         self._start = list(weights)
 
-    def learn(self, flags: Sequence[int], rates: Sequence[tuple[int, float]], error: float) -> None:
-        """`error` is the truth (0 or 1) less the probability that was told for these positions and rates; each comes
-        with the index of its weight."""
+    def learn_used(self, flags: Sequence[int], cells: Rated, chains: Chains, error: float) -> None:
+        """Of use: `error` is the truth (0 or 1) less the probability that was told for these positions and rates."""
         step = RATE * error
         weights = self.weights
         for index in flags:
             weights[index] += step
-        for index, value in rates:
-            weight = weights[index] + step * value
+        for index, cell in cells:
+            weight = weights[index] + step * cell.logit_used
+            weights[index] = weight if weight > 0.0 else 0.0
+        for index, rate, _ in chains:
+            weight = weights[index] + step * rate
+            weights[index] = weight if weight > 0.0 else 0.0
+
+    def learn_next(self, flags: Sequence[int], cells: Rated, chains: Chains, error: float) -> None:
+        """The same, of being next. Apart, as this is what learning does most."""
+        step = RATE * error
+        weights = self.weights
+        for index in flags:
+            weights[index] += step
+        for index, cell in cells:
+            weight = weights[index] + step * cell.logit_next
+            weights[index] = weight if weight > 0.0 else 0.0
+        for index, _, rate in chains:
+            weight = weights[index] + step * rate
             weights[index] = weight if weight > 0.0 else 0.0
 
     def dump(self) -> list[float]:
@@ -83,9 +107,14 @@ class Correction:
 
     def apply(self, x: float) -> float:
         """The corrected probability of a log odds."""
-        index, share = self._locate(x)
-        corrected = self.knots[index] * (1.0 - share) + self.knots[index + 1] * share
-        return sigmoid(x + CORRECTION_SHARE * (corrected - x)) if abs(x) < SPAN else sigmoid(corrected)
+        knots = self.knots
+        if not -SPAN < x < SPAN:
+            return sigmoid(knots[0] if x < 0.0 else knots[BINS])
+        position = (x + SPAN) * BINS / (2.0 * SPAN)
+        index = int(position)
+        share = position - index
+        corrected = knots[index] * (1.0 - share) + knots[index + 1] * share
+        return 1.0 / (1.0 + exp(-(x + CORRECTION_SHARE * (corrected - x))))
 
     def learn(self, x: float, truth: int) -> None:
         """A candidate of this logit was used or not."""

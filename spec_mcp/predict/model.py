@@ -39,11 +39,11 @@ class Model:
 
     def recipes_from(self, paths: list[str]) -> list[Recipe]:
         """The recipes that draw on any of these paths."""
+        by_path = self._by_path
         found: dict[str, Recipe] = {}
         for path in paths:
-            recipes = self._by_path.get(path)
-            if recipes:
-                found.update(recipes)
+            if path in by_path:
+                found.update(by_path[path])
         return list(found.values())
 
     def recipes_of(self, token: str) -> list[Recipe]:

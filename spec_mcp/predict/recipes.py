@@ -12,13 +12,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
-from typing import cast
 from zlib import crc32
 
 from spec_mcp.engine.calls import Arguments, Json
 from spec_mcp.predict.cells import Cell
 from spec_mcp.predict.features import KINDS
-from spec_mcp.predict.history import History, Place
+from spec_mcp.predict.history import NONE, History, Spot, Values
 from spec_mcp.predict.leaves import Scalar
 
 MAX_SOURCES = 3
@@ -66,7 +65,21 @@ class Binding:
 class Recipe:
     """How all arguments of a call are made, and how that did. Recipes with the same `text` are the same recipe."""
 
-    __slots__ = ("bindings", "cells", "fast", "id", "kind", "paths", "remembered", "source", "text", "token", "worth")
+    __slots__ = (
+        "bindings",
+        "cells",
+        "constants",
+        "fast",
+        "id",
+        "kind",
+        "paths",
+        "remembered",
+        "source",
+        "text",
+        "token",
+        "whole_list",
+        "worth",
+    )
 
     def __init__(self, token: str, bindings: tuple[Binding, ...], *, remembered: bool = False) -> None:
         self.token = token
@@ -77,6 +90,10 @@ class Recipe:
         self.text = json.dumps([token, parts, *([1] if remembered else [])], separators=(",", ":"))
         self.id = crc32(self.text.encode("utf-8", "surrogatepass"))
         self.paths = tuple(dict.fromkeys(binding.path for binding in bindings if binding.path))
+        self.constants: Arguments = {b.argument: json.loads(b.how) for b in bindings if not b.path}
+        """The arguments that draw on nothing."""
+        self.whole_list = frozenset(binding.path for binding in bindings if binding.how == "all")
+        """The paths of which all values together are one argument."""
         self.kind = self._kind()
         self.source = self._source()
         """For people: where its values come from."""
@@ -133,14 +150,6 @@ class Recipe:
         return KINDS.index(kind)
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A call made by a recipe, and the element of the list that drove it."""
-
-    arguments: Arguments
-    place: Place
-
-
 def explain(history: History, token: str, arguments: Arguments, known: Sequence[Recipe]) -> list[Recipe]:
     """Recipes that would have made this call from what was there before it; none for free-form arguments."""
     choices: list[list[Binding]] = []
@@ -154,12 +163,19 @@ def explain(history: History, token: str, arguments: Arguments, known: Sequence[
             return []
         found.sort(key=lambda binding: binding not in preferred)
         choices.append(found[:MAX_SOURCES])
-    combinations = islice(product(*choices), 4 * MAX_COMBINATIONS)
-    recipes = [Recipe(token, combination) for combination in combinations]
     # a call of constants alone is remembered whole instead, with what it followed
-    recipes = [recipe for recipe in recipes if recipe.paths or not recipe.bindings]
-    recipes.sort(key=lambda recipe: len({path.rsplit("|", 1)[0] for path in recipe.paths}))
-    return recipes[:MAX_COMBINATIONS]
+    combinations = [
+        combination
+        for combination in islice(product(*choices), 4 * MAX_COMBINATIONS)
+        if not combination or any(binding.path for binding in combination)
+    ]
+    combinations.sort(key=_sources)
+    return [Recipe(token, combination) for combination in combinations[:MAX_COMBINATIONS]]
+
+
+def _sources(bindings: tuple[Binding, ...]) -> int:
+    """From how many tools' calls or answers the values come."""
+    return len({binding.path.rpartition("|")[0] for binding in bindings if binding.path})
 
 
 def _bindings(history: History, token: str, name: str, value: Json) -> Iterator[Binding]:
@@ -207,72 +223,80 @@ def _listed(history: History, name: str, value: list[Json]) -> Iterator[Binding]
     for path in history.paths_of(scalars[0])[:MAX_SOURCES]:
         if len(scalars) == 1:
             yield Binding(name, path, "one")
-        if [place.value for place in history.latest(path)] == scalars and len(scalars) > 1:
+        if [found for found, _, _ in history.latest(path)] == scalars and len(scalars) > 1:
             yield Binding(name, path, "all")
 
 
-def make(recipe: Recipe, history: History, step: int, most: int | None = None, begin: int = 0) -> list[Made]:
-    """The calls that a recipe makes from what one step brought, at most so many from element `begin` of a list on;
-    older steps fill in the rest."""
-    at_step = {path: places for path in recipe.paths if (places := history.places(path, step))}
-    if not at_step:
-        return []
-    driver = max(at_step, key=lambda path: len(at_step[path]))
-    if any(binding.how == "all" and binding.path == driver for binding in recipe.bindings):
+def make(
+    recipe: Recipe, history: History, step: int, most: int = MAX_FANOUT, begin: int = 0
+) -> tuple[list[tuple[Arguments, int]], int]:
+    """The calls that a recipe makes from what one step brought, at most so many from element `begin` of a list on.
+
+    Each comes with the position of the element that it was made of; the length of that list comes last. Older steps
+    fill in what this one did not bring.
+    """
+    at_step: dict[str, Values] = {}
+    driver, driving = "", NONE
+    for path in recipe.paths:
+        if values := history.at(path, step):
+            at_step[path] = values
+            if len(values) > len(driving):
+                driver, driving = path, values
+    if driver in recipe.whole_list:
         most = 1  # the whole list is one argument
-    made: list[Made] = []
-    for place in at_step[driver][begin : begin + (most or MAX_FANOUT)]:
-        arguments = _arguments(recipe, history, at_step, driver, place)
-        if arguments is not None:
-            made.append(Made(arguments, place))
-    return made
-
-
-def _arguments(
-    recipe: Recipe, history: History, at_step: dict[str, list[Place]], driver: str, place: Place
-) -> Arguments | None:
-    arguments: Arguments = {}
-    for binding in recipe.bindings:
-        if not binding.path:
-            arguments[binding.argument] = cast("Json", json.loads(binding.how))
-            continue
-        if binding.path == driver:
-            source: Place | None = place
-        elif binding.path in at_step:
-            source = _nearest(at_step[binding.path], place)
+    made: list[tuple[Arguments, int]] = []
+    for position, spot in enumerate(driving[begin : begin + most], begin):
+        arguments: Arguments = {}
+        for binding in recipe.bindings:
+            name, path = binding.argument, binding.path
+            if path == driver:
+                value = spot[0] if not binding.how else _transform(binding.how, spot[0], driving, history)
+            elif path:
+                value = _from_elsewhere(binding, spot, at_step, history)
+            else:
+                arguments[name] = recipe.constants[name]
+                continue
+            if value is None:
+                break
+            arguments[name] = value
         else:
-            source = next(iter(history.latest(binding.path)), None)
-        if source is None:
-            return None
-        value = _transform(binding, source, history)
-        if value is None:
-            return None
-        arguments[binding.argument] = value
-    return arguments
+            made.append((arguments, position))
+    return made, len(driving)
 
 
-def _nearest(places: list[Place], to: Place) -> Place:
-    """The place in the same record: the one that shares most positions along the lists."""
+def _from_elsewhere(binding: Binding, spot: Spot, at_step: dict[str, Values], history: History) -> Json:
+    """An argument that another path makes than the one that is walked: of the same record, or else of the latest."""
+    values = at_step.get(binding.path)
+    if values is not None:
+        return _transform(binding.how, _nearest(values, spot[2])[0], values, history)
+    values = history.latest(binding.path)
+    return _transform(binding.how, values[0][0], values, history) if values else None
 
-    def shared(place: Place) -> int:
+
+def _nearest(values: Values, to: tuple[int, ...]) -> Spot:
+    """The value in the same record: the one that shares most positions along the lists."""
+    if len(values) == 1:
+        return values[0]
+
+    def shared(spot: Spot) -> int:
         count = 0
-        for mine, other in zip(place.at, to.at, strict=False):
+        for mine, other in zip(spot[2], to, strict=False):
             if mine != other:
                 break
             count += 1
         return count
 
-    return max(places, key=shared)
+    return max(values, key=shared)
 
 
-def _transform(binding: Binding, source: Place, history: History) -> Json:
-    how, value = binding.how, source.value
+def _transform(how: str, value: Scalar, values: Values, history: History) -> Json:
+    """A value made into an argument; `values` are all of its list."""
     if not how:
         return value
     if how == "one":
         return [value]
     if how == "all":
-        return [place.value for place in history.places(binding.path, source.step)]
+        return [item for item, _, _ in values]
     if how == "int":
         return int(value) if isinstance(value, str) and value.isdigit() and len(value) < 16 else None
     if how == "str":
@@ -285,8 +309,8 @@ def _transform(binding: Binding, source: Place, history: History) -> Json:
     if kind == "cut":
         return str(value).removeprefix(rest)
     if kind == "join":
-        head = next(iter(history.latest(rest)), None)
-        return None if head is None else f"{str(head.value).rstrip('/')}/{value}"
+        heads = history.latest(rest)
+        return f"{str(heads[0][0]).rstrip('/')}/{value}" if heads else None
     if how.startswith("+") and isinstance(value, int):
         return value + int(how[1:])
     return None

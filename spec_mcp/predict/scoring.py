@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from math import log
+from operator import itemgetter
 
-from spec_mcp.predict.cells import CLASSES, START, Cell, Key, logit
+from spec_mcp.engine.values import value
+from spec_mcp.predict.cells import CLASSES, LEAST_RATE, MOST_RATE, START, Cell, Key, learn_all, logit
 from spec_mcp.predict.features import (
     AGE,
     AGES,
@@ -33,7 +35,7 @@ from spec_mcp.predict.features import (
 )
 from spec_mcp.predict.mixer import sigmoid
 from spec_mcp.predict.model import Model
-from spec_mcp.predict.options import Evidence, Option, Scored
+from spec_mcp.predict.options import Common, Evidence, Option, Scored
 from spec_mcp.predict.recipes import Recipe
 
 MAX_SCORED = 16
@@ -49,7 +51,7 @@ NO_WALK = (-1, 0, True)
 """What is known of a list from which nothing was taken yet."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Moment:
     """What all candidates of a moment share."""
 
@@ -65,101 +67,87 @@ class Moment:
     """Of each list that a recipe walks: the element used last, how many were, and whether it was walked in order."""
 
 
-@dataclass(slots=True)
-class _Shared:
-    """What candidates of one recipe have in common when they were found and offered alike."""
-
-    flags: tuple[int, ...]
-    cells: list[tuple[int, Cell]]
-    chains: list[tuple[int, float, float]]
-    keys: tuple[Key, ...]
-    sum_: float
-    pace: int
-
-
 def score(model: Model, options: Iterable[Option], moment: Moment) -> list[Scored]:
     """The candidates that may be worth anything, with their probabilities."""
-    shared: dict[tuple[int, int, int, int], _Shared] = {}
+    common: dict[tuple[int, int, int, int], Common] = {}
     get = model.cells.table.get
     weights = model.used.weights
+    number, last_hash, walked = moment.number, moment.last_hash, moment.walked
     scored: list[Scored] = []
     for option, recipe, evidence in _chosen(model, options):
-        age = few(moment.number - evidence.step) if evidence.step >= 0 else AGES - 1
+        step, position, length = evidence
+        id_ = recipe.id
+        age = few(number - step) if step >= 0 else AGES - 1
         offered = few(option.offered)
-        walked = moment.walked.get((recipe.id, evidence.step), NO_WALK)
-        pace = _pace(evidence.position, walked)
-        like = shared.get((recipe.id, age, offered, pace))
+        walk = walked.get((id_, step))
+        pace = (5 if position else 0) if walk is None else _pace(position, walk)
+        like = common.get((id_, age, offered, pace))
         if like is None:
-            like = shared[recipe.id, age, offered, pace] = _share(model, moment, option, recipe, age, offered, pace)
-        memory = _memory_class(option)
-        fresh = offered > 0
-        own_keys: tuple[Key, ...] = (
-            (CALL, option.hash_),
-            (CALL_AFTER, option.hash_, moment.last_hash),
-            (MEMORY, memory, int(fresh)),
-        )
+            like = common[id_, age, offered, pace] = _common(model, moment, option, recipe, age, offered, pace)
+        memory = 0 if option.remembered is None else _memory_class(option.remembered)
+        hash_ = option.hash_
+        keys: tuple[Key, ...] = ((CALL, hash_), (CALL_AFTER, hash_, last_hash), (MEMORY, memory, int(offered > 0)))
         flags = (
-            BY_PLACE + pace * PLACES + few(evidence.position),
-            BY_LENGTH + offered * LENGTHS + min(4, evidence.length.bit_length()),
+            BY_PLACE + pace * PLACES + few(position),
+            BY_LENGTH + offered * LENGTHS + min(4, length.bit_length()),
             BY_SUPPORT + option.ever_made * 3 + min(2, len(option.evidence) - 1),
             BY_MEMORY + memory,
         )
-        x = like.sum_
-        for flag in flags:
-            x += weights[flag]
-        cells = like.cells
-        for number, key in enumerate(own_keys, CALL):
+        x = like.sum_ + weights[flags[0]] + weights[flags[1]] + weights[flags[2]] + weights[flags[3]]
+        cells: list[tuple[int, Cell]] = []
+        base = CALL * CLASSES
+        for key in keys:
             cell = get(key)
             if cell is not None:
-                cells = [*cells, (number * CLASSES + cell.bucket, cell)]
-                x += weights[number * CLASSES + cell.bucket] * cell.logit_used
-        q = model.correction.apply(x)
-        scored.append(
-            Scored(
-                option, recipe, x, q, like.flags + flags, cells, like.chains, like.keys + own_keys, moment.turn
-            )
-        )  # fmt: skip
+                index = base + cell.bucket
+                cells.append((index, cell))
+                x += weights[index] * cell.logit_used
+            base += CLASSES
+        scored.append(Scored(option, recipe, x, model.correction.apply(x), like, flags, cells, keys, moment.turn))
     return scored
 
 
 def logit_next(model: Model, scored: Scored) -> float:
     """The log odds that a candidate is the very next call."""
     weights = model.next_.weights
+    common = scored.common
     x = 0.0
+    for flag in common.flags:
+        x += weights[flag]
     for flag in scored.flags:
         x += weights[flag]
+    for index, cell in common.cells:
+        x += weights[index] * cell.logit_next
     for index, cell in scored.cells:
         x += weights[index] * cell.logit_next
-    for index, _, next_ in scored.chains:
+    for index, _, next_ in common.chains:
         x += weights[index] * next_
     return x
 
 
 def learn(model: Model, scored: Scored, used: int, next_: int) -> None:
     """What became of a candidate."""
-    flags = scored.flags
-    rates = [(index, cell.logit_next) for index, cell in scored.cells]
-    rates += [(index, of_next) for index, _, of_next in scored.chains]
-    model.next_.learn(flags, rates, next_ - sigmoid(logit_next(model, scored)))
+    recipe, weight, fresh = scored.recipe, scored.weight, scored.fresh
+    common = scored.common
+    flags = common.flags + scored.flags
+    cells = common.cells + scored.cells
+    model.next_.learn_next(flags, cells, common.chains, next_ - sigmoid(logit_next(model, scored)))
     if not scored.option.writes:  # the model of use is for what is told: reads, but for the reversible
-        rates = [(index, cell.logit_used) for index, cell in scored.cells]
-        rates += [(index, of_used) for index, of_used, _ in scored.chains]
-        model.used.learn(flags, rates, used - sigmoid(scored.logit))
+        model.used.learn_used(flags, cells, common.chains, used - sigmoid(scored.logit))
         model.correction.learn(scored.logit, used)
-    weight = scored.weight
-    recipe = scored.recipe
-    recipe.cells[not scored.fresh].learn(used, next_, weight)
     get, at = model.cells.table.get, model.cells.at
-    for key in scored.keys:
-        (get(key) or at(key)).learn(used, next_, weight)
+    contexts = [recipe.cells[not fresh]]
+    contexts += [get(key) or at(key) for key in common.keys]
+    contexts += [get(key) or at(key) for key in scored.keys]
+    learn_all(contexts, used, next_, weight)
     recipe.follow(used)
     for other in scored.option.evidence:  # which foretold it as well, and must not look worse for not having spoken
         if other is not recipe:
-            other.cells[not scored.fresh].learn(used, next_, weight)
+            contexts = [other.cells[not fresh]]
+            if fresh:
+                contexts += [at((kind, other.id, *rest)) for kind, _, *rest in common.keys[:SHARED_WITH_OTHERS]]
+            learn_all(contexts, used, next_, weight)
             other.appraise()
-            if scored.fresh:
-                for kind, _, *rest in scored.keys[:SHARED_WITH_OTHERS]:
-                    at((kind, other.id, *rest)).learn(used, next_, weight)
 
 
 def _chosen(model: Model, options: Iterable[Option]) -> list[tuple[Option, Recipe, Evidence]]:
@@ -168,55 +156,62 @@ def _chosen(model: Model, options: Iterable[Option]) -> list[tuple[Option, Recip
     for option in options:
         if option.made:
             continue
-        best, best_value, best_worth = None, -9.0, 0.0
+        best, best_promise = None, -9.0
         for item in option.evidence.items():
             recipe, evidence = item
-            worth = recipe.worth
             # what was remembered whole says itself by its own contexts; the recipe says where the value stands
-            value = worth + evidence.step * 1e-4 - (1.0 if recipe.remembered else 0.0)
-            if value > best_value:
-                best, best_value, best_worth = item, value, worth
+            promise = recipe.worth + evidence[0] * 1e-4 - (1.0 if recipe.remembered else 0.0)
+            if promise > best_promise:
+                best, best_promise = item, promise
         if best is not None:
-            found.append((best_worth, option, *best))
+            found.append((best[0].worth, option, *best))
     if len(found) > MAX_SCORED:
-        found.sort(key=lambda item: -item[0])
+        found.sort(key=_worth, reverse=True)
         writing = 0
         kept: list[tuple[float, Option, Recipe, Evidence]] = []
         for item in found:
             writing += item[1].writes
             if not item[1].writes or writing <= MAX_SCORED_WRITES:
                 kept.append(item)
-        found = kept[:MAX_SCORED]
+                if len(kept) == MAX_SCORED:
+                    break
+        found = kept
     return [(option, recipe, evidence) for _, option, recipe, evidence in found]
 
 
-def _share(model: Model, moment: Moment, option: Option, recipe: Recipe, age: int, offered: int, pace: int) -> _Shared:
+_worth = itemgetter(0)
+
+
+def _common(model: Model, moment: Moment, option: Option, recipe: Recipe, age: int, offered: int, pace: int) -> Common:
+    """What candidates of one recipe have in common when they were found and offered alike."""
     get = model.cells.table.get
     weights = model.used.weights
     fresh = int(offered > 0)
     same_tool = min(3, moment.calls_since_write.get(option.token, 0))
+    id_, last = recipe.id, moment.last
     keys: tuple[Key, ...] = (
-        (LAST, recipe.id, fresh, moment.last),
-        (OUTCOME, recipe.id, fresh, moment.last, moment.outcome),
-        (AGE, recipe.id, age, offered),
+        (LAST, id_, fresh, last),
+        (OUTCOME, id_, fresh, last, moment.outcome),
+        (AGE, id_, age, offered),
         (STRUCTURE, recipe.kind, age, offered),
-        (PACED, recipe.id, moment.last, offered, pace, same_tool),
+        (PACED, id_, last, offered, pace, same_tool),
     )
     own = recipe.cells[fresh]
-    by_number: list[Cell | None] = [own if own.seen else None]
-    by_number += map(get, keys)
-    cells = [(number * CLASSES + cell.bucket, cell) for number, cell in enumerate(by_number) if cell is not None]
+    by_number = [own if own.seen else None, *map(get, keys)]
     flags = (
         BY_KIND + recipe.kind * AGES + age,
         BY_STREAK + min(4, int(recipe.fast * 5)) * CLASSES + own.bucket,
         BY_PROGRESS + same_tool * 4 + min(3, moment.since_write),
         BIAS,
     )
-    x = 0.0
-    for flag in flags:
-        x += weights[flag]
-    for index, cell in cells:
-        x += weights[index] * cell.logit_used
+    x = weights[flags[0]] + weights[flags[1]] + weights[flags[2]] + weights[BIAS]
+    cells: list[tuple[int, Cell]] = []
+    index = 0
+    for cell in by_number:
+        if cell is not None:
+            cells.append((index + cell.bucket, cell))
+            x += weights[index + cell.bucket] * cell.logit_used
+        index += CLASSES
     chains: list[tuple[int, float, float]] = []
     base = CHAIN_WEIGHTS
     for chain in CHAINS:
@@ -228,24 +223,23 @@ def _share(model: Model, moment: Moment, option: Option, recipe: Recipe, age: in
                 whole = seen + BACK_OFF
                 used = (cell.used * seen + used * BACK_OFF) / whole
                 next_ = (cell.next_ * seen + next_ * BACK_OFF) / whole
-        of_used = logit(used)
-        chains.append((base + bucket, of_used, logit(next_)))
+        # between the two bounds this is `logit`, without calling it
+        of_used = log(used / (1.0 - used)) if LEAST_RATE < used < MOST_RATE else logit(used)
+        of_next = log(next_ / (1.0 - next_)) if LEAST_RATE < next_ < MOST_RATE else logit(next_)
+        chains.append((base + bucket, of_used, of_next))
         x += weights[base + bucket] * of_used
         base += CLASSES
-    return _Shared(flags, cells, chains, keys, x, pace)
+    return Common(flags, cells, chains, keys, x)
 
 
 def _pace(position: int, walked: tuple[int, int, bool]) -> int:
-    """How an element stands to those of its list that were used: none was, and it is the first or not; in a list walked
-    in order the next, or one further on; in a list of which single elements were picked the next, or any other."""
-    last, count, in_order = walked
-    if not count:
-        return 0 if position == 0 else 5
+    """How an element stands to those of its list that were used: none was, and it is the first (0) or not (5); in a
+    list walked in order the next, or one further on; in a list of which single elements were picked the next, or any
+    other."""
+    last, _, in_order = walked
     following = position == last + 1
     return (1 if following else 2) if in_order else (3 if following else 4)
 
 
-def _memory_class(option: Option) -> int:
-    if option.remembered is None:
-        return 0
-    return 1 + (min(5, option.remembered.length) - 1) * 4 + min(3, option.remembered.position)
+def _memory_class(remembered: Evidence) -> int:
+    return 1 + (min(5, remembered.length) - 1) * 4 + min(3, remembered.position)

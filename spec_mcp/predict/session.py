@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,9 +13,9 @@ from spec_mcp.engine.resources import Footprint, everything, footprint
 from spec_mcp.predict.history import History, Step
 from spec_mcp.predict.leaves import leaves
 from spec_mcp.predict.model import Model
-from spec_mcp.predict.options import Evidence, Option, Scored, hash_of, text_of, token_of
+from spec_mcp.predict.options import Evidence, Option, Scored, hash_of, server_and_tool, text_of, token_of
 from spec_mcp.predict.predictor import CallBegan, CallEnded, Supposed
-from spec_mcp.predict.recipes import Recipe, explain, make
+from spec_mcp.predict.recipes import MAX_FANOUT, Recipe, explain, make
 from spec_mcp.predict.rules import follow, recipe_of
 from spec_mcp.predict.scoring import NO_WALK, Moment, learn, score
 
@@ -179,7 +178,7 @@ class Session:
 
     def candidate(self, scored: Scored, q: float) -> Candidate:
         """The same with another probability."""
-        server, _, tool = scored.option.token.partition("\t")
+        server, tool = server_and_tool(scored.option.token)
         arguments = scored.option.arguments
         return Candidate(server, tool, arguments, q, scored.recipe.source, self._holds(arguments))
 
@@ -201,7 +200,7 @@ class Session:
     def _take_answer(self, step: Step, result: Json, is_error: bool) -> None:
         """An answer goes into the history: its values, and what the manifest says of it, make candidates."""
         self._renew(self.history.answer(step, result, is_error), step.number)
-        server, _, tool = step.token.partition("\t")
+        server, tool = server_and_tool(step.token)
         policy = self.policies.get(server)
         if policy is None or is_error:
             return
@@ -220,18 +219,17 @@ class Session:
 
     def _make(self, recipe: Recipe, step: int, begin: int = 0) -> None:
         fresh = recipe.cells[0]
-        if fresh.seen >= HOPELESS_AFTER and fresh.used < HOPELESS and step % RETRY_STEPS:
+        if fresh.used < HOPELESS and fresh.seen >= HOPELESS_AFTER and step % RETRY_STEPS:
             return
         if not recipe.paths:
-            arguments: Arguments = {b.argument: json.loads(b.how) for b in recipe.bindings}
-            self._hold(recipe, arguments, Evidence(step, 0, 1))
+            self._hold(recipe, recipe.constants, Evidence(step, 0, 1))
             return
         writes = self.model.writes.get(recipe.token, True)
         if writes and self._supposed:  # only the very next call is ever asked of those, and never of a chain
             return
-        most = 1 if writes else None
-        for made in make(recipe, self.history, step, most, begin):
-            self._hold(recipe, made.arguments, Evidence(step, made.place.position, made.place.length))
+        made, length = make(recipe, self.history, step, 1 if writes else MAX_FANOUT, begin)
+        for arguments, position in made:
+            self._hold(recipe, arguments, Evidence(step, position, length))
 
     def _backfill(self, recipe: Recipe, text: str) -> None:
         """A recipe was just found: what it would have made from the steps before is a candidate from now on."""
@@ -341,7 +339,7 @@ class Session:
 
     def _touches(self, option: Option) -> Footprint:
         if option.touches is None:
-            server, _, tool = option.token.partition("\t")
+            server, tool = server_and_tool(option.token)
             option.touches = self._footprint(server, tool, option.arguments)
         return option.touches
 

@@ -10,6 +10,7 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import median
 
 from spec_mcp.engine.calls import Arguments, CallKey, Json, Unmatchable, canonical_arguments
@@ -65,13 +66,27 @@ class Turn:
     said: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Script:
     """One session, ready to be played."""
 
     session: str
     turns: tuple[Turn, ...]
     calls: tuple[Call, ...]
+
+    @cached_property
+    def numbers(self) -> Mapping[CallKey, list[int]]:
+        """Of each call that can be told from others, when it is made: the numbers of those like it, in order."""
+        found: dict[CallKey, list[int]] = defaultdict(list)
+        for call in self.calls:
+            if call.key is not None:
+                found[call.key].append(call.number)
+        return dict(found)
+
+    @cached_property
+    def writes(self) -> Sequence[int]:
+        """The numbers of the calls that write, in order."""
+        return [call.number for call in self.calls if call.writes]
 
 
 @dataclass(frozen=True, slots=True)

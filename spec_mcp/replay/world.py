@@ -8,12 +8,14 @@ result that nobody knows: it takes its tool's usual time, and nothing is chained
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice, takewhile
 from time import perf_counter
 from typing import Protocol, runtime_checkable
 
-from spec_mcp.engine.calls import CallKey
+from spec_mcp.engine.calls import Arguments, CallKey
 from spec_mcp.engine.commands import (
     CallSettled,
     Command,
@@ -54,6 +56,9 @@ ASKED = 16
 
 RANKED = 24
 """How far the strict ranking is looked at: the calls made already in the same turn are passed over in it."""
+
+KEYS_KEPT = 4096
+"""Keys of candidates kept, with the arguments that they are known by."""
 
 KNOWN_SIZE_BYTES = 1
 """Held results are not bounded by size here: a record does not say what the bytes were."""
@@ -115,6 +120,9 @@ class Play:
     _foretold: set[CallKey] = field(default_factory=set[CallKey], init=False)
     """What was told at the start of a turn since the last write."""
     _launched: set[CallKey] = field(default_factory=set[CallKey], init=False)
+    _keys: dict[tuple[str, int], tuple[Arguments, CallKey | None]] = field(
+        default_factory=dict[tuple[str, int], "tuple[Arguments, CallKey | None]"], init=False
+    )
 
     def run(self) -> float:
         """Play to the end; the time at which the session ends."""
@@ -202,15 +210,21 @@ class Play:
 
     def _find(self, command: Launch) -> Call | None:
         """The very call, made later with no conflicting write before it."""
-        own = None
-        for call in self.script.calls[self._made :]:
-            if call.key == command.key:
-                return call
-            if call.writes:
-                own = own or self._touches(command)
-                if call.touches.overlaps(own):
-                    return None
-        return None
+        return self._later_call(command.key, command)
+
+    def _later_call(self, key: CallKey | None, wanted: Launch | Candidate) -> Call | None:
+        numbers = self.script.numbers.get(key, ()) if key is not None else ()
+        index = bisect_left(numbers, self._made)
+        if index == len(numbers):
+            return None
+        number = numbers[index]
+        writes = self.script.writes
+        first = bisect_left(writes, self._made)
+        if first < len(writes) and writes[first] < number:
+            touches = self._touches(wanted)
+            if any(self.script.calls[write].touches.overlaps(touches) for write in _below(writes, first, number)):
+                return None
+        return self.script.calls[number]
 
     def _touches(self, command: Launch | Candidate) -> Footprint:
         return touched_by(self.stage.policy, command.tool, command.arguments)
@@ -308,15 +322,7 @@ class Play:
         session, tally = self.script.session, self.tally
         told = self.predictor.predict(session, (), ASKED, self.now_s)
         ranked = self.predictor.next_calls(session, RANKED) if isinstance(self.predictor, Ranks) else told
-        known: dict[tuple[str, int], CallKey | None] = {}  # both lists speak of the same options: by their identity
-
-        def key_of_candidate(candidate: Candidate) -> CallKey | None:
-            name = (candidate.tool, id(candidate.arguments))
-            if name not in known:
-                known[name] = key_of(self.stage.policy, candidate.tool, candidate.arguments)
-            return known[name]
-
-        keys = [(candidate.tool, key_of_candidate(candidate)) for candidate in ranked]
+        keys = [(candidate.tool, self._key(candidate)) for candidate in ranked]
         tools = list(dict.fromkeys(tool for tool, _ in keys))
         for call in turn.calls:
             tally.next_tool_top1 += tools[:1] == [call.tool]
@@ -325,18 +331,23 @@ class Play:
             if (call.tool, call.key) in keys:
                 keys.remove((call.tool, call.key))
         for candidate in told:
-            key = key_of_candidate(candidate)
-            tally.calibration.append((candidate.q, self._will_be_used(candidate, key)))
+            key = self._key(candidate)
+            tally.calibration.append((candidate.q, self._later_call(key, candidate) is not None))
             if key is not None:
                 self._foretold.add(key)
 
-    def _will_be_used(self, candidate: Candidate, key: CallKey | None) -> bool:
-        touches = None
-        for call in self.script.calls[self._made :]:
-            if call.key is not None and call.key == key:
-                return True
-            if call.writes:
-                touches = touches or self._touches(candidate)
-                if call.touches.overlaps(touches):
-                    return False
-        return False
+    def _key(self, candidate: Candidate) -> CallKey | None:
+        """The key of a candidate. The same options are told turn after turn: they are known by their identity."""
+        name = (candidate.tool, id(candidate.arguments))
+        known = self._keys.get(name)
+        if known is None or known[0] is not candidate.arguments:
+            if len(self._keys) >= KEYS_KEPT:
+                self._keys.clear()
+            key = key_of(self.stage.policy, candidate.tool, candidate.arguments)
+            known = self._keys[name] = (candidate.arguments, key)
+        return known[1]
+
+
+def _below(numbers: Sequence[int], first: int, end: int) -> Iterator[int]:
+    """From this index on, those below `end`."""
+    return takewhile(lambda number: number < end, islice(numbers, first, None))
