@@ -5,30 +5,67 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
+from typer.core import TyperCommand
 
 from spec_mcp.cli.opening import ConfigOption
+from spec_mcp.cli.text import count, safe
 from spec_mcp.errors import Failed, UserError
 
 if TYPE_CHECKING:
+    from spec_mcp.engine.calls import Json
     from spec_mcp.engine.effects import ServerPolicy
     from spec_mcp.records import Session
+    from spec_mcp.replay.transcripts import Transcripts
     from spec_mcp.store.rows import Scope
-
-CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": False}
 
 CLIENTS = ("claude-code",)
 
 WHOSE = "say whose calls these are: end with `-- COMMAND`, the server's command line as your client starts it"
 
+SHOWN_FILES = 3
+"""Files that could not be read are named up to so many."""
+
+BEHIND = "behind"
+
+
+class Command(TyperCommand):
+    """Keeps what stands behind `--` apart: it is a server's command line, and no file."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        at = args.index("--") if "--" in args else len(args)
+        ctx.meta[BEHIND] = args[at + 1 :]
+        return super().parse_args(ctx, args[:at])
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is learned goes to this server's history, as `spec-mcp wrap -- COMMAND` reads it."""
+
+    name: str
+    command: tuple[str, ...]
+    manifest: str
+    """Given by the user; empty: the one of the server's name, if there is one."""
+    config: Path | None
+    dry_run: bool
+
+    @property
+    def scope(self) -> Scope:
+        """Whose history it is."""
+        from spec_mcp.store.rows import Scope
+
+        return Scope.of(self.name, self.command)
+
 
 def command(
+    context: typer.Context,
     files: Annotated[
-        list[str] | None, typer.Argument(metavar="FILE… [-- COMMAND…]", help="Recorded sessions, and whose they are.")
+        list[Path] | None, typer.Argument(metavar="FILE… [-- COMMAND…]", help="Recorded sessions, and whose they are.")
     ] = None,
     client: Annotated[
         str, typer.Option("--from", metavar="CLIENT", help="Read a client's own transcripts: claude-code.")
@@ -41,9 +78,10 @@ def command(
         typer.Option("--manifest", metavar="NAME_OR_FILE", help="Says which tools read where no record does."),
     ] = "",
     folder: Annotated[
-        Path | None, typer.Option("--folder", metavar="FOLDER", help="Where the client keeps its transcripts.")
+        Path | None,
+        typer.Option("--folder", metavar="FOLDER", help="Where the client keeps its files. Default: ~/.claude."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be read.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be learned.")] = False,
     config: ConfigOption = None,
 ) -> None:
     """Learn from calls that were made before spec-mcp was there.
@@ -51,126 +89,191 @@ def command(
     From recorded sessions: [b]spec-mcp learn FILE… -- COMMAND[/b], the server's own command line as it stands in your
     client's configuration. From Claude Code: [b]spec-mcp learn --from claude-code[/b] reads the calls of MCP tools in
     your transcripts, nothing else, and says how many; each server's command line is taken from its configuration.
+
+    What was learned once is not learned again: of a session that has grown since, the new calls alone.
     """
-    paths, launched_by = _split(files or [])
+    behind = tuple(cast("list[str]", context.meta.get(BEHIND, [])))
+    if client and client not in CLIENTS:
+        raise UserError(f"--from {client}: only {', '.join(CLIENTS)} is known")
+    if client and files:
+        raise UserError("learn: give files or --from, not both")
     if client:
-        if client not in CLIENTS:
-            raise UserError(f"--from {client}: only {', '.join(CLIENTS)} is known")
-        if paths:
-            raise UserError("learn: give files or --from, not both")
-        _from_claude_code(folder or Path.home() / ".claude", server, manifest, dry_run, config)
-        return
-    if not paths:
+        if behind and not server:
+            raise UserError("learn: say with --server whose command line this is")
+        _from_claude_code(folder, server, behind, manifest, config, dry_run)
+    elif not files:
         raise UserError("learn: name files of recorded sessions, or --from claude-code")
-    if not launched_by:
+    elif not behind:
         raise UserError(f"learn: {WHOSE}")
+    else:
+        from spec_mcp.relay.naming import name_of
+
+        _from_files(files, Target(server or name_of(behind), behind, manifest, config, dry_run))
+
+
+def _from_files(files: Sequence[Path], target: Target) -> None:
+    """All files are read before anything is learned: a fault in the last one must not leave half of it."""
     from spec_mcp.records import read_sessions
-    from spec_mcp.relay.naming import name_of
 
-    name = server or name_of(launched_by)
-    for path in paths:
-        sessions = list(read_sessions(Path(path)))
-        _learn(name, launched_by, sessions, _policy(manifest or name, bool(manifest)), dry_run, config, str(path))
-
-
-def _split(given: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The files, and the command line after `--`."""
-    import sys
-
-    if "--" not in sys.argv:
-        return list(given), []
-    behind = sys.argv[len(sys.argv) - sys.argv[::-1].index("--") :]
-    return list(given)[: len(given) - len(behind)], behind
+    found: list[Session] = []
+    for path in files:
+        sessions = list(read_sessions(path))
+        of_others = [session for session in sessions if not _may_be_of(session.source, target.name)]
+        found += [session for session in sessions if _may_be_of(session.source, target.name)]
+        calls = sum(1 for session in sessions for _ in session.calls())
+        said = f"{path}: {count(len(sessions), 'session')}, {count(calls, 'call')}"
+        if of_others:
+            names = sorted({session.source.removeprefix(OWN_SOURCE) for session in of_others})
+            said += f"; {len(of_others)} left out, of other servers: {', '.join(names)}"
+        typer.echo(safe(said))
+    _learn(found, target)
 
 
-def _from_claude_code(folder: Path, only: str, manifest: str, dry_run: bool, config: Path | None) -> None:
-    from spec_mcp.replay.transcripts import claude_code
+OWN_SOURCE = "spec-mcp/"
+"""How sessions are marked that `spec-mcp trace --json` exports; the server's name follows."""
 
-    found = claude_code(folder)
-    typer.echo(f"{found.files} transcripts in {folder / 'projects'}: {found.calls} calls of MCP tools")
-    if found.skipped_files:
-        typer.echo(f"{found.skipped_files} transcripts could not be read")
-    launches = _launches(folder)
-    learned = 0
-    for server, sessions in sorted(found.by_server.items()):
-        if only and server != only:
+
+def _may_be_of(source: str, name: str) -> bool:
+    return not source.startswith(OWN_SOURCE) or source == OWN_SOURCE + name
+
+
+def _from_claude_code(
+    folder: Path | None, only: str, behind: tuple[str, ...], manifest: str, config: Path | None, dry_run: bool
+) -> None:
+    from spec_mcp.cli.launches import Launch, launches, unlisted
+    from spec_mcp.replay.transcripts import carried_name, claude_code
+
+    folder = folder or Path(os.environ.get("CLAUDE_CONFIG_DIR") or Path.home() / ".claude")
+    if not (folder / "projects").is_dir():
+        raise Failed(f"learn: {folder / 'projects'}: Claude Code keeps no transcripts there: say where with --folder")
+    known = launches(folder, os.environ)
+    if behind:
+        known[carried_name(only)] = Launch(only, behind)
+    found = claude_code(folder, (*known, carried_name(only)))
+    _tell(found, folder / "projects")
+    if only and carried_name(only) not in found.by_server:
+        names = ", ".join(sorted(found.by_server)) or "none"
+        raise Failed(f"learn: there is no call of a server {only}; those that were called: {names}")
+    learned = False
+    for name, sessions in sorted(found.by_server.items()):
+        if only and name != carried_name(only):
             continue
-        launched_by = launches.get(server)
-        if launched_by is None:
-            typer.echo(f"{server}: left out, its command line stands in none of Claude Code's configurations")
-            continue
-        _learn(server, launched_by, sessions, _policy(manifest or server, bool(manifest)), dry_run, config, server)
-        learned += 1
-    if not learned:
-        raise Failed("learn: nothing was learned: there is no call of a server whose command line is known")
+        launch = known.get(name) or unlisted(name)
+        if launch.command:
+            _learn(sessions, Target(launch.name, launch.command, manifest, config, dry_run))
+            learned = True
+        else:
+            calls = count(sum(len(session.events) for session in sessions), "call")
+            typer.echo(safe(f"{name}: {calls} left out: {launch.unknown}"))
+    if not learned and found.calls:
+        raise Failed(
+            "learn: nothing was learned: no server's command line is known; name one: "
+            "`spec-mcp learn --from claude-code --server NAME -- COMMAND`"
+        )
+    if not found.calls:
+        raise Failed("learn: nothing was learned: there is no call of an MCP tool in these transcripts")
 
 
-def _launches(folder: Path) -> dict[str, list[str]]:
-    """By server, the command line in Claude Code's configuration; without spec-mcp's own, where it stands in front."""
-    try:
-        whole = _table(json.loads(folder.with_name(folder.name + ".json").read_text("utf-8")))
-    except (OSError, ValueError):
-        return {}
-    found: dict[str, list[str]] = {}
-    for holder in (whole, *map(_table, _table(whole.get("projects")).values())):
-        for name, entry in _table(holder.get("mcpServers")).items():
-            launched, arguments = _table(entry).get("command"), _table(entry).get("args")
-            if isinstance(launched, str):
-                words = [launched, *map(str, cast("list[Any]", arguments) if isinstance(arguments, list) else [])]
-                wrapped = "wrap" in words and "--" in words
-                found.setdefault(name, words[words.index("--") + 1 :] if wrapped else words)
-    return found
+def _tell(found: Transcripts, folder: Path) -> None:
+    """What was read, and what of it was skipped."""
+    skipped = found.skipped
+    typer.echo(
+        safe(f"{folder}: {count(found.files, 'transcript')}, ")
+        + f"{count(found.calls, 'answered call')} of MCP tools in {count(found.conversations, 'conversation')}"
+    )
+    for number, what in (
+        (skipped.repeated, "repeated by a resumed, forked or compacted session: counted once"),
+        (skipped.unanswered, "without an answer: left out"),
+        (skipped.refused, "denied, or answered by Claude Code itself: left out"),
+        (skipped.cut, "with a result that Claude Code cut or cleared: learned as calls, not what they answered"),
+    ):
+        if number:
+            typer.echo(f"  {count(number, 'call')} {what}")
+    if skipped.broken_lines:
+        typer.echo(f"  {count(skipped.broken_lines, 'line')} of no JSON: left out")
+    for line in skipped.files[:SHOWN_FILES]:
+        typer.echo(safe(f"  cannot be read: {line}"))
+    if len(skipped.files) > SHOWN_FILES:
+        typer.echo(f"  and {count(len(skipped.files) - SHOWN_FILES, 'other transcript')} that cannot be read")
 
 
-def _table(value: object) -> dict[str, Any]:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-
-
-def _policy(name: str, wanted: bool) -> ServerPolicy | None:
+def _policy(target: Target) -> ServerPolicy | None:
     from spec_mcp.config import home
     from spec_mcp.manifest.load import load_manifest
     from spec_mcp.manifest.match import find_manifest
+    from spec_mcp.relay.naming import name_of
 
-    try:
-        return load_manifest(find_manifest(name, home(os.environ))).policy
-    except UserError:
-        if wanted:
-            raise
-        return None
+    names = [target.manifest] if target.manifest else [target.name, name_of(target.command)]
+    for name in names:
+        # packages are called server-NAME or mcp-server-NAME, manifests NAME
+        for shorter in dict.fromkeys((name, name.removeprefix("mcp-").removeprefix("server-"))):
+            try:
+                return load_manifest(find_manifest(shorter, home(os.environ))).policy
+            except UserError:
+                if target.manifest:
+                    raise
+    return None
 
 
-def _learn(
-    name: str,
-    launched_by: list[str],
-    sessions: list[Session],
-    policy: ServerPolicy | None,
-    dry_run: bool,
-    config: Path | None,
-    title: str,
-) -> None:
-    from spec_mcp.replay.warm import teach
-    from spec_mcp.store.rows import Scope
+def _learn(sessions: Sequence[Session], target: Target) -> None:
+    """Teach what is new, and say how much that is."""
+    from spec_mcp.replay.warm import new_lessons, teach
 
     calls = sum(1 for session in sessions for _ in session.calls())
-    said = f"{title}: {len(sessions)} sessions, {calls} calls of {name}"
-    if policy is None:
-        said += ", without a manifest: only calls recorded as reads count as such"
-    if dry_run:
-        typer.echo(f"{said}: would be learned")
+    lessons = new_lessons(sessions, _learned_before(target))
+    said = f"{target.name}: {count(len(sessions), 'session')}, {count(calls, 'call')}"
+    if not lessons.calls:
+        typer.echo(safe(f"{said}: nothing new" if calls else f"{said}: nothing to learn"))
         return
-    _write(Scope.of(name, launched_by), teach(name, sessions, policy), config)
-    typer.echo(f"{said}: learned")
+    if lessons.calls < calls:
+        said += f", of which {count(lessons.calls, 'call')} in {count(len(lessons.sessions), 'session')} "
+        said += "is new" if lessons.calls == 1 else "are new"
+    policy = _policy(target)
+    if policy is None and not any(call.kind == "read" for session in lessons.sessions for call in session.calls()):
+        said += ", no tool known to read (no manifest: see `spec-mcp manifest draft`)"
+    if target.dry_run:
+        typer.echo(safe(f"{said}: would be learned"))
+        return
+    _write(target, teach(target.name, lessons.sessions, policy), lessons.learned)
+    typer.echo(safe(f"{said}: learned"))
 
 
-def _write(scope: Scope, learned: object, config: Path | None) -> None:
+def _learned_before(target: Target) -> dict[str, int]:
+    from spec_mcp.cli.opening import open_store, store_path
+    from spec_mcp.replay.warm import LESSONS, join_lessons
+    from spec_mcp.store.rows import LOCAL_USER
+
+    store = open_store(store_path(target.config))
+    if store is None:
+        return {}
+    try:
+        rows = store.learned(target.scope, LOCAL_USER)
+    finally:
+        store.close()
+    try:
+        return join_lessons([cast("Json", json.loads(row.data)) for row in rows if row.kind == LESSONS])
+    except ValueError:  # not ours: learning twice is the lesser harm
+        return {}
+
+
+def _write(target: Target, learned: Json, lessons: Mapping[str, int]) -> None:
+    """What was learned, and from what, as one step."""
     from spec_mcp.cli.opening import store_path
     from spec_mcp.predict.merging import KIND
+    from spec_mcp.replay.warm import LESSONS, join_lessons
     from spec_mcp.store.rows import LOCAL_USER, LearnedRow
     from spec_mcp.store.sqlite import SqliteStore
 
-    store = SqliteStore(store_path(config))
+    store = SqliteStore(store_path(target.config))
+    now = time.time()
     try:
-        data = json.dumps(learned, separators=(",", ":")).encode()
-        store.write([LearnedRow(scope, LOCAL_USER, KIND, data, time.time())])
+        rows = ((KIND, learned), (LESSONS, dict(lessons)))
+        store.write(
+            [
+                LearnedRow(target.scope, LOCAL_USER, kind, json.dumps(value, separators=(",", ":")).encode(), now)
+                for kind, value in rows
+            ]
+        )
+        store.compact(target.scope, LOCAL_USER, LESSONS, lambda told: cast("Json", join_lessons(told)))
     finally:
         store.close()

@@ -26,7 +26,8 @@ LAST_UPKEEP = "last-upkeep"
 def tidy(connection: Connection, now: float, retention_days: float, max_bytes: int = MAX_STORE_BYTES) -> bool:
     """Delete what is older than the retention or beyond `max_bytes`, unless that was done within a day.
 
-    Learned rows go when nothing was added to them for as long. Pins stay: they guard against a changed tool.
+    Learned rows go when their owner added nothing for as long, all at once: what was learned, and from what. Pins stay:
+    they guard against a changed tool.
     """
     with connection.transaction():
         last = connection.query("SELECT value FROM notes WHERE key = ?", [LAST_UPKEEP])
@@ -36,7 +37,13 @@ def tidy(connection: Connection, now: float, retention_days: float, max_bytes: i
         connection.insert("notes", [{"key": LAST_UPKEEP, "value": now}], replace=True)
     cutoff = now - retention_days * DAY_S
     _delete_record_before(connection, cutoff)
-    _delete(connection, "learned", "added_at < ?", [cutoff])
+    _delete(
+        connection,
+        "learned",
+        "NOT EXISTS (SELECT 1 FROM learned AS other WHERE other.server = learned.server "
+        "AND other.launch = learned.launch AND other.principal = learned.principal AND other.added_at >= ?)",
+        [cutoff],
+    )
     while _used_bytes(connection) > max_bytes and (oldest := _end_of_oldest_tenth(connection)) is not None:
         _delete_record_before(connection, oldest)
     return True

@@ -206,6 +206,14 @@ def test_upkeep_deletes_what_is_older_than_the_retention_and_keeps_the_rest(stor
     assert store.pins(FILES) == {"read": "sha256:1"}
 
 
+def test_upkeep_keeps_all_that_an_owner_learned_while_it_goes_on_learning(store: Store) -> None:
+    old = NOW - 40 * DAY_S
+    store.write([learned(at=old, kind="lessons/1"), learned(at=NOW), learned(at=old, scope=SHOP)])
+    store.upkeep(NOW, 30)
+    assert [row.kind for row in store.learned(FILES, "local")] == ["lessons/1", "history/1"]
+    assert store.learned(SHOP, "local") == []
+
+
 def test_a_session_that_still_goes_on_keeps_its_row_when_its_oldest_calls_go(store: Store) -> None:
     store.write(
         [
