@@ -27,6 +27,7 @@ WAL_LIMIT_BYTES = 4 * 2**20
 PRAGMAS = (
     "synchronous = NORMAL",  # a power cut may cost the last rows of the record, never the file
     f"journal_size_limit = {WAL_LIMIT_BYTES}",
+    "checkpoint_fullfsync = ON",  # macOS: any connection may carry the undo journal's rows over into the file
     "secure_delete = ON",  # what retention and `forget` delete is overwritten
     "cache_size = -2000",  # 2 MB: this runs inside the relay's process
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
-STEPS = ("0001-sessions-and-learning",)
+STEPS = ("0001-sessions-and-learning", "0002-undos")
 """All steps, in order."""
 
 migrations = Migrations("spec-mcp")
@@ -100,3 +100,35 @@ def _sessions_and_learning(db: Database) -> None:
     )
     db.table("learned").create_index(["server", "launch", "principal", "kind"])
     db.table("notes").create({"key": str, "value": float}, pk="key", not_null={"value"})
+
+
+@migrations(name=STEPS[1])
+def _undos(db: Database) -> None:
+    # by hand: the number must never be used again, since it is the order in which entries were intended
+    db.conn.execute(
+        """
+        CREATE TABLE undos (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            owner TEXT NOT NULL,
+            instance TEXT NOT NULL,
+            server TEXT NOT NULL,
+            launch BLOB NOT NULL,
+            principal TEXT NOT NULL,
+            session TEXT NOT NULL,
+            tool TEXT NOT NULL,
+            arguments BLOB NOT NULL,
+            reversal BLOB NOT NULL,
+            before BLOB,
+            outcome TEXT NOT NULL,
+            result BLOB,
+            "left" TEXT NOT NULL,
+            state TEXT NOT NULL,
+            undo_sent INTEGER NOT NULL,
+            reason TEXT NOT NULL,
+            made_at REAL NOT NULL,
+            changed_at REAL NOT NULL
+        )
+        """
+    )
+    db.conn.execute("CREATE INDEX undos_by_instance ON undos (instance)")

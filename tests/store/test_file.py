@@ -298,8 +298,9 @@ def test_a_damaged_file_is_set_aside_by_one_process_only(path: Path) -> None:
 
 
 def test_a_damaged_file_that_cannot_be_renamed_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="move it away"):
-        set_aside(tmp_path / "no" / "folder" / "store", 1)
+        set_aside(tmp_path / "file" / "store", 1)
 
 
 def test_a_store_beyond_its_size_loses_its_oldest_calls_first(path: Path) -> None:
