@@ -26,6 +26,10 @@ QUEUE_MAX_BYTES = 8 * 2**20
 LOOKED_INTO_MAX_BYTES = 256 * 1024
 """A larger result is not decoded for prediction: it would hold up the loop."""
 
+SUPPOSED_MAX = 16
+SUPPOSED_MAX_BYTES = LOOKED_INTO_MAX_BYTES
+"""Supposed results kept decoded: more than are held at once as a rule, and some megabytes at most."""
+
 CANDIDATES_ASKED = 16
 """More than any breadth, so that those already held or refused do not crowd out the rest."""
 
@@ -44,6 +48,39 @@ class Held:
     tool: str
     arguments: Arguments
     result: bytes
+
+
+class LookedInto:
+    """Supposed results, decoded once. They are known by their bytes: one is supposed step after step, under other
+    chains too, and is an answer in the end; a predictor in turn knows what it has looked into by its identity."""
+
+    def __init__(self) -> None:
+        self._kept: dict[bytes, Json] = {}
+        self._kept_bytes = 0
+
+    def suppose(self, result: bytes) -> Json:
+        """A raw result as predictors see it, kept for the next time."""
+        if result in self._kept:
+            return self._kept[result]
+        seen = look_into(result)
+        if seen is not None:
+            self._kept[result] = seen
+            self._kept_bytes += len(result)
+            while len(self._kept) > SUPPOSED_MAX or self._kept_bytes > SUPPOSED_MAX_BYTES:
+                self._drop(next(iter(self._kept)))
+        return seen
+
+    def answer(self, result: bytes) -> Json:
+        """The same, of a call's answer: it will not be supposed again."""
+        if result not in self._kept:
+            return look_into(result)
+        seen = self._kept[result]
+        self._drop(result)
+        return seen
+
+    def _drop(self, result: bytes) -> None:
+        del self._kept[result]
+        self._kept_bytes -= len(result)
 
 
 def worth_a_look(text: bytes) -> bytes:
@@ -80,6 +117,7 @@ class Learner:
         self.faults = 0
         self.given_up = 0
         self._last_step: dict[str, int] = {}
+        self._looked_into = LookedInto()
 
     @property
     def has_work(self) -> bool:
@@ -110,7 +148,11 @@ class Learner:
         """A call has its answer."""
         at_s = self._clock()
         kept = worth_a_look(result)
-        self._later(lambda: self._predictor.ended(CallEnded(session, call, look_into(kept), is_error, at_s)), len(kept))
+
+        def tell() -> None:
+            self._predictor.ended(CallEnded(session, call, self._looked_into.answer(kept), is_error, at_s))
+
+        self._later(tell, len(kept))
 
     def closed(self, session: str) -> None:
         """The client left."""
@@ -156,7 +198,9 @@ class Learner:
             step = held(number)
             if step is None:  # an ancestor has been adopted: it is history by now
                 continue
-            supposed.append(Supposed(step.server, step.tool, step.arguments, look_into(step.result), False))
+            supposed.append(
+                Supposed(step.server, step.tool, step.arguments, self._looked_into.suppose(step.result), False)
+            )
         return None if lineage and held(lineage[-1]) is None else supposed
 
     def _later(self, task: Callable[[], None], size_bytes: int = 0) -> None:
