@@ -154,7 +154,7 @@ def validated_for_launch(world: World, speculation: Speculation, value: str | No
     reason = Reason.UNVALIDATED if value is None else no_longer(world, server, speculation)
     if reason is None:
         speculation.valid = value
-        lifecycle.launch(world, speculation)
+        _launch(world, server, speculation)
     else:
         lifecycle.discard(world, speculation, reason)
         fill_places(world, server)
@@ -194,11 +194,17 @@ def _propose(world: World, server: ServerState, proposal: Proposal) -> None:
         server.reaches_outside(candidate.tool, world.now_s)
     if policy.effect is Effect.REVERSIBLE:
         speculation.reversal = Reversal()
+        server.launches.add(world.now_s)  # what is read before it is asked of the server too
         reversing.prepare(world, speculation)
     elif policy.fresh is None:
-        lifecycle.launch(world, speculation)
+        _launch(world, server, speculation)
     else:
         world.out.append(Validate(speculation.id, None, policy.fresh, candidate.arguments))
+
+
+def _launch(world: World, server: ServerState, speculation: Speculation) -> None:
+    server.launches.add(world.now_s)
+    lifecycle.launch(world, speculation)
 
 
 def _forbidden(world: World, server: ServerState, candidate: Candidate) -> Reason | None:
@@ -238,7 +244,7 @@ def _irreversible(world: World, server: ServerState, tool: str, policy: ToolPoli
 
 
 def _barred(world: World, server: ServerState, tool: str) -> Reason | None:
-    """Rules 1, 2, 4 and 11: what has become of the server and the tool."""
+    """Rules 1, 2, 4 and 11, and the user's bound: what has become of the server and the tool."""
     if (reason := server.doubt(tool)) is not None:
         return reason
     if not server.connected:
@@ -247,6 +253,8 @@ def _barred(world: World, server: ServerState, tool: str) -> Reason | None:
         return Reason.DEMOTED
     if world.now_s < server.quiet_until:
         return Reason.RATE_LIMITED
+    if not server.within_rate(world.now_s):
+        return Reason.RATE
     return None
 
 

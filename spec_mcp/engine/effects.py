@@ -142,6 +142,8 @@ class ServerPolicy:
     """Bears `notifications/cancelled`."""
     source: str = ""
     """The file it came from, for messages."""
+    rate_per_minute: float = 0.0
+    """The user's bound on speculations there; 0: none."""
 
     def tool(self, name: str) -> ToolPolicy:
         """The policy of a tool, `UNLISTED` where the manifest does not name it."""

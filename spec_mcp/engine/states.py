@@ -98,6 +98,7 @@ class Reason(StrEnum):
     TOO_SLOW = "too-slow"
     OPEN_WORLD = "open-world"
     RATE_LIMITED = "rate-limited"
+    RATE = "rate"
     DEMOTED = "demoted"
     UNVALIDATED = "unvalidated"
     FULL = "full"

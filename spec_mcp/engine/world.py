@@ -6,7 +6,7 @@ State and questions about it; the decisions are in `engine.py` (calls), `admissi
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -15,6 +15,7 @@ from spec_mcp.engine.commands import Command
 from spec_mcp.engine.effects import NO_MANIFEST, UNLISTED, Effect, ServerPolicy, ToolPolicy
 from spec_mcp.engine.events import CallId, Candidate, Mode, SpeculationId
 from spec_mcp.engine.ledger import Ledger, Speculation
+from spec_mcp.engine.minute import LastMinute
 from spec_mcp.engine.policy import Settings
 from spec_mcp.engine.resources import Footprint, everything, footprint
 from spec_mcp.engine.states import Reason
@@ -25,9 +26,6 @@ CALLS_MAX = 4096
 
 SESSIONS_MAX = 1024
 """Clients remembered; one that was never said to have left is forgotten when it is idle and as many came after it."""
-
-REACHED_MAX = 1024
-"""Speculations of the last minute that are counted against a tool's budget; no budget is larger."""
 
 CANCELLED_MAX = 64
 """Cancelled calls remembered by server, since most servers never answer them."""
@@ -55,8 +53,10 @@ class ServerState:
     """It answered with a rate limit (rule 2)."""
     deadly: set[str] = field(default_factory=set[str])
     """Tools under whose speculation it died (rule 4)."""
-    reached_outside: dict[str, deque[float]] = field(default_factory=dict[str, deque[float]])
+    reached_outside: dict[str, LastMinute] = field(default_factory=dict[str, LastMinute])
     """By tool, when it was last speculated to the outside world (rule 3)."""
+    launches: LastMinute = field(default_factory=LastMinute)
+    """When anything was last speculated there."""
     queue: list[Proposal] = field(default_factory=list["Proposal"])
     cancelled: OrderedDict[CallId, None] = field(default_factory=OrderedDict[CallId, None])
     """Calls that the client cancelled: the server may work on them still, and ask or log for them."""
@@ -103,14 +103,17 @@ class ServerState:
 
     def within_budget(self, tool: str, now_s: float) -> bool:
         """May another speculation with this tool reach the outside world in this minute?"""
-        recent = self.reached_outside.get(tool, deque())
-        while recent and not now_s - 60.0 < recent[0] <= now_s:
-            recent.popleft()
-        return len(recent) < min(REACHED_MAX, self.policy.tool(tool).open_world_per_minute)
+        budget = self.policy.tool(tool).open_world_per_minute
+        return self.reached_outside.get(tool, LastMinute()).has_room(budget, now_s)
 
     def reaches_outside(self, tool: str, now_s: float) -> None:
         """A speculation with this tool goes out."""
-        self.reached_outside.setdefault(tool, deque(maxlen=REACHED_MAX)).append(now_s)
+        self.reached_outside.setdefault(tool, LastMinute()).add(now_s)
+
+    def within_rate(self, now_s: float) -> bool:
+        """Does the user's bound leave room for another speculation there in this minute?"""
+        rate = self.policy.rate_per_minute
+        return rate <= 0.0 or self.launches.has_room(rate, now_s)
 
     def tool(self, name: str) -> ToolPolicy:
         """The manifest's word on a tool; `UNLISTED` where it does not hold."""

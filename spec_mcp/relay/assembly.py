@@ -11,6 +11,7 @@ import secrets
 import shlex
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -290,6 +291,9 @@ class Assembly:
 
     def _set_policy(self, policy: ServerPolicy) -> None:
         assert self._loaded is not None, "pins are known before a manifest is applied"
+        configured = self._config.servers.get(self._name)
+        if configured is not None:
+            policy = replace(policy, rate_per_minute=configured.rate_per_minute)
         self._policies[self._name] = policy
         self._bridge.feed(ManifestFound(self._name, policy, self._loaded.pins))
 
@@ -328,7 +332,7 @@ def not_kept(config: Config, server: str) -> list[str]:
             keys.append(f"[speculation] {key}")
     if (own := config.servers.get(server)) is not None:
         unset = Server()
-        for key in ("allow", "deny", "forward_headers", "isolation", "rate_per_minute"):
+        for key in ("allow", "deny", "forward_headers", "isolation"):
             if getattr(own, key) != getattr(unset, key):
                 keys.append(f"[servers.{server}] {key}")
     return keys

@@ -180,6 +180,25 @@ def test_the_outside_world_is_reached_within_a_budget():
         play.wait(60.0) << play.predicted(guess("fetch", url="https://ok.com/3")) >> launch("fetch")
 
 
+# --- the user's bound -------------------------------------------------------------------------------------------------
+
+
+def test_the_user_bounds_what_a_server_gets_in_a_minute_whatever_the_tool():
+    with Playbook(rate_per_minute=2.0).begun() as play:
+        play.launches("get", id=1) << play.returned()
+        play.launches("look", id=2) << play.returned()
+        play << play.predicted(guess("get", id=3)) >> skipped("rate")
+        play.wait(60.0) << play.predicted(guess("get", id=3)) >> launch("get", id=3)
+
+
+def test_what_is_validated_first_counts_when_it_is_launched():
+    with Playbook(rate_per_minute=1.0).begun() as play:
+        play << play.predicted(guess("cat", id=1), guess("cat", id=2)) >> validate() >> validate()
+        first, second = play.validating
+        play << events.Validated(first.speculation, None, "v") >> launch("cat", id=1)
+        play << events.Validated(second.speculation, None, "v") >> ended("rate")
+
+
 # --- rule 4 -----------------------------------------------------------------------------------------------------------
 
 

@@ -31,8 +31,8 @@ def test_history_is_what_predicts_unless_the_user_switched_it_off(tmp_path: Path
 
 def test_what_is_set_and_not_acted_on_is_named_for_its_user(tmp_path: Path):
     text = (
-        '[servers.shop]\ncommand = "shop"\nrate_per_minute = 3\ndeny = ["drop*"]\n'
-        '[servers.other]\ncommand = "other"\nrate_per_minute = 3\n'
+        '[servers.shop]\ncommand = "shop"\nrate_per_minute = 3\nisolation = "pool"\ndeny = ["drop*"]\n'
+        '[servers.other]\ncommand = "other"\ndeny = ["*"]\n'
         "[speculation]\nreversible = true\nbreadth = 2\n"
         '[predictors.local]\nkind = "openai"\nmodel = "qwen3:4b"\n'
     )
@@ -40,7 +40,7 @@ def test_what_is_set_and_not_acted_on_is_named_for_its_user(tmp_path: Path):
         "[predictors.local]",
         "[speculation] reversible",
         "[servers.shop] deny",
-        "[servers.shop] rate_per_minute",
+        "[servers.shop] isolation",
     ]
     assert not_kept(load_config(None), "shop") == []
 

@@ -251,6 +251,7 @@ RULES: dict[str, Rule] = {
         _both(_put(servers, "disconnected", _stays_connected), _blind_to(Reason.NOT_LISTED_YET, Reason.CHANGED)),
     ),
     "what kills is not repeated": Rule("restarts", _put(ServerState, "died_under", lambda *_: False)),
+    "the user bounds the rate": Rule("order", _put(ServerState, "within_rate", lambda *_: True)),
     # rule 5
     "principals are told apart": Rule("departures", _keys_without("principal")),
     "_meta is told apart": Rule("mixed", _keys_without("meta")),

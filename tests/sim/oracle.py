@@ -47,6 +47,7 @@ class Oracle:
         self._polls: set[CallKey] = set()
         self._open_writes = 0
         self._outside_at: deque[float] = deque()
+        self._launched_at: dict[str, deque[float]] = {name: deque() for name in relay.plan.policies}
 
     @property
     def now_s(self) -> float:
@@ -220,6 +221,15 @@ class Oracle:
         running = relay.engine.world.ledger.using(command.server, relay.engine_s)
         if running > relay.plan.settings.in_flight:
             raise Violation(f"{running} speculations at once")
+        self._check_rate(command.server)
+
+    def _check_rate(self, server: str) -> None:
+        policy, launched_at = self.relay.engine.world.server(server).policy, self._launched_at[server]
+        launched_at.append(self.now_s)
+        while launched_at[0] <= self.now_s - 60.0 + CLOSE:
+            launched_at.popleft()
+        if policy.rate_per_minute and len(launched_at) > policy.rate_per_minute and not self.relay.set_back_s:
+            raise Violation(f"{server} got more speculations within a minute than its user allows")
 
     def compared(self, launch: do.Launch, real: Result | None, speculated: Result | None) -> None:
         """Shadow mode compares."""

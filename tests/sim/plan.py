@@ -240,7 +240,9 @@ def _mode_changes(random: Random) -> tuple[tuple[float, Mode], ...]:
 
 def _policy(random: Random, server: str, tools: list[str], concurrent: bool) -> ServerPolicy:
     named = {name: policy for name in tools if (policy := TOOLS[name].policy) is not None}
-    return ServerPolicy(server, named, concurrent=concurrent, cancel=random.random() < 0.5)
+    cancel = random.random() < 0.5
+    rate_per_minute = random.choice([0.0, 0.0, 0.0, 0.0, 5.0, 12.0])
+    return ServerPolicy(server, named, concurrent=concurrent, cancel=cancel, rate_per_minute=rate_per_minute)
 
 
 @dataclass(frozen=True, slots=True)

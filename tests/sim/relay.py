@@ -311,7 +311,9 @@ class Relay:
     # --- commands ---------------------------------------------------------------------------------------------------
 
     def _invoke(self, command: do.Invoke) -> None:
-        asked = self.asked[command.call]
+        asked = self.asked.get(command.call)
+        if asked is None:
+            raise Violation(f"call {command.call} was made, though its client waits for it no more")
         echo = " ".join(self.echo(asked.client.script.principal, call) for call in asked.calls)
         members = tuple((TOOLS[call.tool], call.arguments) for call in asked.calls)
         self.oracle.invoked(asked)
