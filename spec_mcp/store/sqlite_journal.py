@@ -16,12 +16,14 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from spec_mcp.store.connection import Connection, inode
 from spec_mcp.store.journal import MAX_ENTRY_BYTES, Claim, Entry, Outcome
 from spec_mcp.store.locks import explained, sync_folder, turn
 from spec_mcp.store.markers import Markers, checked_name
 from spec_mcp.store.owners import Owners
-from spec_mcp.store.store import StoreError
+from spec_mcp.store.store import StoreCorrupt, StoreError
 
 BUSY_TIMEOUT_S = 1.0
 """How long a launch may be put off by another process that holds the file: a call may be waiting for the same."""
@@ -113,12 +115,14 @@ class SqliteJournal:
         where, values = ("", []) if instance is None else (" WHERE instance = ?", [instance])
         with self._connection.translated():
             self._check_place()
-            records = self._connection.query(f"{SELECT}{where} ORDER BY number", values)
-        if instance is not None and not records and self.markers.has_open(instance):
+            with self._damage():
+                records = self._connection.query(f"{SELECT}{where} ORDER BY number", values)
+                entries = msgspec.convert(records, list[Entry], builtin_types=(bytes,))
+        if instance is not None and not entries and self.markers.has_open(instance):
             self._emptied.add(instance)  # a process was killed between its last entry's end and the marker's
             if not self._grouped:
                 self.tidy()
-        return [Entry(**record) for record in records]
+        return entries
 
     def take_over(self, entry_id: str, from_owner: str, to_owner: str) -> bool:
         self.owners.hold(to_owner)
@@ -179,6 +183,16 @@ class SqliteJournal:
             self.markers.put(instance)
             self._check_place()
         self._marked.add(instance)
+
+    @contextlib.contextmanager
+    def _damage(self) -> Generator[None, None, None]:
+        """SQLite does not look into what it keeps: a text that is none, or a value that we never write."""
+        try:
+            yield
+        except (msgspec.ValidationError, sqlite3.OperationalError) as error:
+            if hasattr(error, "sqlite_errorcode"):  # SQLite's own word, and not that of the module above it
+                raise
+            raise StoreCorrupt(f"{self.path}: damaged: {error}", self._connection.inode) from error
 
     def _check_place(self) -> None:
         if inode(self.path) != self._connection.inode:
