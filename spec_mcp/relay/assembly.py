@@ -31,7 +31,8 @@ from spec_mcp.manifest import (
     match_manifest,
     with_trusted_annotations,
 )
-from spec_mcp.predict.keeper import ShareKeeper
+from spec_mcp.predict.keeper import KIND as SHARE
+from spec_mcp.predict.keeper import latest
 from spec_mcp.predict.silent import Silent
 from spec_mcp.relay import wire
 from spec_mcp.relay.bridge import Bridge
@@ -46,6 +47,7 @@ from spec_mcp.relay.pump import Pump
 from spec_mcp.relay.recording import Recording, new_session
 from spec_mcp.relay.saying import say
 from spec_mcp.relay.shared import SharedWriter
+from spec_mcp.relay.sharing import Sharing
 from spec_mcp.relay.stopping import Stopping
 from spec_mcp.relay.validators import Validators
 from spec_mcp.store.mode import ModeSwitch
@@ -113,6 +115,7 @@ class Assembly:
         self._recording = Recording(self._recorder, scope, session, time.time, now_s)
         self._policies: dict[str, ServerPolicy] = {}
         self._engine = Engine(_settings(self._config), self._policies, mode=self._mode())
+        self._sharing = Sharing(self._config.speculation, self._engine, self._recording)
         self._learner = Learner(_predictor(make_predictor, self._policies, self._config), now_s)
         self._client_out = SharedWriter(STDOUT)
         self._stopping = stopping
@@ -174,9 +177,6 @@ class Assembly:
         self._pump.call_at_once(task)
 
     def _connect_parts(self, scope: Scope) -> None:
-        if self._config.speculation.used_share > 0.0:
-            self._keeper = ShareKeeper(self._config.speculation.used_share, self._config.speculation.wasted_call_s)
-            self._recording.on_speculation = self._keep_share
         self._learner.on_predicted = self._bridge.feed
         self._link.on_restarted = self._bridge.connected
         self._bridge.handshake.on_server = self._heard_name
@@ -185,11 +185,6 @@ class Assembly:
         self._bridge.listing.on_tools = self._judge_tools
         loading = self._recorder.load(scope, LOCAL_USER)
         loading.add_done_callback(lambda future: self._pump.call_soon(lambda: self._take_loaded(future.result())))
-
-    def _keep_share(self, used: bool) -> None:
-        """`used_share`: what a wasted call is taken to cost follows what became of the last speculations."""
-        self._keeper.ended(used)
-        self._engine.world.settings = self._keeper.apply(self._engine.world.settings)
 
     # --- mode -------------------------------------------------------------------------------------------------------
 
@@ -277,6 +272,8 @@ class Assembly:
                 self._learner.load(row.data)
             elif row.kind == TIMING:
                 _load_timing(self._engine, row.data)
+            elif row.kind == SHARE:
+                self._sharing.load(row.data)
         self._apply_manifest()
 
     def _apply_manifest(self) -> None:
@@ -314,6 +311,7 @@ class Assembly:
     def _write_down(self) -> None:
         self._recording.learned(HISTORY, self._learner.dump())
         self._recording.learned(TIMING, self._engine.world.timing.dump_json())
+        self._sharing.write_down()
 
 
 def _predictor(make_predictor: MakePredictor | None, policies: Mapping[str, ServerPolicy], config: Config) -> Predictor:
@@ -347,7 +345,7 @@ def _store_settings(config: Config, path: Path) -> StoreSettings:
     from spec_mcp.predict.merging import add_up
 
     kept = config.store
-    merges = {TIMING: merge_timings, HISTORY: add_up}
+    merges = {TIMING: merge_timings, HISTORY: add_up, SHARE: latest}
     return StoreSettings(path, kept.retention_days, kept.record_results, tuple(kept.redact), merges)
 
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+
+import pytest
 
 from spec_mcp.config import load_config
 from spec_mcp.engine.commands import SpeculationEnded
+from spec_mcp.engine.engine import Engine
+from spec_mcp.engine.policy import Settings
 from spec_mcp.engine.states import Reason, State
 from spec_mcp.predict.default import DefaultPredictor
+from spec_mcp.predict.keeper import KIND, latest
 from spec_mcp.predict.silent import Silent
 from spec_mcp.relay.assembly import _predictor, not_kept
 from spec_mcp.relay.recording import Recording
+from spec_mcp.relay.sharing import Sharing
 from spec_mcp.store.recorder import Recorder
 from spec_mcp.store.rows import Scope, SessionRow
 from spec_mcp.store.settings import StoreSettings
@@ -61,3 +68,25 @@ def test_the_share_of_used_speculations_is_counted_over_those_that_were_launched
             SpeculationEnded(1, "session", "s", "get", {}, state, reason, 0.5, "test", launched_at, None, 2.0, None)
         )
     assert used == [True, False]
+
+
+def test_what_was_learned_for_the_share_of_used_speculations_outlives_the_process(tmp_path: Path):
+    chosen = load_config(configuration(tmp_path, "[speculation]\nused_share = 0.9\n")).speculation
+    scope, costs_s = Scope("s", "x"), list[float]()
+    for run in ("first", "second"):
+        recorder = Recorder(StoreSettings(tmp_path / "store", 30.0, True, (), {KIND: latest}))
+        recorder.start()
+        engine = Engine(Settings(), {})
+        session = SessionRow(run, scope, "local", time.time(), 1)
+        recording = Recording(recorder, scope, session, time.time, time.monotonic)
+        sharing = Sharing(chosen, engine, recording)
+        for row in recorder.load(scope, "local").result(10).learned:
+            sharing.load(row.data)
+        costs_s.append(engine.world.settings.wasted_call_s)
+        for _ in range(10):
+            recording.on_speculation(False)
+        costs_s.append(engine.world.settings.wasted_call_s)
+        sharing.write_down()
+        recorder.close(10.0)
+    assert costs_s[0] < costs_s[1] == pytest.approx(costs_s[2], abs=1e-6)
+    assert costs_s[2] < costs_s[3]
