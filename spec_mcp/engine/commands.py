@@ -181,7 +181,11 @@ class Undo:
 
 @value
 class Settle:
-    """Nothing of the speculation is left to be done: forget its record, or keep it as stuck."""
+    """Nothing of the speculation is left to be done: forget its record, or keep it as stuck; answered by `Settled`.
+
+    While a record is there that says that something may have to be taken back, a crash would have it taken back: what
+    it touches is let go of only when the record is gone.
+    """
 
     speculation: SpeculationId
     state: State

@@ -47,6 +47,7 @@ from spec_mcp.engine.events import (
     ServerAsked,
     ServerNotified,
     SessionClosed,
+    Settled,
     SpeculationReturned,
     StateRead,
     TaskEnded,
@@ -112,6 +113,7 @@ class Engine:
             Claimed: self._claimed,
             Probed: partial(undoing.probed, self.world),
             Undone: partial(undoing.undone, self.world),
+            Settled: partial(undoing.settled, self.world),
             Inherited: partial(undoing.inherited, self.world),
             Predicted: self._predicted,
             ModeSet: self._mode_set,
@@ -154,6 +156,7 @@ class Engine:
             for time in (_ends_at(speculation), speculation.join_until)
             if time is not None
         ]
+        times += [at for held in self.world.ledger.unadopted.values() if (at := undoing.due_at(held)) is not None]
         for call in self.world.kept_back:
             suspect_until = self.world.server(call.server).suspect_until
             times += [at for at in (suspect_until, call.kept_until) if at is not None and at > self.world.now_s]
@@ -487,14 +490,13 @@ class Engine:
             ends_at = _ends_at(speculation)
             if speculation.id not in world.ledger.live:  # it fell with another
                 continue
-            if speculation.state is State.COMPENSATING:
-                if ends_at is not None and world.now_s >= ends_at:
-                    undoing.due(world, speculation)
-            elif speculation.join_until is not None and world.now_s >= speculation.join_until:
+            if speculation.join_until is not None and world.now_s >= speculation.join_until:
                 lifecycle.discard(world, speculation, Reason.LATE)
             elif ends_at is not None and world.now_s >= ends_at:
                 running = speculation.state in (State.LAUNCHED, State.PROPOSED)
                 lifecycle.discard(world, speculation, Reason.LATE if running else Reason.EXPIRED)
+        if world.ledger.unadopted:
+            undoing.pass_time(world)
         for call in list(world.kept_back):
             if call.kept_until is not None and world.now_s >= call.kept_until:
                 lifecycle.fail(world, call)
@@ -558,7 +560,7 @@ def _only_looks(server: ServerState, method: str, tool: str | None) -> bool:
 
 
 def _ends_at(speculation: Speculation) -> float | None:
-    """When a speculation is of no more use if nothing happens, or when one that is taken back goes on."""
+    """When a speculation is of no more use if nothing happens."""
     if speculation.reversal is not None and speculation.launched_at is not None:
         return _reversible_ends_at(speculation, speculation.reversal)
     if speculation.launched_at is None:
@@ -574,8 +576,6 @@ def _ends_at(speculation: Speculation) -> float | None:
 
 
 def _reversible_ends_at(speculation: Speculation, reversal: Reversal) -> float | None:
-    if speculation.state is State.COMPENSATING:
-        return undoing.due_at(speculation)
     if speculation.state is State.READY and reversal.awaits is not Awaits.ADOPTION:
         return speculation.proposed_at + admission.UNADOPTED_LIMIT_S
     return None

@@ -334,6 +334,14 @@ class Undone:
 
 
 @value
+class Settled:
+    """The answer to `Settle`: is it so on disk?"""
+
+    speculation: SpeculationId
+    ok: bool
+
+
+@value
 class Inherited:
     """What an earlier process left to be settled at this server, told before anything of the present clients."""
 
@@ -386,6 +394,7 @@ Event = (
     | Claimed
     | Probed
     | Undone
+    | Settled
     | Inherited
     | Predicted
     | ModeSet

@@ -59,6 +59,8 @@ class Awaits(StrEnum):
     UNDO = "undo"
     RESTORED = "restored"
     RETRY = "retry"
+    SETTLED = "settled"
+    SETTLE_AGAIN = "settle-again"
 
 
 @dataclass(slots=True)
@@ -127,6 +129,8 @@ class Speculation:
     adopted_by: CallId | None = None
     reversal: Reversal | None = None
     """For a reversible one."""
+    ended_as: str = ""
+    """The reason of its end, for a reversible one."""
     depends_on: frozenset[SpeculationId] = frozenset()
     """Reversible speculations whose effect it may have seen: it falls with them."""
 

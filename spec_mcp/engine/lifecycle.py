@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterable
 from functools import partial
 
@@ -126,9 +127,10 @@ def bears_cancellation(world: World, server: str) -> bool:
 
 
 def discard_all(world: World, speculations: Iterable[Speculation], reason: Reason) -> None:
-    """Drop each of them, in order."""
+    """Drop each of them, in order. One may take others with it."""
     for speculation in list(speculations):
-        discard(world, speculation, reason)
+        if speculation.id in world.ledger.live:
+            discard(world, speculation, reason)
 
 
 def end(world: World, speculation: Speculation, reason: str) -> None:
@@ -175,7 +177,7 @@ def invoke(world: World, call: CallState) -> None:
 
 def keep_back(world: World, call: CallState) -> None:
     """Let it wait. For what is taken back it waits no longer than the manifest says."""
-    world.kept_back.append(call)
+    insort(world.kept_back, call, key=lambda waiting: waiting.id)  # one that had joined may be older than who waits
     waits_s = [held.policy.undo_wait_s for held in reversing.in_the_way(world, call)]
     if waits_s and call.kept_until is None:
         call.kept_until = world.now_s + max(waits_s)
@@ -198,7 +200,7 @@ def follows_one_that_waits(world: World, call: CallState) -> bool:
     return any(
         not (waiting.reads and call.reads) and world.footprint(waiting).overlaps(world.footprint(call))
         for waiting in world.kept_back
-        if waiting.method not in TOUCHES_NOTHING
+        if waiting.id < call.id and waiting.method not in TOUCHES_NOTHING
     )
 
 
@@ -226,10 +228,10 @@ def wait_no_longer(world: World, server: str) -> None:
     """Make all the calls that a server is kept waiting for, but for those that must not see what is not taken back."""
     waiting, world.kept_back = world.kept_back, []
     for call in waiting:
-        if call.server == server and not reversing.in_the_way(world, call):
-            send(world, call)
-        else:
+        if call.server != server or reversing.in_the_way(world, call) or follows_one_that_waits(world, call):
             world.kept_back.append(call)
+        else:
+            send(world, call)
 
 
 def send(world: World, call: CallState) -> None:

@@ -76,12 +76,14 @@ def give_up_unlaunched(world: World, speculation: Speculation, reason: Reason) -
     """It has changed nothing yet: forget it, and its record."""
     assert speculation.reversal is not None, "only reversible ones are recorded"
     speculation.move(Step.DISCARD)
+    speculation.ended_as = reason
     world.ledger.remove(speculation)
-    del world.ledger.unadopted[speculation.id]
     lifecycle.end(world, speculation, reason)
-    if speculation.reversal.intended:
-        world.out.append(Settle(speculation.id, State.DISCARDED, reason))
     world.out.append(Drop(speculation.id))
+    if speculation.reversal.intended:
+        undoing.settle(world, speculation)
+    else:
+        del world.ledger.unadopted[speculation.id]
 
 
 # --- its answer -------------------------------------------------------------------------------------------------------

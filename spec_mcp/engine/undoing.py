@@ -21,6 +21,7 @@ from spec_mcp.engine.events import (
     Inherited,
     Moment,
     Probed,
+    Settled,
     SpeculationId,
     StateRead,
     Undone,
@@ -298,8 +299,25 @@ def _restored(world: World, speculation: Speculation) -> None:
     assert speculation.reversal is not None, "only reversible ones are taken back"
     speculation.move(Step.RESTORE)
     _leave(world, speculation, speculation.reversal.doomed or Reason.MISPREDICTED)
-    del world.ledger.unadopted[speculation.id]
-    _let_older_go_on(world)
+    settle(world, speculation)
+
+
+def settle(world: World, speculation: Speculation) -> None:
+    """Have its record forgotten. Until that is so on disk it stays in the way: a crash would have it taken back."""
+    ask(world, speculation, Awaits.SETTLED, Settle(speculation.id, speculation.state, speculation.ended_as))
+
+
+def settled(world: World, event: Settled) -> None:
+    """Its record is gone: whoever waits may go on."""
+    speculation = awaiting(world, event.speculation, Awaits.SETTLED)
+    if speculation is None or speculation.reversal is None:
+        return
+    if event.ok:
+        del world.ledger.unadopted[speculation.id]
+        _let_older_go_on(world)
+    else:
+        _pause(world, speculation)
+        speculation.reversal.awaits = Awaits.SETTLE_AGAIN
 
 
 def stick(world: World, speculation: Speculation, reason: Reason) -> None:
@@ -308,13 +326,14 @@ def stick(world: World, speculation: Speculation, reason: Reason) -> None:
     speculation.reversal.awaits = Awaits.NOTHING
     speculation.move(Step.STICK)
     _leave(world, speculation, reason)
+    world.out.append(Settle(speculation.id, speculation.state, reason))
     _let_older_go_on(world)
 
 
 def _leave(world: World, speculation: Speculation, reason: Reason) -> None:
+    speculation.ended_as = reason
     world.ledger.remove(speculation)
     lifecycle.end(world, speculation, reason)
-    world.out.append(Settle(speculation.id, speculation.state, reason))
     world.out.append(Drop(speculation.id))
 
 
@@ -364,17 +383,26 @@ def clock_set_back(world: World) -> None:
 def due_at(speculation: Speculation) -> float | None:
     """When time alone moves it on."""
     reversal = speculation.reversal
-    if reversal is None or speculation.state is not State.COMPENSATING:
+    if reversal is None:
         return None
-    if reversal.awaits is Awaits.RETRY:
+    if reversal.awaits in (Awaits.RETRY, Awaits.SETTLE_AGAIN):
         return reversal.retry_at
     return reversal.asked_at + STEP_LIMIT_S if reversal.awaits in OF_SERVER else None
 
 
-def due(world: World, speculation: Speculation) -> None:
-    """Its time has come: a pause is over, or the server hangs."""
+def pass_time(world: World) -> None:
+    """What is due goes on: a pause is over, or the server hangs."""
+    for speculation in list(world.ledger.unadopted.values()):
+        due = due_at(speculation)
+        if due is not None and world.now_s >= due:
+            _go_on_in_time(world, speculation)
+
+
+def _go_on_in_time(world: World, speculation: Speculation) -> None:
     assert speculation.reversal is not None, "only reversible ones are taken back"
-    if speculation.reversal.awaits is Awaits.RETRY:
+    if speculation.reversal.awaits is Awaits.SETTLE_AGAIN:
+        settle(world, speculation)
+    elif speculation.reversal.awaits is Awaits.RETRY:
         go_on(world, speculation)
     else:
         stick(world, speculation, Reason.NO_ANSWER)
