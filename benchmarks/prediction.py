@@ -19,15 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks import prediction_decide
 from benchmarks.prediction_parts import PARTS, without
+from benchmarks.prediction_plots import plots
+from spec_mcp.cli.columns import Column, fitting
 from spec_mcp.engine.policy import Settings
 from spec_mcp.errors import UserError
 from spec_mcp.records import Session, Tool, halves, read_sessions, read_tools, tools_beside
 from spec_mcp.replay.evaluate import Evaluation, Options
-from spec_mcp.replay.plots import draw
 from spec_mcp.replay.script import Timings
 from spec_mcp.replay.tally import Tally, calibration_error, quantile, reliability, share
 
@@ -136,70 +136,54 @@ def row(tally: Tally) -> dict[str, Any]:
     }
 
 
+COLUMNS = (
+    Column("file", left=True),
+    Column("calls", 6),
+    Column("answered"),
+    Column("reads", 2),
+    Column("used"),
+    Column("waste/10", 3),
+    Column("top 1", 4),
+    Column("top 3"),
+    Column("hidden", 1),
+    Column("ECE", 5),
+    Column("decide ms", 7),
+)
+"""Where the terminal is narrow, those with the highest numbers are left out."""
+
+
 def show(figures: dict[str, Any], shares: Sequence[float]) -> None:
     """The tables for people."""
     console = Console(highlight=False)
+    left_out: list[str] = []
     for used_share in shares:
-        table = Table(title=f"at least {used_share:.0%} of speculations used", title_justify="left", box=None)
-        for heading in (
-            "file",
-            "calls",
-            "answered",
-            "reads",
-            "used",
-            "waste/10",
-            "top 1",
-            "top 3",
-            "hidden of hideable",
-            "ECE",
-            "decide ms",
-        ):
-            table.add_column(heading, justify="left" if heading == "file" else "right")
-        for name, of in figures[f"{used_share:g}"].items():
-            table.add_row(
-                name,
-                str(of["calls"]),
-                f"{of['answered_share']:.1%}",
-                f"{of['answered_reads_share']:.1%}",
-                f"{of['used_share']:.1%}",
-                f"{of['waste_per_ten']:.2f}",
-                f"{of['next_call_top1']:.1%}",
-                f"{of['next_call_top3']:.1%}",
-                f"{of['hideable_hidden_share']:.1%}",
-                f"{of['calibration_error']:.3f}",
-                f"{of['decide_ms_p50']:.2f} / {of['decide_ms_p99']:.2f}",
-                style="bold" if name == "retail" else "",
-            )
-        console.print(table)
+        rows = [_cells(name, of) for name, of in figures[f"{used_share:g}"].items()]
+        table, left_out = fitting(COLUMNS, rows, console.width)
+        console.print(f"asked for: {used_share:.0%} of speculations used", table, "", sep="\n")
+    console.print(
+        "answered: of all calls; reads: of those that read; used: of speculations; waste/10: wasted speculations per "
+        "ten calls; top 1, top 3: the very next call; hidden: of the wait that a perfect guesser hides"
+    )
+    if left_out:
+        console.print(f"left out for want of room, see --json: {', '.join(left_out)}")
     console.print("published: " + "; ".join(f"{name} {low:.1%} to {high:.1%}" for name, _, (low, high) in PUBLISHED))
 
 
-def plots(figures: dict[str, Any], folder: Path) -> None:
-    """Answered share against used share, and what probabilities mean."""
-
-    def curve(axes: Any) -> None:
-        points = [of["retail"] for of in figures.values()]
-        axes.plot(
-            [100 * p["used_share"] for p in points], [100 * p["answered_share"] for p in points], "o-", label="here"
-        )
-        for name, used, (low, high) in PUBLISHED:
-            if used is not None:
-                axes.plot([100 * used] * 2, [100 * low, 100 * high], "s-", label=name)
-        axes.set_xlabel("speculations used, %")
-        axes.set_ylabel("calls answered, %")
-        axes.set_title("retail, tasks not learned from")
-        axes.legend()
-
-    def diagram(axes: Any) -> None:
-        points = next(iter(figures.values()))["retail"]["reliability"]
-        axes.plot([0, 1], [0, 1], ":")
-        axes.plot([q for q, _, _ in points], [used for _, used, _ in points], "o-")
-        axes.set_xlabel("said")
-        axes.set_ylabel("used before the next write")
-        axes.set_title("what probabilities mean")
-
-    draw(folder / "prediction.png", curve)
-    draw(folder / "reliability.png", diagram)
+def _cells(name: str, of: dict[str, Any]) -> tuple[str, ...]:
+    some = of["speculations"] > 0
+    return (
+        "all of retail" if name == RETAIL else name,
+        f"{of['calls']:,}",
+        f"{of['answered_share']:.1%}",
+        f"{of['answered_reads_share']:.1%}",
+        f"{of['used_share']:.1%}" if some else "–",
+        f"{of['waste_per_ten']:.2f}",
+        f"{of['next_call_top1']:.1%}",
+        f"{of['next_call_top3']:.1%}",
+        f"{max(0.0, of['hideable_hidden_share']):.1%}",
+        f"{of['calibration_error']:.3f}" if some else "–",
+        f"{of['decide_ms_p50']:.2f}/{of['decide_ms_p99']:.2f}",
+    )
 
 
 def parts(recordings: Sequence[Recording], arguments: argparse.Namespace) -> dict[str, Any]:
@@ -258,7 +242,7 @@ def main() -> int:
             show(figures, shares)
             print(f"{time.monotonic() - began:.0f} s; {arguments.out / 'prediction.json'}")
         try:
-            plots(figures, arguments.out)
+            plots(figures, PUBLISHED, arguments.out)
         except UserError as error:
             print(f"no plots: {error}", file=sys.stderr)
     except UserError as error:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from spec_mcp.cli.progress import progress
+from spec_mcp.cli.text import safe
 from spec_mcp.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from spec_mcp.engine.effects import ServerPolicy
     from spec_mcp.records import Session, Tool
 
@@ -87,7 +85,7 @@ def command(
     training = [(_read(path, None), _catalogue(path, None)) for path in train or []]
     for path in files:
         sessions = _read(path, limit)
-        with _progress(f"{path.name}", len(sessions) + sum(len(found) for found, _ in training)) as advance:
+        with progress(path.name, len(sessions) + sum(len(found) for found, _ in training)) as advance:
             evaluation = Evaluation(options)
             for found, catalogue in training:
                 evaluation.train(found, catalogue, advance)
@@ -99,21 +97,32 @@ def command(
             show(path.name, report)
 
 
-def show(name: str, report: dict[str, object]) -> None:
-    """The figures of one file for people."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, title=name, title_justify="left", show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    for key, value in report.items():
-        if key != "source":
-            text = f"{value:,}" if isinstance(value, int) else f"{value:.1%}" if key.endswith(SHARES) else f"{value}"
-            table.add_row(key.replace("_", " "), text)
-    Console(highlight=False).print(table)
-
-
-SHARES = ("_share", "_top1", "_top3")
-"""How the names of the figures end that are shares."""
+def show(name: str, report: Mapping[str, Any]) -> None:
+    """The figures of one file for people, each beside what it is a share of."""
+    typer.echo(safe(name))
+    for heading, text in (
+        ("sessions", f"{report['sessions']:,}"),
+        ("calls", f"{report['calls']:,}, {report['reads']:,} of them reads, {report['reachable']:,} reachable"),
+        (
+            "answered",
+            f"{report['answered']:,}: {report['answered_share']:.1%} of calls, "
+            f"{report['answered_reads_share']:.1%} of reads",
+        ),
+        ("speculations", f"{report['speculations']:,}, {report['used_share']:.1%} of them used"),
+        ("next tool", f"{report['next_tool_top1']:.1%} at the first guess"),
+        (
+            "next call",
+            f"{report['next_call_top1']:.1%} at the first guess, {report['next_call_top3']:.1%} among three",
+        ),
+        ("wait", f"{report['wait_s']:,.1f} s without speculation"),
+        (
+            "hidden",
+            f"{report['wait_hidden_s']:,.1f} s, {report['wait_hidden_share']:.1%} of it; a perfect guesser hides "
+            f"{report['oracle_hidden_s']:,.1f} s",
+        ),
+        ("decision", f"{report['decide_ms_p50']:.2f} ms median, {report['decide_ms_p99']:.2f} ms 99th percentile"),
+    ):
+        typer.echo(f"  {heading:<14}{text}")
 
 
 def _read(path: Path, limit: int | None) -> list[Session]:
@@ -142,18 +151,3 @@ def _policy(manifest: Path | None) -> ServerPolicy | None:
     from spec_mcp.manifest.load import load_manifest
 
     return load_manifest(manifest).policy
-
-
-@contextmanager
-def _progress(title: str, total: int) -> Generator[Callable[[], None]]:
-    """A bar on standard error, where somebody looks at it."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    if not sys.stderr.isatty():
-        yield lambda: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda: bar.advance(task)
