@@ -71,8 +71,8 @@ class Journal(Protocol):
     """Keeps entries until they are settled. Used by one thread at a time.
 
     What a method did is on disk, and outlives a power cut, when it returns. When it raises `StoreError` that is not
-    certain either way: act as if it had not been done, and ask again or let the entry be. Those that return a truth
-    value change nothing where they return False: the entry is another owner's, gone, or in another state.
+    certain either way: act as if it had not been done, and ask again or let the entry be. Where one returns False or
+    None it has changed nothing: the entry is another owner's, gone, or in another state.
     """
 
     def intend(self, entry: Entry) -> None:
@@ -115,8 +115,12 @@ class Journal(Protocol):
         """All entries, or those of one instance, in the order in which they were intended."""
         ...
 
-    def take_over(self, entry_id: str, from_owner: str, to_owner: str) -> bool:
-        """Make an entry another owner's, whom this process thereby is. Only while holding the old owner's lock."""
+    def take_over(self, entry_id: str, from_owner: str, to_owner: str) -> Entry | None:
+        """Make an entry another owner's, whom this process thereby is; the entry as it is now, or None where it is not
+        that owner's. Only while holding the old owner's lock (`Owners.seize`).
+
+        Go by what this returns: the old owner may have done more, and died, since `open_entries` was asked.
+        """
         ...
 
     def together(self) -> AbstractContextManager[None]:

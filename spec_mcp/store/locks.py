@@ -126,24 +126,28 @@ def write_durably(path: Path, content: bytes) -> None:
     Raises:
         OSError: it may not be.
     """
-    if not path.parent.is_dir():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        sync_folder(path.parent.parent)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         os.write(descriptor, content)
         _sync(descriptor)
     finally:
         os.close(descriptor)
-    sync_folder(path.parent)
+    sync_names(path)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder outlive a power cut.
+def sync_names(path: Path) -> None:
+    """Make the names of a file and of its folder outlive a power cut.
 
     Raises:
         OSError: they may not.
     """
+    _sync_folder(path.parent)
+    with contextlib.suppress(PermissionError):  # a home within a folder that we may pass but not read
+        _sync_folder(path.parent.parent)
+
+
+def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         _sync(descriptor)

@@ -20,7 +20,7 @@ import msgspec
 
 from spec_mcp.store.connection import Connection, inode
 from spec_mcp.store.journal import MAX_ENTRY_BYTES, Claim, Entry, Outcome
-from spec_mcp.store.locks import explained, sync_folder, turn
+from spec_mcp.store.locks import explained, sync_names, turn
 from spec_mcp.store.markers import Markers, checked_name
 from spec_mcp.store.owners import Owners
 from spec_mcp.store.store import StoreCorrupt, StoreError
@@ -69,11 +69,9 @@ class SqliteJournal:
             with self._connection.translated():
                 for text in DURABLE_PRAGMAS:
                     self._connection.pragma(text)
-                sync_folder(path.parent)
-                with contextlib.suppress(StoreError):
-                    self.owners.clean()
-                with contextlib.suppress(PermissionError):  # a home within a folder that we may pass but not read
-                    sync_folder(path.parent.parent)
+                sync_names(path)
+            with contextlib.suppress(StoreError):  # what is left over harms nobody
+                self.owners.clean()
         except BaseException:
             self._connection.close()
             raise
@@ -115,18 +113,19 @@ class SqliteJournal:
         where, values = ("", []) if instance is None else (" WHERE instance = ?", [instance])
         with self._connection.translated():
             self._check_place()
-            with self._damage():
-                records = self._connection.query(f"{SELECT}{where} ORDER BY number", values)
-                entries = msgspec.convert(records, list[Entry], builtin_types=(bytes,))
+            entries = self._entries(f"{SELECT}{where} ORDER BY number", values)
         if instance is not None and not entries and self.markers.has_open(instance):
             self._emptied.add(instance)  # a process was killed between its last entry's end and the marker's
             if not self._grouped:
                 self.tidy()
         return entries
 
-    def take_over(self, entry_id: str, from_owner: str, to_owner: str) -> bool:
+    def take_over(self, entry_id: str, from_owner: str, to_owner: str) -> Entry | None:
         self.owners.hold(to_owner)
-        return self._change("owner = ?", [to_owner], entry_id, from_owner)
+        with self._step():
+            sql = f"UPDATE undos SET owner = ?, changed_at = ? WHERE {OURS} RETURNING {COLUMNS}"
+            taken = self._entries(sql, [to_owner, self._wall_clock(), entry_id, from_owner])
+        return taken[0] if taken else None
 
     @contextlib.contextmanager
     def together(self) -> Generator[None, None, None]:
@@ -184,13 +183,12 @@ class SqliteJournal:
             self._check_place()
         self._marked.add(instance)
 
-    @contextlib.contextmanager
-    def _damage(self) -> Generator[None, None, None]:
-        """SQLite does not look into what it keeps: a text that is none, or a value that we never write."""
+    def _entries(self, sql: str, values: Sequence[object]) -> list[Entry]:
         try:
-            yield
+            return msgspec.convert(self._connection.query(sql, values), list[Entry], builtin_types=(bytes,))
         except (msgspec.ValidationError, sqlite3.OperationalError) as error:
-            if hasattr(error, "sqlite_errorcode"):  # SQLite's own word, and not that of the module above it
+            # SQLite does not look into what it keeps: a text that is none, or a value that we never write
+            if hasattr(error, "sqlite_errorcode"):  # its own word, and not that of the module above it
                 raise
             raise StoreCorrupt(f"{self.path}: damaged: {error}", self._connection.inode) from error
 

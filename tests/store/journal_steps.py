@@ -1,8 +1,8 @@
 """A process that takes an entry through its life: `python -m tests.store.journal_steps PATH STEP…`.
 
 It says each step when that is done, and then waits for a line before the next, unless the first step is `run`: then it
-takes one entry after the other through the steps until it is killed. `kill:` before a step has the process die in the
-middle of it, when its file is written but not its database, or the other way round.
+takes one entry after the other through the steps until it is killed; `thread` intends many at once. `kill:` before a
+step has the process die in the middle of it, when its file is written but not its database, or the other way round.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from spec_mcp.store.journal_thread import JournalThread
 from spec_mcp.store.markers import Markers
 from spec_mcp.store.sqlite_journal import SqliteJournal
 from tests.store.entries import entry
@@ -53,10 +55,27 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
+def intend_by_thread(path: Path) -> None:
+    """Submit one entry after the other and say which of them is answered, until killed."""
+    thread = JournalThread(path)
+    room = threading.Semaphore(50)
+    for number in range(1_000_000):
+        room.acquire()
+
+        def done(result: object, number: int = number) -> None:
+            assert result is None
+            say(str(number))
+            room.release()
+
+        thread.submit(lambda journal, number=number: journal.intend(entry(number, OWNER)), done)
+
+
 def main() -> None:
     """See the module's text."""
     journal = SqliteJournal(Path(sys.argv[1]), busy_timeout_s=30)
     names = sys.argv[2:]
+    if names[0] == "thread":
+        intend_by_thread(Path(sys.argv[1]))
     if names[0] == "run":
         for number in range(1_000_000):
             for name in names[1:]:

@@ -175,18 +175,18 @@ def test_a_settled_entry_is_forgotten(journal: Journal) -> None:
 def test_who_lost_an_entry_can_do_nothing_to_it(journal: Journal, open_one: Open) -> None:
     other = open_one()
     journal.intend(entry())
-    assert other.take_over("me-1", "me", "you")
-    taken = journal.open_entries()
+    assert journal.left("me-1", "me", "digest")
+    taken = other.take_over("me-1", "me", "you")
+    assert taken == dataclasses.replace(entry(), owner="you", left="digest", changed_at=LATER)
     assert not journal.returned("me-1", "me", "result", b"{}")
-    assert not journal.left("me-1", "me", "digest")
+    assert not journal.left("me-1", "me", "another")
     assert not journal.claim("me-1", "me", "adopted")
     assert not journal.claim("me-1", "me", "compensating")
     assert not journal.undo_sent("me-1", "me")
     assert not journal.stuck("me-1", "me", "x")
     assert not journal.settled("me-1", "me")
-    assert not journal.take_over("me-1", "me", "him")
-    assert journal.open_entries() == taken
-    assert (taken[0].id, taken[0].owner) == ("me-1", "you")
+    assert journal.take_over("me-1", "me", "him") is None
+    assert journal.open_entries() == [taken]
     assert other.claim("me-1", "you", "compensating")
 
 

@@ -119,6 +119,76 @@ def test_a_kill_at_any_moment_loses_no_step_and_invents_none(path: Path, lines: 
     assert not kept or Markers(path).has_open(GRAPH)
 
 
+@pytest.mark.parametrize("lines", [1, 40, 150])
+def test_what_was_answered_before_a_kill_is_on_disk_however_much_was_written_together(path: Path, lines: int) -> None:
+    with child(path, "thread") as process:
+        assert process.stdout is not None
+        said = [process.stdout.readline() for _ in range(lines)]
+        process.kill()
+        said += process.stdout.read().splitlines(keepends=True)
+    answered = [int(line) for line in said if line.endswith("\n")]
+    kept = [int(entry.id.removeprefix(f"{OWNER}-")) for entry in entries_at(path)]
+    assert answered == list(range(len(answered)))
+    assert kept == list(range(len(kept)))
+    assert len(answered) <= len(kept)
+
+
+SETTLER = """
+import os, signal, sys
+from pathlib import Path
+from spec_mcp.store.owners import new_token
+from spec_mcp.store.sqlite_journal import SqliteJournal
+journal, me = SqliteJournal(Path(sys.argv[1]), busy_timeout_s=30), new_token()
+print("ready", flush=True)
+sys.stdin.readline()
+while left := journal.open_entries():
+    for entry in left:
+        seized = journal.owners.seize(entry.owner)
+        if seized is None:
+            continue
+        entry = journal.take_over(entry.id, entry.owner, me)
+        if entry is not None:
+            assert journal.claim(entry.id, me, "compensating") == (entry.state == "intended")
+            assert journal.undo_sent(entry.id, me)
+            print(entry.id, entry.undo_sent, flush=True)
+            if entry.id.endswith("0") and not entry.undo_sent:
+                os.kill(os.getpid(), signal.SIGKILL)
+            assert journal.settled(entry.id, me)
+        seized.release()
+journal.close()
+"""
+
+
+def test_processes_that_race_to_settle_send_no_undo_twice_unless_one_died_over_it(path: Path) -> None:
+    names = {f"dead{number % 7}-{number}" for number in range(1, 30)}
+    journal = SqliteJournal(path)
+    for number in range(1, 30):
+        journal.intend(entry(number, f"dead{number % 7}"))
+    journal.close()
+    settlers = [
+        subprocess.Popen(
+            [sys.executable, "-c", SETTLER, str(path)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    for settler in settlers:
+        assert settler.stdout is not None
+        assert settler.stdout.readline() == "ready\n"
+    for settler in settlers:
+        assert settler.stdin is not None
+        settler.stdin.write("go\n")
+        settler.stdin.flush()
+    said = [line for settler in settlers for line in settler.communicate(timeout=BOUND_S)[0].splitlines()]
+    assert sorted(said) == sorted([f"{name} 0" for name in names] + [f"{n} 1" for n in names if n.endswith("0")])
+    assert sorted(settler.returncode for settler in settlers) == [-9, -9, 0]
+    assert entries_at(path) == []
+    assert not Markers(path).any_open()
+
+
 @pytest.mark.parametrize("steps", [("kill:intend",), ("intend", "kill:adopted"), ("intend", "kill:settled")])
 def test_a_kill_between_the_marker_and_the_entry_leaves_a_marker_that_the_next_look_removes(
     path: Path, steps: tuple[str, ...]

@@ -107,7 +107,7 @@ def change(journal: Journal, what: str, owner: str, entry_id: str) -> bool:
 
 def taken_over(journal: Journal, entry_id: str, owner: str) -> bool:
     """By the process of the other owner, which alone may be that one."""
-    return journal.take_over(entry_id, owner, other(owner))
+    return journal.take_over(entry_id, owner, other(owner)) is not None
 
 
 def intended(journal: Journal, new: Entry) -> bool:
