@@ -31,6 +31,9 @@ undo."""
 SURE = 0.75
 """The least probability of use of a reversible speculation, whatever it would gain: a wrong one makes somebody wait."""
 
+MEASURED_PLACES = 2
+"""Calls and speculations at once on a server of which no more is known than that it was measured to work on two."""
+
 QUEUE_MAX = 32
 """Admitted candidates that wait for a place, by server: more than can be launched within a thinking gap."""
 
@@ -111,9 +114,9 @@ def skip_reason(world: World, proposal: Proposal) -> Reason | None:
         return Reason.UNSURE
     if proposal.worth_s <= 0.0:
         return Reason.NOT_WORTH_IT
-    if not server.policy.concurrent and world.timing.latency_s(server.name, candidate.tool, 0.75) > world.timing.gap_s(
-        0.5
-    ):
+    timing = world.timing
+    is_serial = not server.policy.concurrent and not _is_measured_concurrent(world, server)
+    if is_serial and timing.latency_s(server.name, candidate.tool, 0.75) > timing.gap_s(0.5):
         return Reason.TOO_SLOW
     return None
 
@@ -313,7 +316,15 @@ def _has_place(world: World, server: ServerState, itself: Speculation | None = N
     )
     if server.policy.concurrent and not world.timing.slows(server.name):
         return running < world.settings.in_flight
-    return running == 0 and not world.invoked_on(server.name)
+    calls = len(world.invoked_on(server.name))
+    if _is_measured_concurrent(world, server):
+        return running + calls < min(MEASURED_PLACES, world.settings.in_flight)
+    return running == 0 and not calls
+
+
+def _is_measured_concurrent(world: World, server: ServerState) -> bool:
+    """Nobody says whether it works on several calls at once, but the client's own calls have shown it."""
+    return server.policy.concurrent is None and world.timing.works_side_by_side(server.name)
 
 
 def _worth_s(world: World, candidate: Candidate, q: float, saved_s: float) -> float:

@@ -136,8 +136,8 @@ class ServerPolicy:
     """`serverInfo.name` that it speaks for."""
     tools: Mapping[str, ToolPolicy] = field(default_factory=dict[str, ToolPolicy])
     stateless: bool = False
-    concurrent: bool = False
-    """Works on several calls at once; False: serial until measured otherwise."""
+    concurrent: bool | None = None
+    """Works on several calls at once; None: unknown, so serial until measured otherwise."""
     cancel: bool = False
     """Bears `notifications/cancelled`."""
     source: str = ""

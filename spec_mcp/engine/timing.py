@@ -7,10 +7,12 @@ quantiles of both rather than over means, which one slow call would spoil.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
 from spec_mcp.engine.calls import Json
+from spec_mcp.engine.overlaps import Overlaps
 
 SAMPLES_KEPT = 32
 """Enough for an upper quartile that holds still, few enough to follow a server that changes."""
@@ -52,9 +54,16 @@ class Durations:
         return self._sorted[min(len(self._sorted) - 1, int(fraction * len(self._sorted)))]
 
 
+def _no_time() -> float:
+    return 0.0
+
+
 @dataclass(slots=True)
 class Timing:
     """Measured latencies by server and tool, and thinking times."""
+
+    clock: Callable[[], float] = _no_time
+    """The time of the world that is measured."""
 
     latencies: dict[tuple[str, str], Durations] = field(default_factory=dict[tuple[str, str], Durations])
     gaps: Durations = field(default_factory=Durations)
@@ -62,6 +71,8 @@ class Timing:
     """By server: latency of calls relative to their tool's median while no speculation ran."""
     beside: dict[str, Durations] = field(default_factory=dict[str, Durations])
     """By server: the same while a speculation ran."""
+    overlaps: dict[str, Overlaps] = field(default_factory=dict[str, Overlaps])
+    """By server, what calls at the same time showed in this run."""
 
     def took(self, server: str, tool: str, latency_s: float) -> None:
         """A call or speculation of this tool was answered after this long."""
@@ -70,10 +81,12 @@ class Timing:
             del self.latencies[next(iter(self.latencies))]
 
     def compared(self, server: str, tool: str, latency_s: float, beside: bool) -> None:
-        """A call took this long, with or without a speculation running beside it."""
+        """A call was answered just now and took this long, with or without a speculation running beside it."""
         usual_s = self.latency_s(server, tool, 0.5)
         kind = self.beside if beside else self.alone
         kind.setdefault(server, Durations()).add(latency_s / max(usual_s, 1e-4))
+        now_s = self.clock()
+        self.overlaps.setdefault(server, Overlaps()).add(tool, now_s - latency_s, now_s, usual_s, beside)
 
     def thought(self, gap_s: float) -> None:
         """The client made its next call this long after its last answer."""
@@ -113,6 +126,11 @@ class Timing:
         if alone is None or beside is None or min(len(alone.recent), len(beside.recent)) < ENOUGH_TO_COMPARE:
             return False
         return (beside.quantile(0.5) or 0.0) > SLOWED * (alone.quantile(0.5) or 0.0)
+
+    def works_side_by_side(self, server: str) -> bool:
+        """Is it measured in this run that the server works on several calls at once, and bears speculations then?"""
+        overlaps = self.overlaps.get(server)
+        return overlaps is not None and overlaps.are_side_by_side and not self.slows(server)
 
     def dump_json(self) -> Json:
         """The measurements as JSON."""

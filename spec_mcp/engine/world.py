@@ -194,6 +194,7 @@ class World:
         self.settings = settings
         self.mode = mode
         self.timing = timing
+        timing.clock = self.clock
         self.ledger = Ledger()
         self.servers: dict[str, ServerState] = {}
         self.sessions: dict[str, SessionState] = {}
@@ -207,6 +208,10 @@ class World:
         self._policies = policies
         self._pins = pins
         self._speculations_made = 0
+
+    def clock(self) -> float:
+        """The time of the present event."""
+        return self.now_s
 
     def knows(self, server: str) -> bool:
         """Is there such a server? A predictor may name any."""

@@ -35,7 +35,9 @@ class Head(Form, frozen=True, kw_only=True):
     server: Annotated[str, Meta(description="the serverInfo.name that the manifest speaks for")]
     reviewed: Annotated[datetime.date | None, Meta(description="when somebody last read what the tools do")] = None
     stateless: Annotated[bool, Meta(description="speculations may use a second connection of their own")] = False
-    concurrent: Annotated[bool, Meta(description="the server works on several calls at once")] = False
+    concurrent: Annotated[
+        bool | None, Meta(description="the server works on several calls at once; without it: where measured")
+    ] = None
     cancel: Annotated[bool, Meta(description="the server bears notifications/cancelled")] = False
     open_world: Annotated[bool, Meta(description="whether its tools reach outside, where they do not say")] = True
 

@@ -99,7 +99,7 @@ def test_whatever_the_tools_are_called_the_draft_is_read_and_trusts_nothing(
     for policy in manifest.policy.tools.values():
         assert (policy.effect, policy.touches, policy.open_world) == (Effect.UNSAFE, UNLISTED.touches, True)
     head = manifest.form.manifest
-    assert (head.concurrent, head.stateless, head.cancel, head.open_world) == (False, False, False, True)
+    assert (head.concurrent, head.stateless, head.cancel, head.open_world) == (None, False, False, True)
 
 
 @given(tools=readable_lists)

@@ -20,6 +20,7 @@ from spec_mcp.engine.engine import Engine
 from spec_mcp.engine.ledger import Ledger, Speculation
 from spec_mcp.engine.resources import Footprint, everything
 from spec_mcp.engine.states import Reason
+from spec_mcp.engine.timing import Timing
 from spec_mcp.engine.world import ServerState, World
 from tests.sim import relay
 
@@ -251,6 +252,7 @@ RULES: dict[str, Rule] = {
         _both(_put(servers, "disconnected", _stays_connected), _blind_to(Reason.NOT_LISTED_YET, Reason.CHANGED)),
     ),
     "what kills is not repeated": Rule("restarts", _put(ServerState, "died_under", lambda *_: False)),
+    "unknown servers are serial": Rule("order", _put(Timing, "works_side_by_side", lambda *_: True)),
     "the user bounds the rate": Rule("order", _put(ServerState, "within_rate", lambda *_: True)),
     # rule 5
     "principals are told apart": Rule("departures", _keys_without("principal")),

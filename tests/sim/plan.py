@@ -242,7 +242,9 @@ def _policy(random: Random, server: str, tools: list[str], concurrent: bool) -> 
     named = {name: policy for name in tools if (policy := TOOLS[name].policy) is not None}
     cancel = random.random() < 0.5
     rate_per_minute = random.choice([0.0, 0.0, 0.0, 0.0, 5.0, 12.0])
-    return ServerPolicy(server, named, concurrent=concurrent, cancel=cancel, rate_per_minute=rate_per_minute)
+    unknown = not concurrent and random.random() < 0.5
+    says = None if unknown else concurrent
+    return ServerPolicy(server, named, concurrent=says, cancel=cancel, rate_per_minute=rate_per_minute)
 
 
 @dataclass(frozen=True, slots=True)
