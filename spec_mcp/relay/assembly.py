@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 from spec_mcp.config import DEFAULTS, Config, Server, find_config, home, load_config, resolve_mode
 from spec_mcp.engine.calls import Json
-from spec_mcp.engine.effects import NO_MANIFEST, ServerPolicy
+from spec_mcp.engine.effects import NO_MANIFEST, Effect, ServerPolicy
 from spec_mcp.engine.engine import Engine
-from spec_mcp.engine.events import ManifestFound, Mode, ModeSet, SessionClosed
+from spec_mcp.engine.events import ManifestFound, Mode, ModeSet, SessionClosed, ToolsListed
 from spec_mcp.engine.policy import Settings
 from spec_mcp.engine.timing import merge_timings
 from spec_mcp.errors import UserError
@@ -37,6 +37,7 @@ from spec_mcp.predict.silent import Silent
 from spec_mcp.relay import wire
 from spec_mcp.relay.bridge import Bridge
 from spec_mcp.relay.clock import now_s
+from spec_mcp.relay.disk import Disk
 from spec_mcp.relay.learning import Learner
 from spec_mcp.relay.lines import LineReader
 from spec_mcp.relay.link import ServerLink
@@ -50,6 +51,8 @@ from spec_mcp.relay.shared import SharedWriter
 from spec_mcp.relay.sharing import Sharing
 from spec_mcp.relay.stopping import Stopping
 from spec_mcp.relay.validators import Validators
+from spec_mcp.relay.variables import telling as telling_variables
+from spec_mcp.store.instance import Launch
 from spec_mcp.store.mode import ModeSwitch
 from spec_mcp.store.place import locate
 from spec_mcp.store.recorder import Recorder
@@ -121,6 +124,10 @@ class Assembly:
         self._stopping = stopping
         self._link = ServerLink(options.command, None, process, now_s)
         self._validators = Validators(self._call_at_once)
+        launch = Launch(
+            options.command[0], tuple(options.command[1:]), os.getcwd(), env_names=telling_variables(os.environ)
+        )
+        self._disk = Disk(store_path, self._name, launch, dict(os.environ), LOCAL_USER, self._call_at_once)
         self._bridge = Bridge(
             self._engine,
             self._name,
@@ -130,6 +137,7 @@ class Assembly:
             self._learner,
             self._recording,
             self._validators,
+            self._disk,
             now_s,
             LOCAL_USER,
         )
@@ -149,6 +157,7 @@ class Assembly:
         """Serve until the client leaves or a signal comes; then end the server and write down what was learned."""
         try:
             self._bridge.connected()
+            self._bridge.inheriting.look_at_start()
             self._recorder.start()
             self._pump.run()
         finally:
@@ -167,6 +176,7 @@ class Assembly:
             self._learner.closed(self._session)
             self._learner.finish()
             self._write_down()
+            self._disk.close()
             self._recorder.close(RECORD_CLOSE_S)
         finally:
             self._link.join()
@@ -280,8 +290,12 @@ class Assembly:
         """Both must be known: what the manifest allows, and how the tools looked when they were first seen."""
         if self._loaded is None or self._loaded.state is StoreState.NEWER or not self._looked_for_manifest:
             return
+        if self._bridge.listing.has_begun:  # something had to be taken back; the manifest has not judged that list
+            self._bridge.listing.forget()
+            self._bridge.feed(ToolsListed(self._name, {}))
         policy = NO_MANIFEST if self._manifest is None else self._manifest.policy
         self._set_policy(policy)
+        self._bridge.list_if_needed()
         self._bridge.listing.wanted = bool(policy.tools) or self._trusts_annotations()
         if self._server_names or self._calls_served:
             self._bridge.listing.may_begin("tools/list")
@@ -291,6 +305,10 @@ class Assembly:
         configured = self._config.servers.get(self._name)
         if configured is not None:
             policy = replace(policy, rate_per_minute=configured.rate_per_minute)
+        if any(tool.effect is Effect.REVERSIBLE for tool in policy.tools.values()):
+            self._bridge.inheriting.serve()
+            if self._engine.world.settings.reversible:
+                self._disk.warm_up()
         self._policies[self._name] = policy
         self._bridge.feed(ManifestFound(self._name, policy, self._loaded.pins))
 
@@ -302,7 +320,7 @@ class Assembly:
             faulty = comparison.faulty_tools
             for line in (*map(str, comparison.errors), *comparison.changed):
                 say(line)
-        if self._trusts_annotations():
+        if self._trusts_annotations() and self._name in self._policies:
             self._set_policy(with_trusted_annotations(self._policies[self._name], tools))
         return faulty
 
@@ -325,7 +343,7 @@ def _predictor(make_predictor: MakePredictor | None, policies: Mapping[str, Serv
 def not_kept(config: Config, server: str) -> list[str]:
     """What the user set for this server that this version does not act on: a bound that is silently ignored is none."""
     keys = [f"[predictors.{name}]" for name in config.predictors.models]
-    for key in ("reversible", "accept_unproven", "lossy", "price_per_hour_saved", "attach"):
+    for key in ("price_per_hour_saved", "attach"):
         if getattr(config.speculation, key) != getattr(DEFAULTS.speculation, key):
             keys.append(f"[speculation] {key}")
     if (own := config.servers.get(server)) is not None:
@@ -338,7 +356,16 @@ def not_kept(config: Config, server: str) -> list[str]:
 
 def _settings(config: Config) -> Settings:
     chosen = config.speculation
-    return Settings(chosen.wasted_call_s, chosen.breadth, chosen.depth, chosen.in_flight, chosen.join)
+    return Settings(
+        chosen.wasted_call_s,
+        chosen.breadth,
+        chosen.depth,
+        chosen.in_flight,
+        chosen.join,
+        chosen.reversible,
+        frozenset(chosen.accept_unproven),
+        chosen.lossy,
+    )
 
 
 def _store_settings(config: Config, path: Path) -> StoreSettings:

@@ -17,18 +17,24 @@ from spec_mcp.engine import commands as do
 from spec_mcp.engine import events
 from spec_mcp.engine.engine import Engine
 from spec_mcp.engine.events import Answer, Event, Outcome
+from spec_mcp.engine.ledger import Speculation
 from spec_mcp.engine.world import reads
 from spec_mcp.relay import wire
 from spec_mcp.relay.account import Account
 from spec_mcp.relay.asked import Asked, AskedTable
+from spec_mcp.relay.asking import Asking
+from spec_mcp.relay.disk import Disk
+from spec_mcp.relay.gate import Gate, could_see
 from spec_mcp.relay.handshake import Handshake
 from spec_mcp.relay.identity import Identities
+from spec_mcp.relay.inheriting import Inheriting
 from spec_mcp.relay.learning import Learner
 from spec_mcp.relay.lines import LineWriter
 from spec_mcp.relay.link import Memory, ServerLink
 from spec_mcp.relay.listing import Listing
 from spec_mcp.relay.prompts import Prompts
 from spec_mcp.relay.recording import Recording
+from spec_mcp.relay.reversing import MENDED_BY, Reversing
 from spec_mcp.relay.saying import say
 from spec_mcp.relay.speculating import Speculating
 from spec_mcp.relay.validators import Validators
@@ -56,6 +62,7 @@ class Bridge:
         learner: Learner,
         recording: Recording,
         validators: Validators,
+        disk: Disk,
         clock: Callable[[], float],
         principal: str,
     ) -> None:
@@ -71,13 +78,21 @@ class Bridge:
         self.epoch = 0
         self.asked = AskedTable()
         self.prompts = Prompts()
-        self.ours = Speculating(link, learner, recording, validators, self.feed)
+        self.reversing = Reversing(link, self.listing, Asking(link, self.handshake), disk, self.feed, self._unadopted)
+        self.ours = Speculating(link, learner, recording, validators, self.reversing, self.feed)
+        self.gate: Gate | None = None
+        """Where requests wait while it is not known what other processes left or do at the server."""
+        self.inheriting = Inheriting(self, disk, clock)
         self._clock = clock
         self._identities = Identities(server, principal)
         self._account = Account(session, server, learner, recording, clock)
         self._prompt: wire.Envelope = wire.Envelope()
         self._passes = True
         """Does the client get what the server has just said?"""
+        self._said = b""
+        """The notification that the server has just sent."""
+        self._blocked = ""
+        """Why a request that could see what may not be seen is answered with an error."""
         self._cancellation = b""
         self._events: deque[Event] = deque()
         self._feeding = False
@@ -88,6 +103,8 @@ class Bridge:
             do.Refuse: self._refuse,
             do.ForwardCancellation: self._forward_cancellation,
             do.Withhold: self._withhold,
+            do.HoldNotification: self._hold_notification,
+            do.Fail: self._fail_call,
             do.Predict: self._predict,
             do.CallSettled: self._account.settled,
             **self.ours.commands,
@@ -121,25 +138,44 @@ class Bridge:
         self.epoch += 1
         self.listing.forget()
         self.feed(events.Connected(self.server, self.epoch))
+        self.list_if_needed()
 
     def tick(self) -> None:
         """Time has passed."""
         self.feed(events.Ticked())
+        self.inheriting.tick()
+        for waiting in self.gate.expired() if self.gate is not None else ():
+            self._refuse_request(waiting.ids, "another process of spec-mcp has not done with this server in time")
 
     @property
     def deadline_s(self) -> float | None:
         """When `tick` is due."""
-        return None if self.engine is None else self.engine.deadline_s
+        times = [
+            None if self.engine is None else self.engine.deadline_s,
+            self.inheriting.deadline_s,
+            None if self.gate is None else self.gate.deadline_s,
+        ]
+        return min((time for time in times if time is not None), default=None)
 
     @property
     def awaited(self) -> int:
         """How many answers the client waits for."""
-        return self.asked.awaited
+        return self.asked.awaited + (0 if self.gate is None else len(self.gate))
 
     @property
     def has_unsent(self) -> bool:
         """Does a request wait for a speculation, and may yet be sent?"""
-        return bool(self.asked.unsent())
+        return bool(self.asked.unsent()) or bool(self.gate)
+
+    @property
+    def is_settling(self) -> bool:
+        """Is something being taken back, or to be, that can be while the server is there?"""
+        return self.engine is not None and bool(self.reversing.unsettled) and self.has_begun
+
+    @property
+    def has_begun(self) -> bool:
+        """Has the client done its part of the beginning, so that requests of our own are in order?"""
+        return bool(self.link.memory.initialized or self.handshake.stateless_meta)
 
     @property
     def is_off(self) -> bool:
@@ -153,9 +189,56 @@ class Bridge:
             return
         say(f"speculation failed ({type(error).__name__}: {error}); going on as a plain proxy")
         self.engine = None
+        if why := self.reversing.abandon():
+            self.block(why)
         for asked in self.asked.unsent():
-            self._send(asked)
+            if self._is_blocked(asked.method):
+                self._refuse_asked(asked, self._blocked)
+            else:
+                self._send(asked)
         self.ours.stop()
+
+    # --- what must not be seen --------------------------------------------------------------------------------------
+
+    def inherit(self, event: events.Inherited) -> None:
+        """What processes that are gone left is the engine's to settle."""
+        if self.engine is None:
+            self.block("what an earlier process speculated could not be taken back")
+        self.feed(event)
+        self.list_if_needed()
+
+    def block(self, why: str) -> None:
+        """Rule 17's one exception: from now on no request goes out that could see an effect which nobody asked for."""
+        self._blocked = why
+
+    def open_gate(self) -> None:
+        """Let in what waits, in its order."""
+        gate, self.gate = self.gate, None
+        for waiting in gate.open() if gate is not None else ():
+            if isinstance(waiting.message, wire.Batch):
+                self._on_batch(waiting.message, waiting.line)
+            else:
+                self._on_request(waiting.message, waiting.line)
+
+    def _is_stopped(self, message: wire.Envelope | wire.Batch, line: bytes) -> bool:
+        """Is there a gate, and does this wait at it?"""
+        if self.gate is None or not self.gate.stops(message):
+            return False
+        if not self.gate.keep(message, line):
+            ids = [member.id for member in message.members] if isinstance(message, wire.Batch) else [message.id]
+            self._refuse_request(ids, "too many requests wait for another process of spec-mcp")
+        return True
+
+    def _is_blocked(self, method: str) -> bool:
+        return bool(self._blocked) and (method == "batch" or could_see(method))
+
+    def list_if_needed(self) -> None:
+        """What has to be taken back waits for the server's list."""
+        if self.reversing.has_any:
+            self.listing.must_begin()
+
+    def _unadopted(self, number: events.SpeculationId) -> Speculation | None:
+        return None if self.engine is None else self.engine.world.ledger.unadopted.get(number)
 
     # --- from the client --------------------------------------------------------------------------------------------
 
@@ -169,9 +252,11 @@ class Bridge:
             else:
                 self.link.tell(line)
         elif isinstance(message, wire.Batch):
-            self._on_batch(message, line)
+            if not self._is_stopped(message, line):
+                self._on_batch(message, line)
         elif message.is_request:
-            self._on_request(message, line)
+            if self.gate is None or not self._is_stopped(message, line):
+                self._on_request(message, line)
         elif message.method:
             self._on_client_notification(message, line)
         elif (method := self.prompts.answered(message.id)) is not None:
@@ -181,7 +266,7 @@ class Bridge:
     def _on_request(self, message: wire.Envelope, line: bytes) -> None:
         asked = self.asked.add([message.id], message.method, line)
         if self.engine is None:
-            self._send(asked)
+            self._send_unless_blocked(asked)
         elif message.method == "tools/call":
             self._on_call(self.engine, asked, message, line)
         else:
@@ -211,6 +296,7 @@ class Bridge:
             self._on_cancellation(message, line)
         elif message.method == "notifications/initialized":
             self.link.tell_initialized(line)
+            self.list_if_needed()
         else:
             self.feed(events.ClientNotified(self.session, self.server, message.method))
             self.link.tell(line)
@@ -218,6 +304,8 @@ class Bridge:
     def _on_cancellation(self, message: wire.Envelope, line: bytes) -> None:
         name = wire.id_value(wire.members(message.params).get("requestId", wire.NULL))
         asked = self.asked.named(name)
+        if self.gate is not None and self.gate.cancel(name):
+            return
         if asked is None:
             if not self.asked.was_answered_by_us(name):
                 self.link.tell(line)
@@ -242,8 +330,8 @@ class Bridge:
         asked = self.asked.add(requests, "batch", line)
         members = tuple((member.method, _tool_of(member)) for member in batch.members if member.method)
         self.feed(events.BatchArrived(asked.call, self.session, self.server, members))
-        if not asked.is_sent:  # there is no engine any more
-            self._send(asked)
+        if self.engine is None and not asked.is_sent:
+            self._send_unless_blocked(asked)
 
     # --- from the server --------------------------------------------------------------------------------------------
 
@@ -301,6 +389,7 @@ class Bridge:
         self.ours.call_answered(asked.call, message.result)
         self.feed(events.CallReturned(asked.call, outcome))
         self.on_served(asked.method)
+        self.list_if_needed()
 
     def _note_answer(self, asked: Asked, message: wire.Envelope, outcome: Outcome) -> None:
         if asked.record is not None:
@@ -327,7 +416,7 @@ class Bridge:
     def _is_for_client(self, message: wire.Envelope, line: bytes) -> bool:
         """A request or a notification of the server: does the client get it?"""
         is_ours = self.ours.speaks_of_us(line)
-        self._passes = True
+        self._passes, self._said = True, line
         if message.id != wire.ABSENT:
             self._prompt = message
             if self.engine is not None:
@@ -348,6 +437,7 @@ class Bridge:
     def _after_notification(self, message: wire.Envelope) -> None:
         if message.method == "notifications/tools/list_changed":
             self.listing.forget()  # and look again when the client next has an answer: a server may say so all the time
+            self.list_if_needed()
 
     def on_client_left(self) -> None:
         """The client will say nothing more, but may still read: what waits for a speculation is made for real."""
@@ -363,6 +453,7 @@ class Bridge:
         self.ours.connection_lost()
         lost = self.asked.sent()
         self.feed(events.Disconnected(self.server))
+        self.reversing.connection_lost()
         for asked in lost:
             self._fail(asked, why)
 
@@ -385,15 +476,34 @@ class Bridge:
         if line is not None and (why := self.link.send(asked.method, line)) is not None:
             self._fail(asked, why)
 
+    def _send_unless_blocked(self, asked: Asked) -> None:
+        if self._is_blocked(asked.method):
+            self._refuse_asked(asked, self._blocked)
+        else:
+            self._send(asked)
+
+    def _fail_call(self, command: do.Fail) -> None:
+        if (asked := self.asked.get(command.call)) is not None:
+            self._refuse_asked(asked, command.reason)
+
+    def _refuse_asked(self, asked: Asked, why: str) -> None:
+        """It never reaches its server."""
+        self._account.unanswered(asked)
+        self.asked.answered_by_us(asked)
+        self._refuse_request([id_raw for _, id_raw in asked.ids], why)
+
+    def _refuse_request(self, ids: list[bytes], why: str) -> None:
+        for id_raw in ids:
+            self.client.put(_error_line(id_raw, REFUSED, f"{why}; {MENDED_BY}"))
+
     def _reply(self, command: do.Reply) -> None:
         asked, held = self.asked.get(command.call), self.ours.get(command.speculation)
         assert asked is not None, "a call that the engine answers has no answer yet"
         assert held is not None, "what the engine adopts has not been dropped"
-        line, progress = held.answer(asked.id_raw), held.progress_under(asked.progress_token)
+        line, notifications = held.answer(asked.id_raw), held.notifications_under(asked.progress_token)
         self.asked.answered_by_us(asked)  # before a byte of it leaves: whatever happens then, it is answered once
-        if asked.progress_token:
-            for notification in progress:
-                self.client.put(notification)
+        for notification in notifications:
+            self.client.put(notification)
         self.client.send(line)
         self._account.answered(asked, held.result, held.result, wire.is_error(wire.Envelope(result=held.result)))
 
@@ -413,6 +523,11 @@ class Bridge:
 
     def _withhold(self, command: do.Withhold) -> None:
         self._passes = False
+
+    def _hold_notification(self, command: do.HoldNotification) -> None:
+        self._passes = False
+        line = self._said if self._said.endswith(b"\n") else self._said + b"\n"  # within a batch it has no end
+        self.ours.hold(command.speculation, line)
 
     def _predict(self, command: do.Predict) -> None:
         self._account.catch_up()

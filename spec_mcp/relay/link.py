@@ -136,7 +136,7 @@ class ServerLink:
             pause_s = self._earliest_s - self._clock()
             if pause_s > PAUSE_WAITED_S:
                 return f"the server keeps ending right after its start; it is tried again in {pause_s:.0f} s"
-            self.start_at_s = max(self._clock(), self._earliest_s)
+            self.wake()
         self._wait_with(method, line)
         return None
 
@@ -160,6 +160,11 @@ class ServerLink:
         self.memory.initialized = line
         if self.is_up:
             self.writer.put(line)
+
+    def wake(self) -> None:
+        """Have the server started if it is down, though no request waits for it."""
+        if self.process is None and self.start_at_s is None:
+            self.start_at_s = max(self._clock(), self._earliest_s)
 
     def _wait_with(self, method: str, line: bytes) -> None:
         self._waiting.append((method, line))

@@ -35,6 +35,8 @@ class Listing:
         self._bridge = bridge
         self.wanted = False
         """Is there a manifest that speaks of these tools?"""
+        self.fingerprints: dict[str, str] | None = None
+        """Of all tools of this connection, whatever a manifest says of them; None until they are listed."""
         self.on_tools: Callable[[list[dict[str, object]]], frozenset[str]] = lambda _: frozenset()
         """Told of the complete list; returns the tools on which the manifest's word must not be taken."""
         self._begun = False
@@ -47,6 +49,7 @@ class Listing:
         """The list holds no longer."""
         self._begun = False
         self._round += 1
+        self.fingerprints = None
 
     def may_begin(self, answered: str) -> None:
         """The client has its answer to this method: list, if that is due."""
@@ -54,6 +57,19 @@ class Listing:
             return
         if self._bridge.is_off:  # a plain proxy makes no request of its own; once switched on, the next answer begins
             return
+        self._begin()
+
+    @property
+    def has_begun(self) -> bool:
+        """Has it been asked for in this connection?"""
+        return self._begun
+
+    def must_begin(self) -> None:
+        """Something has to be taken back there, which needs the list: ask for it, unless that is under way."""
+        if not self._begun and self._bridge.link.is_up and self._bridge.has_begun:
+            self._begin()
+
+    def _begin(self) -> None:
         self._begun = True
         self._round += 1
         self._pages = []
@@ -88,12 +104,10 @@ class Listing:
             return
         pages, self._pages = self._pages, []
         doubtful = self.on_tools(pages)
-        found: dict[str, str] = {}
-        for tool in pages:
-            name = tool.get("name")
-            if isinstance(name, str) and name not in doubtful:
-                found[name] = fingerprint(tool)
-        self._bridge.feed(ToolsListed(self._bridge.server, found))
+        found = {name: fingerprint(tool) for tool in pages if isinstance(name := tool.get("name"), str)}
+        self.fingerprints = found
+        trusted = {name: seen for name, seen in found.items() if name not in doubtful}
+        self._bridge.feed(ToolsListed(self._bridge.server, trusted))
 
 
 def own_meta(client_meta: Mapping[str, bytes]) -> bytes:

@@ -41,6 +41,10 @@ LEAVING_BUSY_S = 10.0
 """The same where calls are in flight: a client that only closed its input may still read their answers. One that is
 in a hurry says so by a signal, or reads no more."""
 
+SETTLE_LEAVING_S = 10.0
+"""How long we stay after the client to take back what it did not use: about what an undo may take. A client that kills
+us before that leaves it to the undo journal."""
+
 DEAF_S = 1.0
 """How long a server that takes no more lines may go on speaking: the end of its output follows at once as a rule."""
 
@@ -85,6 +89,8 @@ class Pump:
         self._left_behind = (0, 0)
         """When the client has left: how many answers, and bytes, it may still read."""
         self._progress_at_s = 0.0
+        self._settling_until_s: float | None = None
+        """Since the client has left, or we were told to stop."""
         self._deaf_until_s: float | None = None
 
     def call_soon(self, task: Callable[[], None]) -> None:
@@ -104,16 +110,31 @@ class Pump:
         sys.setswitchinterval(SWITCH_S)
         quiet = False
         while self._stopping.number is None and not self._is_done():
-            has_work = (self._learner.has_work or bool(self._soon)) and not self._client_left
-            ready = self._poll(self._timeout_ms(has_work, quiet))
-            quiet = not ready
-            if ready:
-                self._serve(ready)
-            elif has_work:
-                self._do_one_task()
-            self._keep_time()
-            self._flush()
+            quiet = self._turn(quiet)
         self._flush()
+        self._take_back()
+
+    def _take_back(self) -> None:
+        """Stay until nothing is left of what was done early and not used, but not for long."""
+        if not self._bridge.is_settling:
+            return
+        if not self._client_left:
+            self._leave()
+        while self._is_settling():
+            self._turn(quiet=True)
+        self._flush()
+
+    def _turn(self, quiet: bool) -> bool:
+        """Wait for something to happen, and see to it; was there nothing?"""
+        has_work = (self._learner.has_work or bool(self._soon)) and not self._client_left
+        ready = self._poll(self._timeout_ms(has_work, quiet))
+        if ready:
+            self._serve(ready)
+        elif has_work:
+            self._do_one_task()
+        self._keep_time()
+        self._flush()
+        return not ready
 
     @property
     def was_patient(self) -> bool:
@@ -136,12 +157,23 @@ class Pump:
         if not self._client_closes:
             return False
         if self._client_left:
+            if self._is_settling():
+                self._progress_at_s = self._clock()  # the server's time to leave begins after that
+                return False
             if self._link.process is None and not self._client_out.waiting_bytes:
                 return True
             if not self._bridge.has_unsent and not self._link.waiting_bytes:
                 self._link.close_input()
         self._note_progress()
         return self._clock() >= self._leaving_until_s
+
+    def _is_settling(self) -> bool:
+        """Is there still something to be taken back, and time for it?"""
+        if not self._bridge.is_settling:
+            return False
+        if self._settling_until_s is None:
+            self._settling_until_s = self._clock() + SETTLE_LEAVING_S
+        return self._clock() < self._settling_until_s
 
     def _note_progress(self) -> None:
         is_talking = self._client_left and self._link.process is not None  # what it says without being asked is no end
@@ -182,8 +214,11 @@ class Pump:
     def _wanted(self) -> list[tuple[int, int]]:
         """Which descriptors to wait for, and for what. A peer's end is always reported."""
         link, client_out = self._link, self._client_out
-        is_drained = client_out.waiting_bytes < BACKLOG_MAX_BYTES
-        wanted = [(self._wake_in, select.POLLIN), (client_out.fd, select.POLLOUT if client_out.waiting_bytes else 0)]
+        is_gone = self._client_gone or client_out.broken
+        is_drained = is_gone or client_out.waiting_bytes < BACKLOG_MAX_BYTES
+        wanted = [(self._wake_in, select.POLLIN)]
+        if not is_gone:
+            wanted.append((client_out.fd, select.POLLOUT if client_out.waiting_bytes else 0))
         if not self._client_left:
             if is_drained and max(link.waiting_bytes, client_out.kept_back_bytes) < BACKLOG_MAX_BYTES:
                 wanted.append((self._client_in.fd, select.POLLIN))
@@ -204,6 +239,7 @@ class Pump:
             self._link.start_at_s,
             self._deaf_until_s,
             self._leaving_until_s if self._client_closes else None,
+            self._settling_until_s if self._bridge.is_settling else None,
         ]
         due = [time for time in times if time is not None]
         due_ms = max(0.0, (min(due) - self._clock()) * 1000.0) if due else None

@@ -12,6 +12,7 @@ from spec_mcp.relay.comparing import Kept, comparable, same_result
 from spec_mcp.relay.learning import Learner
 from spec_mcp.relay.link import ServerLink
 from spec_mcp.relay.recording import Recording
+from spec_mcp.relay.reversing import Reversing
 from spec_mcp.relay.speculations import Speculation, Speculations, cancellation_of
 from spec_mcp.relay.validators import Validators
 
@@ -25,12 +26,14 @@ class Speculating:
         learner: Learner,
         recording: Recording,
         validators: Validators,
+        reversing: Reversing,
         feed: Callable[[Event], None],
     ) -> None:
         self._link = link
         self._learner = learner
         self._recording = recording
         self._validators = validators
+        self._reversing = reversing
         self._feed = feed
         self._speculations = Speculations(link.own_marker)
         self._kept = Kept()
@@ -44,6 +47,7 @@ class Speculating:
             do.PinFingerprint: recording.pin,
             do.SpeculationEnded: recording.ended,
             do.Skipped: recording.skipped,
+            **reversing.commands,
         }
 
     # --- what the server says ---------------------------------------------------------------------------------------
@@ -68,12 +72,20 @@ class Speculating:
         if found is None:
             return self._link.take_own_answer(own_id[1:-1].decode(), message)
         number, tainted = found
-        self._feed(events.SpeculationReturned(number, wire.outcome(message, len(line), tainted)))
+        outcome = wire.outcome(message, len(line), tainted)
+        write_down = self._reversing.answered(number, message.result, outcome)
+        self._feed(events.SpeculationReturned(number, outcome))
+        if write_down is not None:
+            write_down()
         return True
 
     def notified(self, message: wire.Envelope, line: bytes) -> None:
         """The server speaks of a request of ours: its progress is held, anything else spoils it."""
         self._speculations.notified(message, line)
+
+    def hold(self, number: events.SpeculationId, line: bytes) -> None:
+        """The server speaks of what a speculation did: that belongs to the call which adopts it."""
+        self._speculations.hold(number, line)
 
     # --- what is held -----------------------------------------------------------------------------------------------
 
@@ -117,6 +129,7 @@ class Speculating:
     def _drop(self, command: do.Drop) -> None:
         self._speculations.drop(command.speculation)
         self._kept.drop(command.speculation)
+        self._reversing.drop(command.speculation)
 
     def _validate(self, command: do.Validate) -> None:
         def told(value: str | None) -> None:

@@ -16,9 +16,9 @@ from spec_mcp.engine.events import SpeculationId
 from spec_mcp.relay import wire
 from spec_mcp.relay.learning import Held
 
-PROGRESS_MAX = 256
-PROGRESS_MAX_BYTES = 256 * 1024
-"""Progress notifications held for one speculation; after a flood its result is not used."""
+NOTIFICATIONS_MAX = 256
+NOTIFICATIONS_MAX_BYTES = 256 * 1024
+"""Notifications held for one speculation; after a flood its result is not used."""
 
 
 @dataclass(slots=True)
@@ -31,8 +31,9 @@ class Speculation:
     server: str
     tool: str
     arguments: Arguments
-    progress: list[bytes] = field(default_factory=list[bytes])
-    progress_bytes: int = 0
+    notifications: list[bytes] = field(default_factory=list[bytes])
+    """What its call would have been told before its answer, in order: progress, and what it made the server tell."""
+    notifications_bytes: int = 0
     tainted: bool = False
     """Something that the call would have got cannot be given to it."""
     line: bytes = b""
@@ -42,9 +43,11 @@ class Speculation:
         """The server's line, under a call's id."""
         return self.line.replace(self.own_id, id_raw)
 
-    def progress_under(self, token: bytes) -> list[bytes]:
-        """The held progress, under a call's token."""
-        return [line.replace(self.own_id, token) for line in self.progress]
+    def notifications_under(self, token: bytes) -> list[bytes]:
+        """What was held, its progress under a call's token; without one the call asked for no progress."""
+        if not token:
+            return [line for line in self.notifications if self.own_id not in line]
+        return [line.replace(self.own_id, token) for line in self.notifications]
 
 
 class Speculations:
@@ -102,6 +105,12 @@ class Speculations:
             if held is not None:
                 held.tainted = True
 
+    def hold(self, number: SpeculationId, line: bytes) -> None:
+        """A notification that names nobody was caused by this speculation, and belongs to the call that adopts it."""
+        held = self._held.get(number)
+        if held is not None and not _is_held(held, line):
+            held.tainted = True
+
     def drop(self, number: SpeculationId) -> None:
         """Nothing of it is needed any more; its answer, if it comes, is swallowed."""
         self._held.pop(number, None)
@@ -119,10 +128,11 @@ class Speculations:
 
 
 def _is_held(held: Speculation, line: bytes) -> bool:
-    if len(held.progress) >= PROGRESS_MAX or held.progress_bytes + len(line) > PROGRESS_MAX_BYTES:
+    size_bytes = held.notifications_bytes + len(line)
+    if len(held.notifications) >= NOTIFICATIONS_MAX or size_bytes > NOTIFICATIONS_MAX_BYTES:
         return False
-    held.progress.append(line)
-    held.progress_bytes += len(line)
+    held.notifications.append(line)
+    held.notifications_bytes = size_bytes
     return True
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import pytest
 
@@ -21,10 +22,12 @@ from spec_mcp.engine.policy import Settings
 from spec_mcp.engine.timing import SAMPLES_KEPT
 from spec_mcp.predict.predictor import CallBegan, CallEnded, Supposed
 from spec_mcp.relay.bridge import Bridge
+from spec_mcp.relay.disk import Disk
 from spec_mcp.relay.learning import Learner
 from spec_mcp.relay.link import ServerLink
 from spec_mcp.relay.recording import Recording
 from spec_mcp.relay.validators import Read, file_of
+from spec_mcp.store.instance import Launch
 from spec_mcp.store.rows import CallRow, Row, Scope, SessionRow
 
 SERVER = "s"
@@ -38,6 +41,14 @@ TOOLS = {
     "again": ToolPolicy(Effect.READ, ("item:{id}",), exclusive=True, reuse_s=60.0, open_world=False),
     "put": ToolPolicy(Effect.UNSAFE, ("item:{id}",), open_world=False),
 }
+
+
+SETTINGS = Settings(wasted_call_s=0.01)
+
+
+def a_disk() -> Disk:
+    """One that nobody needs: it touches nothing until somebody does."""
+    return Disk(Path("/nowhere/store"), SERVER, Launch("server"), {}, "me", lambda task: task())
 
 
 class MemoryWriter:
@@ -155,7 +166,12 @@ class Rig:
     """One client, one server, and all that stands between them."""
 
     def __init__(
-        self, monkeypatch: pytest.MonkeyPatch, mode: Mode = Mode.ON, tools: dict[str, ToolPolicy] | None = None
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        mode: Mode = Mode.ON,
+        tools: dict[str, ToolPolicy] | None = None,
+        disk: Disk | None = None,
+        settings: Settings = SETTINGS,
     ) -> None:
         self.now_s = 100.0
         self.processes: list[FakeProcess] = []
@@ -164,7 +180,7 @@ class Rig:
         monkeypatch.setattr("spec_mcp.relay.link.LineWriter", MemoryWriter)
         tools = TOOLS if tools is None else tools
         policies = {SERVER: ServerPolicy(SERVER, tools, concurrent=True, cancel=True)}
-        self.engine = Engine(Settings(wasted_call_s=0.01), policies, mode=mode)
+        self.engine = Engine(settings, policies, mode=mode)
         self.predictor = ScriptedPredictor()
         self.learner = Learner(self.predictor, self.clock)
         self.link = ServerLink(["server"], None, FakeProcess(), self.clock)  # pyright: ignore[reportArgumentType]
@@ -183,6 +199,7 @@ class Rig:
             self.learner,
             self.recording,
             self.validators,  # pyright: ignore[reportArgumentType]
+            disk or a_disk(),
             self.clock,
             "me",
         )
@@ -205,12 +222,12 @@ class Rig:
 
     # --- lines ------------------------------------------------------------------------------------------------------
 
-    def client(self, line: bytes) -> Rig:
+    def client(self, line: bytes) -> Self:
         """The client sends a line."""
         self.bridge.on_client_line(line + b"\n")
         return self
 
-    def server(self, line: bytes) -> Rig:
+    def server(self, line: bytes) -> Self:
         """The server sends a line."""
         self.bridge.on_server_line(line + b"\n")
         return self
@@ -227,20 +244,20 @@ class Rig:
         """What the client got since the last look."""
         return [line.removesuffix(b"\n") for line in self.out.take()]
 
-    def quiet(self) -> Rig:
+    def quiet(self) -> Self:
         """Nobody has anything to say, and what can wait is done."""
         while self.learner.has_work:
             self.learner.work()
         return self
 
-    def dies(self, why: str | None = "the server ended") -> Rig:
+    def dies(self, why: str | None = "the server ended") -> Self:
         """The server's process ends, and those that wait for its end go on."""
         self.link.lost()
         self.bridge.on_server_lost(why)
         self.link.join()
         return self
 
-    def waits(self, seconds: float) -> Rig:
+    def waits(self, seconds: float) -> Self:
         """Time passes; the engine is told where it asked to be, and the server is started when that is due."""
         self.now_s += seconds
         deadline_s = self.bridge.deadline_s
@@ -252,7 +269,7 @@ class Rig:
 
     # --- beginnings that many transcripts share ---------------------------------------------------------------------
 
-    def predicts(self, tool: str, /, **arguments: Any) -> Rig:
+    def predicts(self, tool: str, /, **arguments: Any) -> Self:
         """The predictor says this from now on, and is asked."""
         self.predictor.says = [Candidate(SERVER, tool, arguments, 0.99, "script", True)]
         return self.quiet()

@@ -25,7 +25,7 @@ from spec_mcp.relay.stopping import Stopping
 from spec_mcp.relay.validators import Validators
 from spec_mcp.store.rows import Scope, SessionRow
 from tests.pipes import Missing
-from tests.relay.rig import SERVER, SESSION, TOOLS, RowList, ScriptedPredictor
+from tests.relay.rig import SERVER, SESSION, TOOLS, RowList, ScriptedPredictor, a_disk
 
 WAIT_S = 20.0
 MOMENT_S = 0.05
@@ -76,6 +76,7 @@ class Running:
             self.learner,
             recording,
             self.validators,
+            a_disk(),
             now_s,
             "me",
         )

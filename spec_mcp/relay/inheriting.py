@@ -1,0 +1,152 @@
+"""What others left, or are doing, at a server: it is known before a client's request goes out there.
+
+A process that is gone may have left effects that nobody asked for; they are ours to take back from then on. One that
+lives may have the server for itself just now. Until both are known, requests wait at the gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from spec_mcp.engine.events import Inheritance, Inherited
+from spec_mcp.relay.disk import Disk
+from spec_mcp.relay.entries import BadEntry, Reversible, inheritance_of, reversible_of
+from spec_mcp.relay.gate import Gate
+from spec_mcp.relay.saying import say
+from spec_mcp.store.journal import Entry
+from spec_mcp.store.store import StoreError
+
+if TYPE_CHECKING:
+    from spec_mcp.relay.bridge import Bridge
+
+AGAIN_S = 0.1
+"""How often to look whether a living process has done."""
+
+TROUBLED_S = 1.0
+"""How often to try a journal that cannot be read."""
+
+WAIT_S = 10.0
+"""How long a request waits, as for an undo where no manifest says otherwise."""
+
+
+class Inheriting:
+    """Guards one bridge."""
+
+    def __init__(self, bridge: Bridge, disk: Disk, clock: Callable[[], float]) -> None:
+        self.retry_stuck = False
+        """Try those again that were given up: somebody asked for it."""
+        self._bridge = bridge
+        self._disk = disk
+        self._clock = clock
+        self._inherited = 0
+        self._told: set[str] = set()
+        """Ids of entries that the engine knows of."""
+        self._is_looking = False
+        self._is_waiting = False
+        """For the right to serve."""
+        self._again_at_s: float | None = None
+
+    def look_at_start(self) -> None:
+        """Nothing may go out before it is known what is there; cheap where nothing is."""
+        if self._disk.has_open():
+            self._close_gate()
+            self._look()
+
+    def serve(self) -> None:
+        """The manifest has reversible tools: somebody may be using them early."""
+        if self._is_waiting:
+            return
+        if not self._disk.serve_now():
+            self._close_gate()
+            self._is_waiting = True
+            self._disk.serve_later(self._served)
+        elif not self._is_looking and self._again_at_s is None and self._disk.has_open():  # begun since our start
+            self._close_gate()
+            self._look()
+
+    @property
+    def deadline_s(self) -> float | None:
+        """When `tick` is due."""
+        return self._again_at_s
+
+    def tick(self) -> None:
+        """Time has passed."""
+        if self._again_at_s is not None and self._clock() >= self._again_at_s:
+            self._again_at_s = None
+            self._look()
+
+    def _close_gate(self) -> None:
+        if self._bridge.gate is None:
+            self._bridge.gate = Gate(WAIT_S, self._clock)
+
+    def _served(self, is_serving: bool) -> None:
+        if not is_serving:
+            self._disk.serve_later(self._served)
+            return
+        self._is_waiting = False
+        self._look()  # whoever had it alone may have died of it
+
+    def _look(self) -> None:
+        self._is_looking = True
+        self._disk.open_entries(self._found)
+
+    def _found(self, entries: list[Entry] | StoreError) -> None:
+        if isinstance(entries, StoreError):
+            say(f"the undo journal: {entries}; calls wait, since it may name something to be taken back")
+            self._look_again(TROUBLED_S)
+            return
+        others = [entry for entry in entries if entry.owner != self._disk.owner and entry.id not in self._told]
+        seized = {owner: self._disk.seize(owner) for owner in {entry.owner for entry in others}}
+        dead = [entry for entry in others if seized[entry.owner] is not None]
+        living_stuck = [entry for entry in others if seized[entry.owner] is None and entry.state == "stuck"]
+
+        def taken(mine: list[Entry] | StoreError) -> None:
+            for lock in seized.values():
+                if lock is not None:
+                    lock.release()
+            if isinstance(mine, StoreError):
+                self._found(mine)
+                return
+            known = {entry.id: entry for entry in (*mine, *living_stuck)}
+            self._tell([known[entry.id] for entry in others if entry.id in known])
+            if len(known) < len(others):
+                self._look_again(AGAIN_S)
+            else:
+                self._is_looking = False
+                self._open_gate()
+
+        if dead:
+            self._disk.take_over(dead, taken)
+        else:
+            taken([])
+
+    def _look_again(self, after_s: float) -> None:
+        self._again_at_s = self._clock() + after_s
+
+    def _tell(self, entries: list[Entry]) -> None:
+        """Older ones first, as the engine expects them."""
+        inheritances: list[Inheritance] = []
+        for entry in entries:
+            self._told.add(entry.id)
+            if (held := self._read(entry)) is None:
+                continue
+            stuck = entry.reason if entry.state == "stuck" and not self.retry_stuck else ""
+            if not stuck:
+                self._bridge.reversing.inherit(held)
+            inheritances.append(inheritance_of(entry, held, stuck))
+        if inheritances:
+            self._bridge.inherit(Inherited(self._bridge.server, tuple(inheritances)))
+
+    def _read(self, entry: Entry) -> Reversible | None:
+        self._inherited += 1
+        try:
+            return reversible_of(entry, -self._inherited)
+        except BadEntry as error:
+            say(f"{error}; calls get an error until a person has settled it: spec-mcp recover --forget {entry.id}")
+            self._bridge.block(f"what was speculated with {entry.tool} cannot be taken back by this version")
+            return None
+
+    def _open_gate(self) -> None:
+        if not self._is_waiting:
+            self._bridge.open_gate()
