@@ -265,8 +265,10 @@ class Bridge:
 
     def _on_request(self, message: wire.Envelope, line: bytes) -> None:
         asked = self.asked.add([message.id], message.method, line)
-        if self.engine is None:
-            self._send_unless_blocked(asked)
+        if self._blocked and self._is_blocked(message.method):
+            self._refuse_asked(asked, self._blocked)
+        elif self.engine is None:
+            self._send(asked)
         elif message.method == "tools/call":
             self._on_call(self.engine, asked, message, line)
         else:
@@ -328,10 +330,13 @@ class Bridge:
             self.link.tell(line)
             return
         asked = self.asked.add(requests, "batch", line)
+        if self._is_blocked("batch"):
+            self._refuse_asked(asked, self._blocked)
+            return
         members = tuple((member.method, _tool_of(member)) for member in batch.members if member.method)
         self.feed(events.BatchArrived(asked.call, self.session, self.server, members))
         if self.engine is None and not asked.is_sent:
-            self._send_unless_blocked(asked)
+            self._send(asked)
 
     # --- from the server --------------------------------------------------------------------------------------------
 
@@ -475,12 +480,6 @@ class Bridge:
         line, asked.line = asked.line, None
         if line is not None and (why := self.link.send(asked.method, line)) is not None:
             self._fail(asked, why)
-
-    def _send_unless_blocked(self, asked: Asked) -> None:
-        if self._is_blocked(asked.method):
-            self._refuse_asked(asked, self._blocked)
-        else:
-            self._send(asked)
 
     def _fail_call(self, command: do.Fail) -> None:
         if (asked := self.asked.get(command.call)) is not None:
