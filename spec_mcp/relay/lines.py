@@ -16,6 +16,9 @@ LINE_MAX_BYTES = 256 * 2**20
 """How much of a line is collected to be looked into: five times the longest message that anybody is known to send.
 A longer line is passed on in pieces as they come."""
 
+PIECE_BYTES = 4 * 2**20
+"""What was collected of a line before it was too long is given out in such pieces: it is copied only once."""
+
 
 class Piece(bytes):
     """Part of a line that is too long to be collected; the last one, and only that, ends with a newline."""
@@ -74,7 +77,10 @@ class LineReader:
         if len(self._rest) <= LINE_MAX_BYTES:
             return []
         self.is_passing = True
-        return [Piece(self._take_rest())]
+        with memoryview(self._rest) as rest:
+            pieces: list[bytes] = [Piece(rest[at : at + PIECE_BYTES]) for at in range(0, len(rest), PIECE_BYTES)]
+        self._rest.clear()
+        return pieces
 
     def _take_rest(self) -> bytes:
         rest = bytes(self._rest)

@@ -23,20 +23,20 @@ class Passing:
         """The server has begun such a line, and not ended it."""
         self._is_ours = False
 
-    def from_client(self, piece: bytes) -> None:
+    def from_client(self, piece: Piece) -> None:
         """Each piece spoils: the server may act on what it has got so far."""
         self._bridge.feed(ClientNotified(self._bridge.session, self._bridge.server, "?"))
-        self._link.pass_on(Piece(piece))
+        self._link.pass_on(piece)
 
-    def from_server(self, piece: bytes) -> None:
+    def from_server(self, piece: Piece) -> None:
         """Rule 10: what we asked for is for nobody else, even where it is too long for us too."""
         if not self._is_within:
             self._is_ours = self._bridge.ours.speaks_of_us(piece)
         self._is_within = not piece.endswith(b"\n")
         if not self._is_ours:
-            self._client.put(Piece(piece))
+            self._client.put(piece)
 
     def server_lost(self) -> None:
         """Half a line is all that the client will get: end it, so that what is said next can be read."""
         if self._is_within:
-            self.from_server(b"\n")
+            self.from_server(Piece(b"\n"))

@@ -82,6 +82,7 @@ def test_of_a_line_that_is_too_long_no_more_is_held_than_the_bound(data: bytes, 
     os.set_blocking(read_end, False)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(lines_module, "LINE_MAX_BYTES", bound)
+        patched.setattr(lines_module, "PIECE_BYTES", 7)
         reader, parts, last = LineReader(read_end), list[bytes](), 0
         for cut in [*sorted(cuts), len(data)]:
             if data[last:cut]:

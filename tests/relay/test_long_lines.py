@@ -115,7 +115,7 @@ def test_a_server_that_is_started_in_a_clients_long_line_gets_nothing_of_it() ->
 
 def test_a_clients_long_line_spoils_what_is_held(rig: Rig) -> None:
     rig.held("get", id=1)
-    Passing(rig.bridge, rig.link, rig.bridge.client).from_client(b'{"jsonrpc":')
+    Passing(rig.bridge, rig.link, rig.bridge.client).from_client(Piece(b'{"jsonrpc":'))
     assert rig.to_server == [b'{"jsonrpc":']
     rig.client(call(1, "get"))
     assert rig.to_server == [call(1, "get")]
@@ -124,9 +124,9 @@ def test_a_clients_long_line_spoils_what_is_held(rig: Rig) -> None:
 def test_a_long_answer_to_a_request_of_ours_is_not_for_the_client(rig: Rig) -> None:
     own = rig.launched("get", id=1)
     passing = Passing(rig.bridge, rig.link, rig.bridge.client)
-    passing.from_server(answer(own)[:-1])
-    passing.from_server(b" }\n")
-    passing.from_server(b"another\n")
+    passing.from_server(Piece(answer(own)[:-1]))
+    passing.from_server(Piece(b" }\n"))
+    passing.from_server(Piece(b"another\n"))
     assert rig.to_client == [b"another"]
 
 
