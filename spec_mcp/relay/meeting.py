@@ -1,6 +1,7 @@
 """Meeting a server for its own sake: start it, shake hands in whichever era it speaks, read its tool list, end it.
 
-For the commands that look at a server (`manifest draft`, `check` and `lock`, `doctor`), not for those that serve one.
+For the commands that look at a server (`manifest draft`, `check` and `lock`, `doctor`) or try its tools (`manifest
+verify`), not for those that serve one.
 Tools stay the decoded JSON that the relay's own look at them gives, so that a fingerprint taken here is the one that
 the relay compares; a typed layer would drop unknown fields.
 """
@@ -9,7 +10,8 @@ from __future__ import annotations
 
 import select
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, cast
@@ -77,6 +79,23 @@ def meet(
     Raises:
         CannotMeet: it does not start, ends, stays silent beyond the bound, or answers with an error.
     """
+    with visit(command, env, cwd, bound_s, clock) as visited:
+        return visited.introduction
+
+
+@contextmanager
+def visit(
+    command: Sequence[str],
+    env: Mapping[str, str] | None = None,
+    cwd: str | None = None,
+    bound_s: float = BOUND_S,
+    clock: Callable[[], float] = now_s,
+) -> Generator[Visit]:
+    """Meet a stdio server and stay, to call its tools; its stderr passes through, and it is gone afterwards.
+
+    Raises:
+        CannotMeet: as `meet`.
+    """
     started_s = clock()
     try:
         process = ServerProcess(command, env, cwd)
@@ -87,11 +106,28 @@ def meet(
         about = meeting.shake_hands()
         met_s = clock()
         tools = meeting.tools() if about.has_tools else []
-        return Introduction(
+        introduction = Introduction(
             about.name, about.version, about.protocol, tuple(tools), met_s - started_s, clock() - met_s, meeting.strays
         )
+        yield Visit(introduction, meeting)
     finally:
         process.end()
+
+
+class Visit:
+    """A server that was met and is still there, for one call at a time."""
+
+    def __init__(self, introduction: Introduction, meeting: _Meeting) -> None:
+        self.introduction = introduction
+        self._meeting = meeting
+
+    def call(self, tool: str, arguments: Mapping[str, Any], bound_s: float) -> tuple[bool, object]:
+        """Call a tool: whether it was answered with a result, and that decoded; else the error.
+
+        Raises:
+            CannotMeet: the server ends, stays silent beyond the bound, or answers what cannot be decoded.
+        """
+        return self._meeting.call(tool, arguments, bound_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +197,20 @@ class _Meeting:
             if cursor is None:
                 return tools
         raise CannotMeet(f"sends a tool list that does not end within {PAGES_MAX} pages")
+
+    def call(self, tool: str, arguments: Mapping[str, Any], bound_s: float) -> tuple[bool, object]:
+        """Call a tool, as `Visit` says."""
+        self._until_s, self._bound_s = self._clock() + bound_s, bound_s
+        asked = self._ask("tools/call", {"name": tool, "arguments": arguments, **self._meta})
+        found = self._answer((asked,), self._until_s)
+        if found is None:
+            raise CannotMeet(f"does not answer a call of {tool} within {bound_s:.0f} s")
+        envelope = found[1]
+        failed = envelope.error != wire.ABSENT
+        decoded = wire.value(envelope.error if failed else envelope.result)
+        if isinstance(decoded, bytes):
+            raise CannotMeet(f"answers {tool} with broken text, which cannot be compared")
+        return not failed, decoded
 
     def _ask(self, method: str, params: Mapping[str, Any]) -> int:
         self._asked.append(method)

@@ -82,7 +82,7 @@ def test_a_manifest_that_is_not_there_is_said_with_what_was_meant(capsys: Capsys
 def test_the_schema_describes_every_key_that_a_manifest_may_have(capsys: Capsys) -> None:
     schema = tell("manifest schema", None, capsys).object
     forms = schema["$defs"]
-    assert set(forms["ManifestForm"]["properties"]) == {"manifest", "tools"}
+    assert set(forms["ManifestForm"]["properties"]) == {"manifest", "verify", "tools"}
     assert set(forms["ToolForm"]["properties"]) == set(ToolForm.__struct_fields__)
     assert forms["ToolForm"]["additionalProperties"] is False
     assert "how old" in forms["ToolForm"]["properties"]["ttl_s"]["description"]

@@ -47,6 +47,7 @@ REVIEWED = {
     "sequential-thinking": ("sequential-thinking-server", set[str]()),
     "time": ("mcp-time", set[str]()),
 }
+TAKEN_BACK = {"memory": {"add_observations", "create_entities", "create_relations"}}
 """Server name and the tools that were found to read. A change here wants the servers' sources read again."""
 
 SHIPPED = sorted(shipped_folder().glob("*.toml"))
@@ -70,7 +71,8 @@ def test_only_what_was_found_to_read_is_speculated(name: str) -> None:
 
     assert policy.server == server
     assert {tool for tool, its in policy.tools.items() if its.effect is Effect.READ} == reads
-    assert not any(its.effect is Effect.REVERSIBLE for its in policy.tools.values())
+    reversible = {tool for tool, its in policy.tools.items() if its.effect is Effect.REVERSIBLE}
+    assert reversible == TAKEN_BACK.get(name, set())
 
 
 def test_no_shipped_manifest_lets_a_host_be_reached_that_the_user_did_not_name() -> None:

@@ -4,6 +4,7 @@ look.py    list, show, schema
 draft.py   draft
 check.py   check
 lock.py    lock
+verify.py  verify; scratch.py starts its servers, counterexample.py tells what they disprove
 asking.py  whom they ask: a live server, or a recorded tool list
 files.py   writing a manifest without losing one
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import typer
 
-from spec_mcp.cli.manifest import check, draft, lock, look
+from spec_mcp.cli.manifest import check, draft, lock, look, verify
 
 app = typer.Typer(
     help="Safety manifests: which tools of a server only read. They alone are called ahead of time.",
@@ -25,6 +26,7 @@ app.command("show")(look.show)
 app.command("draft")(draft.command)
 app.command("check")(check.command)
 app.command("lock")(lock.command)
+app.command("verify")(verify.command)
 app.command("schema")(look.schema)
 
 
