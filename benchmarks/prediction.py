@@ -23,7 +23,7 @@ from rich.console import Console
 from benchmarks import prediction_decide
 from benchmarks.prediction_parts import PARTS, without
 from benchmarks.prediction_plots import plots
-from spec_mcp.cli.columns import Column, fitting
+from spec_mcp.cli.columns import Column, fitting, percent
 from spec_mcp.engine.policy import Settings
 from spec_mcp.errors import UserError
 from spec_mcp.records import Session, Tool, halves, read_sessions, read_tools, tools_beside
@@ -180,7 +180,7 @@ def _cells(name: str, of: dict[str, Any]) -> tuple[str, ...]:
         f"{of['waste_per_ten']:.2f}",
         f"{of['next_call_top1']:.1%}",
         f"{of['next_call_top3']:.1%}",
-        f"{max(0.0, of['hideable_hidden_share']):.1%}",
+        percent(of["hideable_hidden_share"]),
         f"{of['calibration_error']:.3f}" if some else "–",
         f"{of['decide_ms_p50']:.2f}/{of['decide_ms_p99']:.2f}",
     )

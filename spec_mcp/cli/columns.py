@@ -42,3 +42,9 @@ def fitting(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
     for row in rows:
         table.add_row(*(Text(safe(row[at])) for at in kept))
     return table, [column.heading for at, column in enumerate(columns) if at not in kept]
+
+
+def percent(share: float) -> str:
+    """A share with one digit behind the point, and no minus before a nought."""
+    text = f"{share:.1%}"
+    return "0.0%" if text == "-0.0%" else text

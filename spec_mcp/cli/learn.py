@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperCommand
 
 from spec_mcp.cli.opening import ConfigOption
+from spec_mcp.cli.progress import progress
 from spec_mcp.cli.text import count, safe
 from spec_mcp.errors import Failed, UserError
 
@@ -234,7 +235,9 @@ def _learn(sessions: Sequence[Session], target: Target) -> None:
     if target.dry_run:
         typer.echo(safe(f"{said}: would be learned"))
         return
-    _write(target, teach(target.name, lessons.sessions, policy), lessons.learned)
+    with progress(target.name, len(lessons.sessions)) as advance:
+        learned = teach(target.name, lessons.sessions, policy, advance)
+    _write(target, learned, lessons.learned)
     typer.echo(safe(f"{said}: learned"))
 
 

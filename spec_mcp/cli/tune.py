@@ -66,7 +66,7 @@ def command(
     with progress("replaying", steps) as advance:
         curve = tuning.play(advance)
     advice = advise(curve, used_share, found)
-    if plot is not None:
+    if plot is not None and curve.reads:
         from spec_mcp.replay.plots import cost_and_latency, draw
 
         draw(plot, cost_and_latency(curve, advice.chosen, curve.at(found.speculation.wasted_call_s)))
@@ -74,7 +74,7 @@ def command(
         typer.echo(json.dumps(_as_object(curve, advice, found)))
     else:
         _show(curve, advice, found, left_out)
-        if plot is not None:
+        if plot is not None and curve.reads:
             typer.echo(safe(f"The curve is drawn in {plot}."))
 
 
@@ -104,7 +104,7 @@ def advise(curve: Curve, used_share: float, config: Config) -> Advice:
             f"Too little to choose by: {played} are recorded, and {NEEDED_CALLS} calls in {NEEDED_SESSIONS} sessions "
             f"are needed. {keep} until then."
         )
-    chosen = curve.best(used_share)
+    chosen = curve.best(used_share, now)
     if chosen is None:
         best = max(curve.points, key=lambda point: point.used_share)
         if best.used_share == 0.0:
@@ -154,10 +154,13 @@ def _settings(config: Config) -> Settings:
 
 
 def _read(files: list[Path]) -> list[History]:
-    from spec_mcp.records import read_sessions
+    from spec_mcp.records import read_sessions, read_tools, tools_beside
     from spec_mcp.replay.tuning import History
 
-    histories = [History(list(read_sessions(path))) for path in files]
+    histories: list[History] = []
+    for path in files:
+        beside = tools_beside(path)
+        histories.append(History(list(read_sessions(path)), None, [] if beside is None else read_tools(beside)))
     if not any(history.sessions for history in histories):
         raise Failed(f"tune: there is no recorded session in {', '.join(map(str, files))}")
     return histories
@@ -244,9 +247,8 @@ def _show(curve: Curve, advice: Advice, config: Config, left_out: int) -> None:
     said += "is wasted speculations per ten calls"
     if left_out:
         said += f"; {count(left_out, 'older session')} left out"
-    console.print(Text(f"{said}.\n"))
-    console.print(table)
-    typer.echo()
+    if curve.reads:
+        console.print(Text(f"{said}.\n"), table, "", sep="\n")
     for line in advice.text.split("\n"):
         # paths stay whole, so that they can be copied
         for part in textwrap.wrap(safe(line), console.width, break_long_words=False, break_on_hyphens=False):
@@ -254,10 +256,12 @@ def _show(curve: Curve, advice: Advice, config: Config, left_out: int) -> None:
 
 
 def _row(point: Point, advice: Advice, config: Config) -> Sequence[str]:
+    from spec_mcp.cli.columns import percent
+
     marks = ["now"] * (point.wasted_call_s == config.speculation.wasted_call_s) + ["choose"] * (point is advice.chosen)
     return (
         f"{point.wasted_call_s:g}",
-        f"{point.hidden_share:.1%}",
+        percent(point.hidden_share),
         seconds(max(0.0, point.hidden_s)),
         f"{point.answered_share:.1%}",
         f"{point.used_share:.1%}",

@@ -18,6 +18,9 @@ BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#666666"
 SAME = (0.07, 0.045)
 """Points nearer than these shares of the plot's width and height carry one label: about a label's own size."""
 
+CHARACTER = 0.012
+"""A label's character, as a share of the plot's width."""
+
 LOW = 0.06
 """A label stands below its point, but for a point in this lowest share of the plot's height."""
 
@@ -82,20 +85,15 @@ def cost_and_latency(curve: Curve, chosen: Point | None, now: Point) -> Callable
         if chosen is not None:
             axes.plot(
                 [chosen.waste_per_ten], [100 * chosen.hidden_share], "o", color=ORANGE, markersize=15, fillstyle="none",
-                markeredgewidth=2, label=f"choose {chosen.wasted_call_s:g}",
+                markeredgewidth=2, clip_on=False, label=f"choose {chosen.wasted_call_s:g}",
             )  # fmt: skip
         axes.plot(
             [now.waste_per_ten], [100 * now.hidden_share], "s", color=GREEN, markersize=11, fillstyle="none",
-            markeredgewidth=2, label=f"now {now.wasted_call_s:g}",
+            markeredgewidth=2, clip_on=False, label=f"now {now.wasted_call_s:g}",
         )  # fmt: skip
         axes.set_xlim(0, max(1.0, *across) * 1.12)
         axes.set_ylim(0, min(100.0, max(10.0, *up) * 1.25))
-        for label, x, y in _labels(curve.points, axes.get_xlim()[1], axes.get_ylim()[1]):
-            low = y < LOW * axes.get_ylim()[1]
-            axes.annotate(
-                label, (x, y), xytext=(9, 0 if low else -4), textcoords="offset points", fontsize=9,
-                va="bottom" if low else "top",
-            )  # fmt: skip
+        _name(axes, curve.points)
         axes.set_xlabel("wasted speculations per ten calls")
         axes.set_ylabel("wait hidden, % of all waiting")
         titled(
@@ -106,13 +104,37 @@ def cost_and_latency(curve: Curve, chosen: Point | None, now: Point) -> Callable
     return paint
 
 
+def _name(axes: Any, points: Sequence[Point]) -> None:
+    """Write the settings beside their points: below them, or above where there is no room."""
+    wide, high = axes.get_xlim()[1], axes.get_ylim()[1]
+    to_the_right = (2 * wide, 0.0)
+    for label, x, y in _labels(points, wide, high):
+        low = y < LOW * high
+        meets = x + len(label) * CHARACTER * wide > to_the_right[0] and abs(y - to_the_right[1]) < SAME[1] * high
+        aside = LINE_POINTS if meets else 0
+        axes.annotate(
+            label, (x, y), xytext=(9, aside if low else -4 - aside), textcoords="offset points", fontsize=9,
+            va="bottom" if low else "top",
+        )  # fmt: skip
+        to_the_right = (x, y)
+
+
 def _labels(points: Sequence[Point], wide: float, high: float) -> list[tuple[str, float, float]]:
     """What is written at the points, and where; points that coincide share one label."""
-    labels: list[tuple[str, float, float]] = []
+    together: list[list[Point]] = []
     for point in points:
-        x, y = point.waste_per_ten, 100 * point.hidden_share
-        if labels and abs(labels[-1][1] - x) < SAME[0] * wide and abs(labels[-1][2] - y) < SAME[1] * high:
-            labels[-1] = (f"{labels[-1][0]}, {point.wasted_call_s:g}", labels[-1][1], labels[-1][2])
+        if together and _is_near(together[-1][0], point, wide, high):
+            together[-1].append(point)
         else:
-            labels.append((f"{point.wasted_call_s:g}", x, y))
+            together.append([point])
+    labels: list[tuple[str, float, float]] = []
+    for group in together:
+        first, last = group[0], group[-1]
+        text = f"{first.wasted_call_s:g}" + (f" to {last.wasted_call_s:g}" if last is not first else "")
+        labels.append((text, first.waste_per_ten, 100 * first.hidden_share))
     return labels
+
+
+def _is_near(one: Point, other: Point, wide: float, high: float) -> bool:
+    across, up = abs(one.waste_per_ten - other.waste_per_ten), 100 * abs(one.hidden_share - other.hidden_share)
+    return across < SAME[0] * wide and up < SAME[1] * high

@@ -111,7 +111,8 @@ def set_stage(sessions: Sequence[Session], tools: Iterable[Tool], manifest: Serv
     for session in sessions:
         for call in session.calls():
             name = names[call.tool]
-            kinds[name] = kinds.get(name, True) and call.kind == "read"
+            if call.kind is not None:
+                kinds[name] = kinds.get(name, True) and call.kind == "read"
             if call.t_start is not None and call.t_end is not None:
                 durations[name].append(max(0.0, call.t_end - call.t_start))
     policy = manifest or ServerPolicy(

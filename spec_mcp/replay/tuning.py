@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from spec_mcp.engine.effects import ServerPolicy
 from spec_mcp.engine.policy import Settings
-from spec_mcp.records import Session
+from spec_mcp.records import Session, Tool
 from spec_mcp.replay.evaluate import Evaluation, Options
 from spec_mcp.replay.tally import Tally, share
 
@@ -20,9 +20,11 @@ NEEDED_CALLS = 100
 NEEDED_SESSIONS = 5
 """With fewer, nothing can be told to be a habit."""
 
-NEAR = 0.01
-"""Settings that hide as much of the wait as the best one but for this count as equal: the one that wastes least is
-better."""
+NEAR = 0.05
+"""Settings that hide the wait as well as the best one but for this share of it count as equal: less waste decides."""
+
+WORTH_A_CHANGE = 0.1
+"""So much less waste per ten calls: for less nobody should edit a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class History:
     sessions: Sequence[Session]
     policy: ServerPolicy | None = None
     """None: the record says which tools read, and every write spoils everything."""
+    tools: Sequence[Tool] = ()
+    """The catalogue beside the record, where there is one: it may say which tools read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +84,19 @@ class Curve:
         """What comes of a setting that was tried."""
         return next(point for point in self.points if point.wasted_call_s == wasted_call_s)
 
-    def best(self, used_share: float) -> Point | None:
+    def best(self, used_share: float, now: Point) -> Point | None:
         """The setting to choose where so many speculations are to be used; None where none does.
 
-        Of those that hide about as much of the wait as the best, the one that wastes least.
+        Of those that hide about as much of the wait as the best, the one that wastes least; the one that is set `now`
+        stays where that is hardly more.
         """
         allowed = [point for point in self.points if point.used_share >= used_share and point.hidden_s > 0.0]
         most = max((point.hidden_share for point in allowed), default=0.0)
-        near = [point for point in allowed if point.hidden_share >= most - NEAR]
-        return min(near, key=lambda point: (point.waste_per_ten, -point.hidden_share), default=None)
+        near = [point for point in allowed if point.hidden_share >= (1.0 - NEAR) * most]
+        least = min(near, key=lambda point: (point.waste_per_ten, -point.hidden_share), default=None)
+        if least is not None and now in near and now.waste_per_ten < least.waste_per_ten + WORTH_A_CHANGE:
+            return now
+        return least
 
 
 @dataclass(slots=True)
@@ -109,6 +117,6 @@ class Tuning:
             for history in self.histories:
                 settings = replace(self.settings, wasted_call_s=cost_s)
                 evaluation = Evaluation(Options(settings=settings, manifest=history.policy))
-                whole.add(evaluation.play(history.sessions, (), progress))
+                whole.add(evaluation.play(history.sessions, history.tools, progress))
             points.append(Point.of(cost_s, whole))
         return Curve(tuple(points), whole.sessions, whole.calls, whole.reads)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from spec_mcp.engine.calls import Json
@@ -20,12 +20,16 @@ LESSONS = f"lessons of {KIND}"
 """What rows of a store are called that say what was learned from; they end with the shape of what is learned."""
 
 
-def teach(server: str, sessions: Sequence[Session], policy: ServerPolicy | None) -> Json:
+def teach(
+    server: str, sessions: Sequence[Session], policy: ServerPolicy | None, progress: Callable[[], None] | None = None
+) -> Json:
     """What a predictor dumps after these sessions of a server that goes by this name."""
     stage = set_stage(sessions, (), policy)
     predictor = make_predictor({server: stage.policy}, 0)
     for session in sessions:
         learn(predictor, write_script(session, stage, Timings()), server=server)
+        if progress is not None:
+            progress()
     return predictor.dump()
 
 

@@ -10,7 +10,8 @@ import pytest
 from spec_mcp.__main__ import run
 from spec_mcp.cli.columns import Column, fitting
 from spec_mcp.cli.unaided import unaided
-from spec_mcp.records import write_sessions
+from spec_mcp.records import CallEvent, Tool, write_sessions, write_tools
+from spec_mcp.replay.tuning import Curve, Point
 from spec_mcp.store.place import STORE_NAME
 from spec_mcp.store.rows import CallRow, Row, Scope
 from spec_mcp.store.sqlite import SqliteStore
@@ -148,6 +149,16 @@ def test_recorded_sessions_can_be_named_instead(tmp_path: Path, capsys: pytest.C
     assert "there is no recorded session in" in told(capsys, path, status=1)
 
 
+def test_the_catalogue_beside_a_record_says_which_tools_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "x.jsonl"
+    write_sessions(path, [recorded(CallEvent("a", {}, "ok"), name=f"s{number}") for number in range(3)])
+    assert json.loads(told(capsys, path, "--json"))["reads"] == 0
+    write_tools(tmp_path / "x.tools.json", [Tool("a", kind="read")])
+    assert json.loads(told(capsys, path, "--json"))["reads"] == 3
+
+
 @pytest.mark.parametrize("columns", [80, 60])
 def test_the_table_fits_the_terminal_and_no_number_is_wrapped(
     home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
@@ -202,3 +213,21 @@ def test_columns_are_left_out_by_what_they_matter() -> None:
     assert [fitting(columns, rows, width)[1] for width in (20, 15, 10, 6, 2)] == [
         [], [], ["two"], ["two", "three"], ["two", "three"]
     ]  # fmt: skip
+
+
+def at(cost_s: float, hidden: float, waste: float, used: float = 0.8) -> Point:
+    return Point(cost_s, 0.5, used, waste, hidden, 100 * hidden)
+
+
+def test_of_settings_that_hide_about_as_much_the_one_that_wastes_least_is_chosen() -> None:
+    greedy, good, mean = at(0.02, 0.55, 3.4), at(0.05, 0.53, 1.8), at(0.2, 0.16, 0.5)
+    curve = Curve((greedy, good, mean))
+    assert curve.best(0.5, mean) is good
+    assert curve.best(0.5, greedy) is good
+    assert curve.best(0.9, mean) is None
+
+
+def test_a_setting_that_does_about_as_well_is_kept_and_one_that_uses_too_little_is_not() -> None:
+    now, least = at(0.1, 0.53, 1.85), at(0.2, 0.52, 1.8)
+    assert Curve((now, least)).best(0.5, now) is now
+    assert Curve((at(0.1, 0.53, 1.85, used=0.4), least)).best(0.5, at(0.1, 0.53, 1.85, used=0.4)) is least
