@@ -23,7 +23,7 @@ from spec_mcp.store.settings import StoreSettings
 from spec_mcp.store.sqlite import SqliteStore
 from spec_mcp.store.sqlite_journal import SqliteJournal
 from spec_mcp.store.store import StoreBusy, StoreCorrupt, StoreError
-from tests.store.entries import GRAPH, entry
+from tests.store.entries import FILES, GRAPH, entry
 from tests.store.journal_steps import OWNER
 from tests.store.rows import NOW, call, session
 
@@ -396,6 +396,20 @@ def test_a_process_whose_owner_lock_was_removed_launches_nothing_more(path: Path
         journal.intend(entry(2))
     assert [kept.id for kept in journal.open_entries()] == ["me-1"]
     journal.close()
+
+
+def test_a_marker_stays_until_the_last_entry_of_its_instance_is_settled(path: Path) -> None:
+    journal, other = SqliteJournal(path), SqliteJournal(path)
+    journal.intend(entry(1))
+    other.intend(entry(1, "you"))
+    journal.intend(entry(2, instance=FILES))
+    assert journal.claim("me-1", "me", "adopted")
+    assert Markers(path).has_open(GRAPH)
+    assert other.settled("you-1", "you")
+    assert not Markers(path).has_open(GRAPH)
+    assert Markers(path).has_open(FILES)
+    journal.close()
+    other.close()
 
 
 def test_a_marker_that_was_removed_is_put_again_with_the_next_entry(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -116,11 +117,30 @@ def test_files_of_owners_that_are_gone_are_cleaned_up_and_others_left(path: Path
         process.communicate(timeout=BOUND_S)
 
 
-def test_who_locked_a_file_that_was_removed_meanwhile_makes_another(path: Path, owners: Owners) -> None:
+def test_a_process_whose_file_was_removed_is_told_before_it_goes_on_as_the_owner(owners: Owners) -> None:
     owners.hold("me")
     (owners.folder / "me").unlink()
     with pytest.raises(StoreError, match="removed while in use"):
         owners.hold("me")
+
+
+def test_a_file_that_is_removed_before_it_is_locked_is_made_again(
+    path: Path, owners: Owners, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock = fcntl.flock
+    removed: list[Path] = []
+
+    def remove_first(descriptor: int, how: int) -> None:
+        file = owners.folder / "them"
+        if file.exists() and not removed:
+            removed.append(file)
+            file.unlink()
+        flock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", remove_first)
+    with owners.seize("them") or pytest.fail("not seized"):
+        assert removed
+        assert Owners(path).seize("them") is None
 
 
 def test_the_files_are_their_users_alone(owners: Owners) -> None:
