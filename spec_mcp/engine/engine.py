@@ -308,8 +308,9 @@ class Engine:
             return
         if call in world.kept_back:  # it may write, so it goes out and is cancelled as it would have been
             lifecycle.wait_no_longer(world, call.server)
-        if call in world.kept_back:  # what is in its way still is: its server never sees it
+        if call in world.kept_back:  # what is in its way still is
             world.kept_back.remove(call)
+        if not call.invoked:  # its server never sees it
             world.ledger.writes.pop(call.id, None)
         speculation = world.ledger.live.get(call.speculation) if call.speculation is not None else None
         if call.invoked:  # it may never be answered: what it writes stays open, but it is no longer waited for
@@ -510,10 +511,9 @@ class Engine:
             lifecycle.wait_no_longer(world, server)
         own = [speculation for speculation in world.ledger.live.values() if speculation.session == event.session]
         for call in [call for call in world.calls.values() if call.session == event.session and not call.invoked]:
-            if call in world.kept_back and not call.reads:  # it would have been made by now
-                continue
             speculation = None if call.speculation is None else world.ledger.live.get(call.speculation)
-            del world.calls[call.id]
+            if call.reads:  # else it would have been made by now
+                del world.calls[call.id]
             if speculation is not None and speculation not in own:
                 own.append(speculation)
         lifecycle.discard_all(world, own, Reason.SESSION_ENDED)

@@ -174,6 +174,7 @@ def meet(world: World, call: CallState, speculation: Speculation) -> None:
     ]
     lifecycle.discard_all(world, spoiled, Reason.SPOILED)
     world.ledger.forget_answers(world.footprint(call))
+    world.ledger.open_write(call.id, OpenWrite(world.footprint(call), speculation.policy.settle_s), world.now_s)
     speculation.caller = call.id
     call.speculation = speculation.id
     if speculation.state is State.LAUNCHED:
@@ -198,6 +199,8 @@ def adoption_claimed(world: World, event: Claimed) -> tuple[CallState, Speculati
         return None
     del world.ledger.unadopted[speculation.id]
     speculation.reversal.awaits = Awaits.NOTHING
+    if call is not None:
+        world.ledger.writes.pop(call.id, None)
     world.out.append(Settle(speculation.id, State.ADOPTED, "adopted"))
     _settles(world, speculation)
     how = How.JOIN if speculation.state is State.JOINED else How.HIT

@@ -408,10 +408,18 @@ def _go_on_in_time(world: World, speculation: Speculation) -> None:
         stick(world, speculation, Reason.NO_ANSWER)
 
 
+def _note_left_late(world: World, event: StateRead) -> None:
+    """It was doomed while the reading was on its way, which shows all the same what it has left."""
+    speculation = world.ledger.unadopted.get(event.speculation)
+    if event.moment is Moment.LEFT and speculation is not None and speculation.reversal is not None:
+        speculation.reversal.left = speculation.reversal.left or event.digest
+
+
 def state_read(world: World, event: StateRead) -> Speculation | None:
     """The reading that a step of taking back awaited; None, or the speculation that awaited one for another reason."""
     speculation = awaiting(world, event.speculation, Awaits(event.moment))
     if speculation is None:
+        _note_left_late(world, event)
         return None
     if event.moment is Moment.NOW:
         state_now(world, speculation, event.digest)

@@ -328,7 +328,7 @@ class Run:
         for older in self.asked.values():
             if older.number >= asked.number or older.sent or older.cancelled or not older.tool:
                 continue
-            if older.client is not asked.client:
+            if older.client is not asked.client or older.client.gone:
                 continue
             meets = asked.tool and set(names(older.tool, older.arguments)) & set(names(asked.tool, asked.arguments))
             if meets and (TOOLS[older.tool].writes or TOOLS[asked.tool].writes):
@@ -420,11 +420,10 @@ class Run:
             if command.moment is Moment.BEFORE:
                 made.before = seen
             if command.moment is Moment.LEFT:
-                self.left_read_at[made.key] = read_at
+                self.left_read_at[made.key] = self.clock.now_s
             digest = None if is_error else str(seen)
             self.feed(events.StateRead(command.speculation, command.moment, digest, self._unless(made, command.moment)))
 
-        read_at = self.clock.now_s
         if command.moment is Moment.NOW:
             self._now_read_at[command.speculation] = self.clock.now_s
         if self.server.alive:
