@@ -9,7 +9,7 @@ is told of each happening in order, so no result can come back from before a wri
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -263,11 +263,13 @@ class Ledger:
             if write.footprint.server == server and write.task == task and write.until is None:
                 write.until = now_s + write.settle_s
 
-    def lose_writes(self, server: str) -> None:
-        """The server's process is gone, with all that it had not answered."""
-        for write in (*self.writes.values(), *self.sealed.values()):
-            if write.footprint.server == server and write.until is None:
+    def lose_writes(self, server: str, unsent: Container[CallId]) -> None:
+        """The server's process is gone, with all that it had not answered, but for what it has never seen."""
+        for call, write in self.writes.items():
+            if write.footprint.server == server and write.until is None and call not in unsent:
                 write.lost = True
+        if (sealed := self.sealed.get(server)) is not None:
+            sealed.lost = True
 
     def forget_lost_writes(self, server: str) -> None:
         """Another process stands in its place. What has arrived in between is on its way to this one."""

@@ -46,7 +46,7 @@ def disconnected(world: World, event: Disconnected) -> None:
     reversing.connection_lost(world, server)
     if event.ended:
         server.deadly.update(speculation.tool for speculation in world.ledger.outstanding_on(server.name, world.now_s))
-        world.ledger.lose_writes(server.name)
+        world.ledger.lose_writes(server.name, {call.id for call in world.calls.values() if not call.invoked})
     leave(world, server, Reason.DISCONNECTED)
     forget_handshake(world, server)
     undoing.connection_lost(world, server)

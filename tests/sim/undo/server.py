@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,7 @@ class Server:
         self.waiting: list[Request] = []
         self.alive = False
         self.lives = 0
+        self.foreign = count(100)
         self.changed_by_others: dict[str, float] = {}
 
     def receive(self, request: Request) -> None:
@@ -144,5 +146,5 @@ class Server:
     def change_by_others(self) -> None:
         """Somebody who is not behind us changes something, though the manifest says that nobody does."""
         name = f"k{self.random.randrange(3)}"
-        self.values[name] = self.truth.values[name] = self.random.randint(100, 999)
+        self.values[name] = self.truth.values[name] = next(self.foreign)
         self.changed_by_others[name] = self.clock.now_s
