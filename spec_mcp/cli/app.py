@@ -9,7 +9,21 @@ from typing import Annotated
 
 import typer
 
-from spec_mcp.cli import bench, doctor, forget, learn, manifest, mode, replay, sessions, stats, trace, tune, wrap
+from spec_mcp.cli import (
+    bench,
+    doctor,
+    forget,
+    learn,
+    manifest,
+    mode,
+    recover,
+    replay,
+    sessions,
+    stats,
+    trace,
+    tune,
+    wrap,
+)
 from spec_mcp.cli.demo import command as demo
 from spec_mcp.errors import UserError
 
@@ -43,6 +57,7 @@ app.command("tune", rich_help_panel=LOOK)(tune.command)
 app.command("off", rich_help_panel=SETTINGS)(mode.off)
 app.command("shadow", rich_help_panel=SETTINGS)(mode.shadow)
 app.command("on", rich_help_panel=SETTINGS)(mode.on)
+app.command("recover", rich_help_panel=SETTINGS)(recover.command)
 app.command("forget", rich_help_panel=SETTINGS)(forget.command)
 app.add_typer(bench.app, name="bench", rich_help_panel=MEASURE)
 

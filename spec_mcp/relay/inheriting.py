@@ -36,6 +36,8 @@ class Inheriting:
     def __init__(self, bridge: Bridge, disk: Disk, clock: Callable[[], float]) -> None:
         self.retry_stuck = False
         """Try those again that were given up: somebody asked for it."""
+        self.on_known: Callable[[], None] = lambda: None
+        """Told when requests may go out."""
         self._bridge = bridge
         self._disk = disk
         self._clock = clock
@@ -150,3 +152,4 @@ class Inheriting:
     def _open_gate(self) -> None:
         if not self._is_waiting:
             self._bridge.open_gate()
+            self.on_known()

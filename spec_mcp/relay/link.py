@@ -84,6 +84,7 @@ class ServerLink:
         env: Mapping[str, str] | None,
         process: ServerProcess,
         clock: Callable[[], float],
+        cwd: str | None = None,
     ) -> None:
         self.command = list(command)
         self.memory = Memory()
@@ -97,6 +98,7 @@ class ServerLink:
         """When the next process is to be started; None while one runs or nobody asks."""
         self.on_restarted: Callable[[], None] = lambda: None
         self._env = env
+        self._cwd = cwd
         self._clock = clock
         self._started_at_s = clock()
         self._deaths = 0
@@ -261,7 +263,7 @@ class ServerLink:
             return
         self.start_at_s = None
         self._started_at_s = self._clock()
-        self.process = ServerProcess(self.command, self._env)
+        self.process = ServerProcess(self.command, self._env, self._cwd)
         self.reader = LineReader(self.process.output_fd)
         self.writer = LineWriter(self.process.input_fd)
         starts_anew = any(method == "initialize" for method, _ in self._waiting)

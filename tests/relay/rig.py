@@ -83,7 +83,7 @@ class FakeProcess:
 
     started: list[FakeProcess]
 
-    def __init__(self, command: Sequence[str] = (), env: object = None) -> None:
+    def __init__(self, command: Sequence[str] = (), env: object = None, cwd: object = None) -> None:
         self.input_fd = self.output_fd = -1
         self.ended: list[bool] = []
         type(self).started.append(self)

@@ -1,0 +1,208 @@
+"""`spec-mcp recover`: settle what a crash left in the undo journal."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spec_mcp.cli.opening import ConfigOption, JsonOption, store_path
+from spec_mcp.errors import Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from spec_mcp.engine.states import State
+    from spec_mcp.relay.recovery import Left
+
+    Ended = Callable[[str, State, str], None]
+
+ARGUMENTS_CHARS = 48
+
+REASONS: Mapping[str, str] = {
+    "foreign-state": "something else has changed there since",
+    "outcome-unknown": "nothing tells whether it was done",
+    "unbound": "its undo cannot be spelled, or is another tool by now",
+    "undo-failed": "the server refused its undo",
+    "undo-unknown": "its undo may have been done, and may not be done twice",
+    "unreadable": "its state cannot be read",
+    "residue": "after its undo the state is not what it was",
+    "no-answer": "the server does not answer",
+}
+"""In the words of a person who has to settle it."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """What came of an entry; `word` is `settled`, `stuck`, `open` or `running`."""
+
+    word: str
+    why: str = ""
+
+
+def command(
+    config: ConfigOption = None,
+    server: Annotated[
+        str | None,
+        typer.Option("--server", metavar="NAME", help="Only what is open at this server.", show_default=False),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what is open, and start no server.")] = False,
+    forget: Annotated[
+        str | None,
+        typer.Option(
+            "--forget",
+            metavar="ID",
+            help="Close this entry: you have settled it by hand, or it does not matter.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take back early writes that nobody used and that a crash left behind.
+
+    Each server is started as it was then, and what is there is undone if it is exactly what was left; anything else is
+    reported and kept until you close it with `--forget`. What a running spec-mcp has under way is left alone.
+    """
+    from spec_mcp.relay.recovery import left_behind
+
+    store = store_path(config)
+    found = [left for left in left_behind(store) if server is None or left.entry.server == server]
+    if forget is not None:
+        _forget(store, found, forget)
+        return
+    ends = {} if dry_run else _settle(store, found, config)
+    if as_json:
+        typer.echo(json.dumps([_as_object(left, ends) for left in found], indent=2))
+    else:
+        _show(found, ends, dry_run)
+    still = sum(end.word in ("stuck", "open") for end in ends.values())
+    if still:
+        noun = "entry is" if still == 1 else "entries are"
+        raise Failed(f"{still} {noun} still open: mend what is said above, or close one with `recover --forget ID`")
+
+
+def _forget(store: Path, found: Sequence[Left], wanted: str) -> None:
+    from spec_mcp.cli.text import safe
+    from spec_mcp.relay.recovery import forget
+
+    entry = next((left.entry for left in found if left.entry.id == wanted), None)
+    if entry is None:
+        known = ", ".join(left.entry.id for left in found) or "none"
+        raise Failed(f"--forget: no open entry is called {wanted}: open are {known}")
+    if not forget(store, entry):
+        raise Failed(f"--forget: a running spec-mcp has {wanted}: end the client that uses {entry.server} first")
+    typer.echo(f"Closed {wanted}: {safe(entry.server)} {safe(entry.tool)}. Nothing was changed at the server.")
+
+
+# --- settling ---------------------------------------------------------------------------------------------------------
+
+
+def _settle(store: Path, found: Sequence[Left], config: Path | None) -> dict[str, End]:
+    """What came of each, by its id."""
+    from spec_mcp.cli.progress import progress
+    from spec_mcp.relay.recovery import CannotRecover, by_instance
+
+    ends: dict[str, End] = {}
+    with progress("taking back", len(found)) as step:
+
+        def ended(entry: str, state: State, reason: str) -> None:
+            is_stuck = state.value == "stuck"
+            ends[entry] = End("stuck", REASONS.get(reason, reason)) if is_stuck else End("settled")
+            step()
+
+        for group in by_instance(found):
+            if any(left.is_alive for left in group):
+                ends.update({left.entry.id: End("running") for left in group})
+                continue
+            try:
+                _settle_group(store, group, config, ended)
+                why = "the server did not answer in time, or another spec-mcp is at it"
+            except CannotRecover as error:
+                why = f"{group[0].entry.server} {error}"
+            for left in group:
+                ends.setdefault(left.entry.id, End("open", why))
+    return ends
+
+
+def _settle_group(store: Path, group: Sequence[Left], config: Path | None, ended: Ended) -> None:
+    from spec_mcp.config import find_config, load_config
+    from spec_mcp.relay.recovery import Recovery, environment
+
+    loaded = load_config(find_config(config, os.environ))
+    name = group[0].entry.server
+    configured = loaded.server(name, os.environ).env if name in loaded.servers else {}
+    environ = environment(store, group[0].entry, os.environ, configured)
+    Recovery(store, [left.entry for left in group], environ, ended).run()
+
+
+# --- showing ----------------------------------------------------------------------------------------------------------
+
+
+def _as_object(left: Left, ends: Mapping[str, End]) -> dict[str, object]:
+    entry, end = left.entry, ends.get(left.entry.id)
+    return {
+        "id": entry.id,
+        "server": entry.server,
+        "tool": entry.tool,
+        "arguments": left.arguments,
+        "made_at": entry.made_at,
+        "state": entry.state,
+        "reason": entry.reason,
+        "running": left.is_alive,
+        "end": None if end is None else end.word,
+        "why": "" if end is None else end.why,
+    }
+
+
+def _show(found: Sequence[Left], ends: Mapping[str, End], dry_run: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from spec_mcp.cli.text import arguments_text, moment, safe
+
+    console = Console(highlight=False)
+    if not found:
+        console.print("Nothing is open: no early write is left behind.")
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("id", "server", "tool", "arguments", "made", "state"):
+        table.add_column(heading, no_wrap=heading != "arguments")
+    table.add_column("will be" if dry_run else "now")
+    for left in found:
+        entry = left.entry
+        table.add_row(
+            Text(safe(entry.id)),
+            Text(safe(entry.server)),
+            Text(safe(entry.tool)),
+            Text(arguments_text(entry.arguments, ARGUMENTS_CHARS)),
+            moment(entry.made_at),
+            _state(left),
+            Text(_plan(left) if dry_run else _end(ends[entry.id])),
+        )
+    console.print(table)
+
+
+def _state(left: Left) -> str:
+    entry = left.entry
+    if entry.state == "intended":
+        return "made, not used" if entry.outcome or entry.left else "perhaps made"
+    return "stuck" if entry.state == "stuck" else "half undone"
+
+
+def _plan(left: Left) -> str:
+    if left.is_alive:
+        return "left alone: in use by a running spec-mcp"
+    if left.entry.state == "stuck":
+        return f"tried again (stuck: {REASONS.get(left.entry.reason, left.entry.reason)})"
+    return "taken back, if it is there and nothing else has changed"
+
+
+def _end(end: End) -> str:
+    words = {"settled": "settled: nothing of it is left", "running": "left alone: in use by a running spec-mcp"}
+    return words.get(end.word) or f"{'STUCK' if end.word == 'stuck' else 'still open'}: {end.why}"
