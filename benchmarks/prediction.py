@@ -3,7 +3,8 @@
 Each file's sessions are split by their tasks: the predictor learns from the first half and is measured on the second.
 One configuration serves all files: the share of speculations to be used is what is asked for, and the price of waste
 that leads to it is found while playing. `--online` measures a start from nothing. `--without PART` leaves a part of the
-model out. `--decide` times decisions after 100,000 calls of history.
+model out. `--conversations` plays each half that is measured as one session that holds many conversations. `--decide`
+times decisions after 100,000 calls of history.
 """
 
 from __future__ import annotations
@@ -37,6 +38,11 @@ USED_SHARES = (0.8, 0.7, 0.6, 0.5, 0.4)
 
 HEADROOM = 0.015
 """Asked for beyond each share: what is found while playing begins below it. Chosen on the training halves."""
+
+CONVERSATIONS_USED = 0.7
+CLIENTS_THINK_S = 3.0
+PAUSE_S = 600.0
+"""Between two conversations of one session: none to speak of, and somebody who comes back later."""
 
 BREADTH = 8
 RETAIL = "retail"
@@ -198,6 +204,26 @@ def parts(recordings: Sequence[Recording], arguments: argparse.Namespace) -> dic
     return found
 
 
+def conversations(recordings: Sequence[Recording], arguments: argparse.Namespace) -> dict[str, Any]:
+    """Retail at 70 % used, by whether each conversation has a session of its own."""
+    found: dict[str, Any] = {}
+    for name, pause_s in (("apart", None), ("one session", CLIENTS_THINK_S), ("one session, pauses", PAUSE_S)):
+        options = Options(
+            Settings(breadth=BREADTH, in_flight=BREADTH), used_share=CONVERSATIONS_USED + HEADROOM, pause_s=pause_s
+        )
+        tallies = [
+            measure(recording, options, online=arguments.online, advance=lambda: None)
+            for recording in recordings
+            if RETAIL in recording.name
+        ]
+        figures = row(pooled(tallies))
+        found[name] = {
+            name: figures[name]
+            for name in ("answered_share", "used_share", "next_call_top1", "next_call_top3", "calibration_error")
+        }
+    return found
+
+
 def decide(recordings: Sequence[Recording]) -> dict[str, Any]:
     """How long decisions take after a long history."""
     from rich.progress import Progress
@@ -219,6 +245,7 @@ def main() -> int:
     parser.add_argument("--context", action="store_true", help="show the predictor what user and assistant say")
     parser.add_argument("--inject", action="store_true", help="1 s a call and 3 s of thinking everywhere")
     parser.add_argument("--parts", action="store_true", help="leave each part of the model out in turn")
+    parser.add_argument("--conversations", action="store_true", help="many conversations in one session")
     parser.add_argument("--decide", action="store_true", help="how long decisions take after 100,000 calls")
     parser.add_argument("--only", default="", help="files whose name holds this")
     parser.add_argument(
@@ -228,8 +255,11 @@ def main() -> int:
     began = time.monotonic()
     try:
         recordings = load(traces(), arguments.only)
-        if arguments.parts or arguments.decide:
-            figures = parts(recordings, arguments) if arguments.parts else decide(recordings)
+        if arguments.parts or arguments.conversations or arguments.decide:
+            if arguments.parts:
+                figures = parts(recordings, arguments)
+            else:
+                figures = conversations(recordings, arguments) if arguments.conversations else decide(recordings)
             print(json.dumps(figures, indent=1))
             return 0
         shares = (0.7,) if arguments.quick else USED_SHARES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from zlib import crc32
 
 from spec_mcp.engine.calls import Arguments, Json
@@ -14,6 +15,9 @@ MAX_STEPS = 48
 
 MAX_PATHS_OF_VALUE = 8
 """Places remembered of one value, the latest ones."""
+
+MIN_TRACED_CHARS = 4
+"""Shorter values occur everywhere, and tell nothing of where they come from."""
 
 MAX_LOOKED_INTO = 16
 """Supposed results whose values are kept until they are answers, or supposed again: as many as one step is told."""
@@ -50,13 +54,33 @@ class Step:
     """A number for the coarse features of its answer; 0 while it runs."""
 
 
+class Trace(NamedTuple):
+    """Where the values of a call come from, of those that are worth tracing."""
+
+    values: int
+    """How many there are."""
+    seen: int
+    """How many of them occurred before."""
+    newest: int | None
+    """The latest step in which one did."""
+    oldest: int | None
+    """The earliest of the steps in which those last did that an answer brought; the client's own may be its habits, and
+    count where there are no others, by the latest."""
+
+
 @dataclass(slots=True)
 class History:
     """The steps of a session and an index of their values."""
 
     steps: list[Step] = field(default_factory=list[Step])
+    begun: int = 0
+    """The step with which the present conversation began. What came before it makes no calls by itself any more."""
     _by_path: dict[str, dict[int, Values]] = field(default_factory=dict[str, dict[int, Values]])
     _by_value: dict[object, tuple[str, ...]] = field(default_factory=dict[object, tuple[str, ...]])
+    _seen_at: dict[object, int] = field(default_factory=dict[object, int])
+    """The last step in which a value occurred."""
+    _said: set[object] = field(default_factory=set[object])
+    """The values that the client was the first to name."""
     _paths_of_step: dict[int, list[str]] = field(default_factory=dict[int, list[str]])
     _looked_into: dict[int, tuple[Json, ByTail]] = field(default_factory=dict[int, "tuple[Json, ByTail]"])
     """Supposed results and their values, by the identity of the result; all forks keep them together."""
@@ -67,7 +91,7 @@ class History:
 
     def fork(self) -> History:
         """A history that goes on without changing this one, and holds for as long as this one is not changed."""
-        return History(self.steps.copy(), _looked_into=self._looked_into, _under=self)
+        return History(self.steps.copy(), self.begun, _looked_into=self._looked_into, _under=self)
 
     def paths_of(self, value: Scalar) -> tuple[str, ...]:
         """The paths at which a value occurred, the latest first. Not asked of a fork."""
@@ -85,6 +109,20 @@ class History:
             history = history._under
         return False
 
+    def trace(self, arguments: Arguments) -> Trace:
+        """Where the values of a call come from that is about to be made. Not asked of a fork."""
+        values, brought, said = 0, list[int](), list[int]()
+        for path, _, value in leaves(arguments):
+            if len(str(value)) < MIN_TRACED_CHARS or "~" in path:
+                continue
+            values += 1
+            identity = _identity(value)
+            step = self._seen_at.get(identity)
+            if step is not None:
+                (said if identity in self._said else brought).append(step)
+        newest = max((*brought, *said), default=None)
+        return Trace(values, len(brought) + len(said), newest, min(brought, default=newest))
+
     def at(self, path: str, step: int) -> Values:
         """What one step brought at a path."""
         history: History | None = self
@@ -96,18 +134,19 @@ class History:
         return NONE
 
     def latest(self, path: str) -> Values:
-        """What the last step that had the path brought there."""
+        """What the last step of the conversation that had the path brought there."""
         history: History | None = self
         while history is not None:
             at_path = history._by_path.get(path)
             if at_path:
-                return at_path[next(reversed(at_path))]
+                last = next(reversed(at_path))
+                return at_path[last] if last >= self.begun else NONE
             history = history._under
         return NONE
 
     def steps_with(self, path: str) -> list[int]:
-        """The steps that brought values at a path, in order. Not asked of a fork."""
-        return list(self._by_path.get(path, ()))
+        """The steps of the conversation that brought values at a path, in order. Not asked of a fork."""
+        return [step for step in self._by_path.get(path, ()) if step >= self.begun]
 
     def last_argument(self, token: str, name: str) -> Json:
         """The value of an argument in the latest call of a tool."""
@@ -162,17 +201,21 @@ class History:
             self._not_indexed.append(found)
             return paths
         for path, (_, values) in zip(paths, found, strict=True):
-            self._note_values(path, values)
+            self._note_values(path, values, number)
         self._paths_of_step[number] = self._paths_of_step.get(number, []) + paths
         return paths
 
-    def _note_values(self, path: str, values: Values) -> None:
-        by_value = self._by_value
+    def _note_values(self, path: str, values: Values, step: int) -> None:
+        by_value, seen_at = self._by_value, self._seen_at
+        said = path.startswith("a|")
         alone = (path,)
         for _, identity, _ in values:
             known = by_value.get(identity)
+            seen_at[identity] = step
             if known is None:
                 by_value[identity] = alone
+                if said:
+                    self._said.add(identity)
             elif known[0] != path:
                 others = tuple(other for other in known if other != path)
                 by_value[identity] = (path, *others[: MAX_PATHS_OF_VALUE - 1])
@@ -199,6 +242,8 @@ class History:
                     self._by_value[identity] = left
                 else:
                     self._by_value.pop(identity, None)
+                    self._seen_at.pop(identity, None)
+                    self._said.discard(identity)
 
 
 def outcome_of(result: Json, is_error: bool) -> str:

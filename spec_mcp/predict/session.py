@@ -10,6 +10,7 @@ from spec_mcp.engine.calls import Arguments, Json
 from spec_mcp.engine.effects import ServerPolicy
 from spec_mcp.engine.events import Candidate
 from spec_mcp.engine.resources import Footprint, everything, footprint
+from spec_mcp.predict.conversations import Conversations, Course
 from spec_mcp.predict.history import History, Step
 from spec_mcp.predict.leaves import leaves
 from spec_mcp.predict.model import Model
@@ -53,6 +54,7 @@ class Session:
 
     model: Model
     policies: Mapping[str, ServerPolicy]
+    _conversations: Conversations
     history: History = field(default_factory=History)
     _pool: dict[str, Option] = field(default_factory=dict[str, Option])
     _shared: set[str] = field(default_factory=set[str])
@@ -64,6 +66,8 @@ class Session:
     _open: dict[str, list[Scored]] = field(default_factory=dict[str, list[Scored]])
     """Examples of which it is not known yet what becomes of them, by the text of their call."""
     _since_write: dict[str, int] = field(default_factory=dict[str, int])
+    _aside: dict[str, Option] = field(default_factory=dict[str, Option])
+    """What the conversation before it had left, until it is certain that nobody takes it up."""
     _turn: int = 0
     _number: int = 0
     _scored: list[Scored] | None = None
@@ -73,7 +77,7 @@ class Session:
     @classmethod
     def begin(cls, model: Model, policies: Mapping[str, ServerPolicy]) -> Session:
         """A session in which nothing has happened."""
-        session = cls(model, policies)
+        session = cls(model, policies, Conversations(model.cells))
         for recipe in model.constant_recipes():
             session._make(recipe, -1)
         session._remember(START_OF_SESSION)
@@ -91,12 +95,14 @@ class Session:
         for example in self._open.pop(text, ()):
             learn(self.model, example, 1, int(example.turn == self._turn - 1))
         self._note_made(text)
+        self._follow(self._conversations.took(self._number, hash_of(token), call.arguments, self.history, call.at_s))
         found = explain(self.history, token, call.arguments, self.model.recipes_of(token))
         if call.writes:
             self._write(self._footprint(call.server, call.tool, call.arguments))
         else:
             self._since_write[token] = self._since_write.get(token, 0) + 1
-        before = [earlier.hash_ for earlier in self.history.steps[-3:]] or [START_OF_SESSION]
+        before = [earlier.hash_ for earlier in self.history.steps[-3:] if earlier.number >= self.history.begun]
+        before = before or [START_OF_SESSION]
         self.model.memory.learn(before, text, call.arguments)
         step = self._take_step(call.call, token, text, call.arguments)
         self._in_flight[call.call] = step
@@ -111,6 +117,7 @@ class Session:
         step = self._in_flight.pop(call.call, None)
         if step is not None:
             self._take_answer(step, call.result, call.is_error)
+        self._conversations.answered(call.at_s)
 
     def said(self, role: str, text: str) -> None:
         """Text was seen."""
@@ -120,6 +127,28 @@ class Session:
         """Nothing that was offered will be used any more."""
         if not self._in_flight:
             self._offer()
+        self._settle_all()
+        self._conversations.close()
+
+    def _follow(self, course: Course) -> None:
+        """What is before a call that begins a conversation is left behind: it counts as not used, and is offered no
+        more, unless it is taken up after all. What was read stays excluded: no write has come."""
+        self.history.begun = self._conversations.began
+        if course is Course.RESUMES:
+            for text, option in self._aside.items():
+                self._pool.setdefault(text, option)
+            self._aside = {}
+        if course is not Course.BEGINS:
+            return
+        self._settle_all()
+        self._aside = {text: option for text, option in self._pool.items() if not option.made}
+        self._pool = {text: option for text, option in self._pool.items() if option.made}
+        self._walked.clear()
+        self._since_write.clear()
+        for recipe in self.model.constant_recipes():
+            self._make(recipe, -1)
+
+    def _settle_all(self) -> None:
         for examples in self._open.values():
             for example in examples:
                 learn(self.model, example, 0, 0)
@@ -132,6 +161,7 @@ class Session:
         other = Session(
             self.model,
             self.policies,
+            self._conversations,
             self.history.fork(),
             self._pool.copy(),
             set(self._pool),
@@ -139,10 +169,9 @@ class Session:
             {},
             {},
             {**self._since_write, token: self._since_write.get(token, 0) + 1},
-            self._turn + 1,
-            self._number,
-            None,
-            True,
+            _turn=self._turn + 1,
+            _number=self._number,
+            _supposed=True,
         )
         other._note_made(text)
         made = other._take_step(-1, token, text, step.arguments)

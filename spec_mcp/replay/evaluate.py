@@ -14,7 +14,7 @@ from spec_mcp.predict.keeper import ShareKeeper
 from spec_mcp.predict.predictor import CallBegan, CallEnded, Predictor
 from spec_mcp.records import Session, Tool
 from spec_mcp.replay import oracle
-from spec_mcp.replay.script import SERVER, Script, Stage, Timings, set_stage, write_script
+from spec_mcp.replay.script import SERVER, Script, Stage, Timings, join, set_stage, write_script
 from spec_mcp.replay.tally import Tally
 from spec_mcp.replay.world import Listens, Play
 
@@ -37,6 +37,8 @@ class Options:
     context: bool = False
     seed: int = 0
     manifest: ServerPolicy | None = None
+    pause_s: float | None = None
+    """Play all sessions of a file as one, as of a client that keeps its connection, with such a pause between them."""
     make: MakePredictor = make_predictor
 
 
@@ -86,8 +88,11 @@ class Evaluation:
         tally = Tally()
         if not self.options.online and self._learned is None:
             self._learned = self.predictor.dump()
-        for session in sessions:
-            self._play(write_script(session, stage, self.options.timings), stage, tally)
+        scripts = (write_script(session, stage, self.options.timings) for session in sessions)
+        if self.options.pause_s is not None:
+            scripts = iter((join(list(scripts), self.options.pause_s),))
+        for script in scripts:
+            self._play(script, stage, tally)
             if progress is not None:
                 progress()
         return tally

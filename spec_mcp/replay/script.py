@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import median
 
@@ -168,6 +168,20 @@ def write_script(session: Session, stage: Stage, timings: Timings) -> Script:
             group.append(event)
     finish()
     return Script(session.session, tuple(turns), tuple(calls))
+
+
+def join(scripts: Sequence[Script], pause_s: float) -> Script:
+    """One session of all these conversations, as of a client that keeps its connection, with a pause between them."""
+    turns: list[Turn] = []
+    calls: list[Call] = []
+    for script in scripts:
+        first = len(calls)
+        calls.extend(replace(call, number=first + call.number) for call in script.calls)
+        for turn in script.turns:
+            pausing = bool(turns) and turn is script.turns[0]
+            own = tuple(calls[first + call.number] for call in turn.calls)
+            turns.append(replace(turn, think_s=pause_s if pausing else turn.think_s, calls=own))
+    return Script(scripts[0].session if scripts else "", tuple(turns), tuple(calls))
 
 
 def touched_by(policy: ServerPolicy, tool: str, arguments: Arguments) -> Footprint:
