@@ -9,7 +9,6 @@ Should the engine fail, or anything here, `give_up` turns all this into a plain 
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable
 
@@ -21,10 +20,11 @@ from spec_mcp.engine.ledger import Speculation
 from spec_mcp.engine.world import reads
 from spec_mcp.relay import wire
 from spec_mcp.relay.account import Account
+from spec_mcp.relay.answering import Answering
 from spec_mcp.relay.asked import Asked, AskedTable
 from spec_mcp.relay.asking import Asking
 from spec_mcp.relay.disk import Disk
-from spec_mcp.relay.gate import Gate, could_see
+from spec_mcp.relay.gate import Gate, ids_of
 from spec_mcp.relay.handshake import Handshake
 from spec_mcp.relay.identity import Identities
 from spec_mcp.relay.inheriting import Inheriting
@@ -34,7 +34,7 @@ from spec_mcp.relay.link import Memory, ServerLink
 from spec_mcp.relay.listing import Listing
 from spec_mcp.relay.prompts import Prompts
 from spec_mcp.relay.recording import Recording
-from spec_mcp.relay.reversing import MENDED_BY, Reversing
+from spec_mcp.relay.reversing import Reversing
 from spec_mcp.relay.saying import say
 from spec_mcp.relay.speculating import Speculating
 from spec_mcp.relay.validators import Validators
@@ -44,9 +44,6 @@ NEEDED_PARAMS_METHODS = Memory.REMEMBERED | {"tasks/result"}
 
 TASK_NOTIFICATIONS = frozenset({"notifications/tasks/status", "notifications/tasks"})
 """They tell what has become of a task."""
-
-CONNECTION_CLOSED = -32000
-REFUSED = -32603
 
 
 class Bridge:
@@ -86,27 +83,11 @@ class Bridge:
         self._clock = clock
         self._identities = Identities(server, principal)
         self._account = Account(session, server, learner, recording, clock)
-        self._prompt: wire.Envelope = wire.Envelope()
-        self._passes = True
-        """Does the client get what the server has just said?"""
-        self._said = b""
-        """The notification that the server has just sent."""
-        self._blocked = ""
-        """Why a request that could see what may not be seen is answered with an error."""
-        self._cancellation = b""
+        self.answering = Answering(client, link, self.asked, self.ours, self._account, self.feed)
         self._events: deque[Event] = deque()
         self._feeding = False
         self._carry_out: dict[type, Callable[..., None]] = {
-            do.Invoke: self._invoke,
-            do.Reply: self._reply,
-            do.PassOn: self._pass_on,
-            do.Refuse: self._refuse,
-            do.ForwardCancellation: self._forward_cancellation,
-            do.Withhold: self._withhold,
-            do.HoldNotification: self._hold_notification,
-            do.Fail: self._fail_call,
-            do.Predict: self._predict,
-            do.CallSettled: self._account.settled,
+            **self.answering.commands,
             **self.ours.commands,
         }
 
@@ -145,7 +126,7 @@ class Bridge:
         self.feed(events.Ticked())
         self.inheriting.tick()
         for waiting in self.gate.expired() if self.gate is not None else ():
-            self._refuse_request(waiting.ids, "another process of spec-mcp has not done with this server in time")
+            self.answering.refuse_ids(waiting.ids, "another process of spec-mcp has not done with this server in time")
 
     @property
     def deadline_s(self) -> float | None:
@@ -192,10 +173,10 @@ class Bridge:
         if why := self.reversing.abandon():
             self.block(why)
         for asked in self.asked.unsent():
-            if self._is_blocked(asked.method):
-                self._refuse_asked(asked, self._blocked)
+            if self.answering.is_blocked(asked.method):
+                self.answering.refuse(asked, self.answering.blocked)
             else:
-                self._send(asked)
+                self.answering.send(asked)
         self.ours.stop()
 
     # --- what must not be seen --------------------------------------------------------------------------------------
@@ -207,9 +188,15 @@ class Bridge:
         self.feed(event)
         self.list_if_needed()
 
+    def yield_right(self) -> None:
+        """Another process waits for the server: take back what is not used yet."""
+        if self.engine is not None and (mode := self.engine.world.mode) is events.Mode.ON:
+            self.feed(events.ModeSet(events.Mode.SHADOW))
+            self.feed(events.ModeSet(mode))
+
     def block(self, why: str) -> None:
         """Rule 17's one exception: from now on no request goes out that could see an effect which nobody asked for."""
-        self._blocked = why
+        self.answering.blocked = why
 
     def open_gate(self) -> None:
         """Let in what waits, in its order."""
@@ -225,12 +212,8 @@ class Bridge:
         if self.gate is None or not self.gate.stops(message):
             return False
         if not self.gate.keep(message, line):
-            ids = [member.id for member in message.members] if isinstance(message, wire.Batch) else [message.id]
-            self._refuse_request(ids, "too many requests wait for another process of spec-mcp")
+            self.answering.refuse_ids(ids_of(message), "too many requests wait for another process of spec-mcp")
         return True
-
-    def _is_blocked(self, method: str) -> bool:
-        return bool(self._blocked) and (method == "batch" or could_see(method))
 
     def list_if_needed(self) -> None:
         """What has to be taken back waits for the server's list."""
@@ -265,10 +248,10 @@ class Bridge:
 
     def _on_request(self, message: wire.Envelope, line: bytes) -> None:
         asked = self.asked.add([message.id], message.method, line)
-        if self._blocked and self._is_blocked(message.method):
-            self._refuse_asked(asked, self._blocked)
+        if self.answering.blocked and self.answering.is_blocked(message.method):
+            self.answering.refuse(asked, self.answering.blocked)
         elif self.engine is None:
-            self._send(asked)
+            self.answering.send(asked)
         elif message.method == "tools/call":
             self._on_call(self.engine, asked, message, line)
         else:
@@ -314,7 +297,7 @@ class Bridge:
         elif asked.cancelled or asked.method == "batch":  # of a batch the rest goes on
             self.link.tell(line)
         else:
-            self._cancellation = line
+            self.answering.cancellation = line
             self.feed(events.CallCancelled(asked.call))
             if not asked.is_sent:  # its server has never seen it, so nobody will answer it
                 self.asked.forget(asked)
@@ -330,13 +313,13 @@ class Bridge:
             self.link.tell(line)
             return
         asked = self.asked.add(requests, "batch", line)
-        if self._is_blocked("batch"):
-            self._refuse_asked(asked, self._blocked)
+        if self.answering.blocked:
+            self.answering.refuse(asked, self.answering.blocked)
             return
         members = tuple((member.method, _tool_of(member)) for member in batch.members if member.method)
         self.feed(events.BatchArrived(asked.call, self.session, self.server, members))
         if self.engine is None and not asked.is_sent:
-            self._send(asked)
+            self.answering.send(asked)
 
     # --- from the server --------------------------------------------------------------------------------------------
 
@@ -420,24 +403,24 @@ class Bridge:
 
     def _is_for_client(self, message: wire.Envelope, line: bytes) -> bool:
         """A request or a notification of the server: does the client get it?"""
-        is_ours = self.ours.speaks_of_us(line)
-        self._passes, self._said = True, line
+        is_ours, answering = self.ours.speaks_of_us(line), self.answering
+        answering.passes, answering.said = True, line
         if message.id != wire.ABSENT:
-            self._prompt = message
+            answering.prompt = message
             if self.engine is not None:
                 self.feed(events.ServerAsked(self.server, self.prompts.next_number(), message.method))
-            if is_ours and self._passes:
-                self._refuse_prompt()
-            elif self._passes:
+            if is_ours and answering.passes:
+                answering.refuse_prompt()
+            elif answering.passes:
                 self.prompts.passed_on(message)
-            return self._passes
+            return answering.passes
         if is_ours:
             self.ours.notified(message, line)
         if message.method in TASK_NOTIFICATIONS and (task := wire.ended_task(message.params)) is not None:
             self.feed(events.TaskEnded(self.server, task))
         if message.method != "notifications/progress":
             self.feed(events.ServerNotified(self.server, message.method))
-        return self._passes and not is_ours
+        return answering.passes and not is_ours
 
     def _after_notification(self, message: wire.Envelope) -> None:
         if message.method == "notifications/tools/list_changed":
@@ -460,84 +443,9 @@ class Bridge:
         self.feed(events.Disconnected(self.server))
         self.reversing.connection_lost()
         for asked in lost:
-            self._fail(asked, why)
-
-    def _fail(self, asked: Asked, why: str | None) -> None:
-        if why is not None and not asked.cancelled:  # the answer to a cancelled request is expected by nobody
-            for _, id_raw in asked.ids:
-                self.client.put(_error_line(id_raw, CONNECTION_CLOSED, why))
-        self._account.unanswered(asked)
-        self.asked.forget(asked)
-        self.feed(events.CallReturned(asked.call, Outcome(Answer.NONE)))
-
-    # --- commands ---------------------------------------------------------------------------------------------------
-
-    def _invoke(self, command: do.Invoke) -> None:
-        if (asked := self.asked.get(command.call)) is not None:
-            self._send(asked)
-
-    def _send(self, asked: Asked) -> None:
-        line, asked.line = asked.line, None
-        if line is not None and (why := self.link.send(asked.method, line)) is not None:
-            self._fail(asked, why)
-
-    def _fail_call(self, command: do.Fail) -> None:
-        if (asked := self.asked.get(command.call)) is not None:
-            self._refuse_asked(asked, command.reason)
-
-    def _refuse_asked(self, asked: Asked, why: str) -> None:
-        """It never reaches its server."""
-        self._account.unanswered(asked)
-        self.asked.answered_by_us(asked)
-        self._refuse_request([id_raw for _, id_raw in asked.ids], why)
-
-    def _refuse_request(self, ids: list[bytes], why: str) -> None:
-        for id_raw in ids:
-            self.client.put(_error_line(id_raw, REFUSED, f"{why}; {MENDED_BY}"))
-
-    def _reply(self, command: do.Reply) -> None:
-        asked, held = self.asked.get(command.call), self.ours.get(command.speculation)
-        assert asked is not None, "a call that the engine answers has no answer yet"
-        assert held is not None, "what the engine adopts has not been dropped"
-        line, notifications = held.answer(asked.id_raw), held.notifications_under(asked.progress_token)
-        self.asked.answered_by_us(asked)  # before a byte of it leaves: whatever happens then, it is answered once
-        for notification in notifications:
-            self.client.put(notification)
-        self.client.send(line)
-        self._account.answered(asked, held.result, held.result, wire.is_error(wire.Envelope(result=held.result)))
-
-    def _pass_on(self, command: do.PassOn) -> None:
-        self._passes = True
-
-    def _refuse(self, command: do.Refuse) -> None:
-        self._refuse_prompt()
-
-    def _refuse_prompt(self) -> None:
-        self._passes = False
-        why = "the client asked for nothing that needs this"
-        self.link.say(_error_line(self._prompt.id, REFUSED, why))
-
-    def _forward_cancellation(self, command: do.ForwardCancellation) -> None:
-        self.link.tell(self._cancellation)
-
-    def _withhold(self, command: do.Withhold) -> None:
-        self._passes = False
-
-    def _hold_notification(self, command: do.HoldNotification) -> None:
-        self._passes = False
-        line = self._said if self._said.endswith(b"\n") else self._said + b"\n"  # within a batch it has no end
-        self.ours.hold(command.speculation, line)
-
-    def _predict(self, command: do.Predict) -> None:
-        self._account.catch_up()
-        self.ours.predict(command)
+            self.answering.lose(asked, why)
 
 
 def _tool_of(member: wire.Envelope) -> str | None:
     name = wire.value(wire.members(member.params).get("name", wire.NULL))
     return name if isinstance(name, str) else None
-
-
-def _error_line(id_raw: bytes, code: int, message: str) -> bytes:
-    text = json.dumps(f"spec-mcp: {message}").encode()
-    return b'{"jsonrpc":"2.0","id":%s,"error":{"code":%d,"message":%s}}\n' % (id_raw, code, text)

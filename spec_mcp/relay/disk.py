@@ -244,6 +244,19 @@ class Disk:
             self._complain(error)
             return False
 
+    @property
+    def has_right(self) -> bool:
+        """Have we the instance alone?"""
+        return self._lock is not None and self._is_serving and self._lock.exclusive
+
+    def is_wanted(self) -> bool:
+        """Does another process wait for us to give that back?"""
+        try:
+            return self._lock is not None and self._lock.is_wanted()
+        except StoreError as error:
+            self._complain(error)
+            return False
+
     def give_right(self) -> None:
         """Let others serve it too: all that we did early is adopted or taken back."""
         try:

@@ -27,9 +27,7 @@ class Waiting:
     @property
     def ids(self) -> list[bytes]:
         """Those under which answers are awaited, as they came."""
-        if isinstance(self.message, wire.Batch):
-            return [member.id for member in self.message.members if member.is_request]
-        return [self.message.id]
+        return ids_of(self.message)
 
 
 class Gate:
@@ -85,3 +83,10 @@ class Gate:
 def could_see(method: str) -> bool:
     """Might a request of this method see, or change, what tools write?"""
     return method not in TOUCHES_NOTHING and method != "logging/setLevel"
+
+
+def ids_of(message: wire.Envelope | wire.Batch) -> list[bytes]:
+    """Under which answers are awaited, as they came."""
+    if isinstance(message, wire.Batch):
+        return [member.id for member in message.members if member.is_request]
+    return [message.id]

@@ -26,6 +26,9 @@ AGAIN_S = 0.1
 TROUBLED_S = 1.0
 """How often to try a journal that cannot be read."""
 
+WANTED_S = 0.25
+"""How often to look whether another process waits, while an early write stands: its start waits as long."""
+
 WAIT_S = 10.0
 """How long a request waits, as for an undo where no manifest says otherwise."""
 
@@ -48,6 +51,8 @@ class Inheriting:
         self._is_waiting = False
         """For the right to serve."""
         self._again_at_s: float | None = None
+        self._wanted_at_s: float | None = None
+        """When to look whether another process waits for the right that we have."""
 
     def look_at_start(self) -> None:
         """Nothing may go out before it is known what is there; cheap where nothing is."""
@@ -70,13 +75,22 @@ class Inheriting:
     @property
     def deadline_s(self) -> float | None:
         """When `tick` is due."""
-        return self._again_at_s
+        if not self._disk.has_right:
+            self._wanted_at_s = None
+        elif self._wanted_at_s is None:
+            self._wanted_at_s = self._clock() + WANTED_S
+        times = [time for time in (self._again_at_s, self._wanted_at_s) if time is not None]
+        return min(times, default=None)
 
     def tick(self) -> None:
         """Time has passed."""
         if self._again_at_s is not None and self._clock() >= self._again_at_s:
             self._again_at_s = None
             self._look()
+        if self._wanted_at_s is not None and self._clock() >= self._wanted_at_s:
+            self._wanted_at_s = None
+            if self._disk.is_wanted():
+                self._bridge.yield_right()
 
     def _close_gate(self) -> None:
         if self._bridge.gate is None:

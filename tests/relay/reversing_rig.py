@@ -24,7 +24,7 @@ from spec_mcp.store.instance import Launch
 from spec_mcp.store.journal import Entry
 from spec_mcp.store.sqlite_journal import SqliteJournal
 from tests.pipes import Missing
-from tests.relay.rig import SERVER, Rig, answer, notification, request
+from tests.relay.rig import SERVER, MemoryWriter, Rig, answer, notification, request
 
 WAIT_S = 20.0
 UNDO_WAIT_S = 10.0
@@ -161,6 +161,18 @@ class Reversing(Rig):
         if self.numbers.announces and tool in ("add", "remove"):
             self.server(notification("notifications/resources/updated", '{"uri":"numbers:"}'))
         self.server(answer(id_, json.dumps(result).encode()))
+
+    def step(self) -> None:
+        """One thing happens: the server answers a request, or the disk is done with something, or time passes."""
+        writer = self.link.writer
+        assert isinstance(writer, MemoryWriter)
+        if writer.lines:
+            self._serve(json.loads(writer.lines.pop(0)))
+        elif self.on_disk or not self.tasks.empty():
+            self.tasks.get(timeout=WAIT_S)()
+        else:
+            self.waits(0.1)
+        self.shown += self.to_client
 
     # --- time -------------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from spec_mcp.engine import commands as do
 from spec_mcp.engine.events import Mode
 from spec_mcp.relay import link as link_module
 from spec_mcp.relay.prompts import PASSED_ON_MAX
@@ -334,20 +335,16 @@ def test_when_the_engine_fails_on_a_prompt_or_a_notification_the_client_gets_it(
     assert rig.to_client == lines
 
 
-@pytest.mark.parametrize("command", ["_reply", "_invoke"])
-def test_when_a_command_fails_the_call_is_still_answered_once(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch, command: str
-) -> None:
+@pytest.mark.parametrize("command", [do.Reply, do.Invoke])
+def test_when_a_command_fails_the_call_is_still_answered_once(rig: Rig, command: type) -> None:
     rig.held()
-    original = getattr(rig.bridge, command)
+    original = rig.bridge._carry_out[command]
 
     def fail_after(it: object) -> None:
         original(it)
         raise RuntimeError("a fault of ours")
 
-    for kind, carry_out in list(rig.bridge._carry_out.items()):
-        if carry_out == original:
-            rig.bridge._carry_out[kind] = fail_after
+    rig.bridge._carry_out[command] = fail_after
     for number, tool in ((1, "get"), (2, "put")):
         rig.client(call(number, tool))
         if rig.to_server:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from spec_mcp.engine.effects import Undo
+from spec_mcp.engine.events import Mode
 from spec_mcp.engine.states import State
 from spec_mcp.store.connection import Connection
-from tests.relay.reversing_rig import Numbers, Reversing
+from tests.relay.reversing_rig import ADD, Numbers, Reversing
 from tests.relay.rig import call, cancelled, request
 
 
@@ -80,6 +84,15 @@ def test_what_a_living_process_does_early_is_waited_for(first: Reversing, second
     assert second.ends == []
 
 
+def test_who_has_an_early_write_and_no_use_for_it_yet_gives_way(first: Reversing, second: Reversing) -> None:
+    second.begins().client(call(1, "all", "{}")).serves()
+    first.until(first.is_settled)
+    second.until(lambda: 1 in second.answers())
+    assert second.answers()[1]["result"]["structuredContent"] == {"numbers": []}
+    assert first.ends == [("add", State.COMPENSATED, "switched-off")]
+    assert first.engine.world.mode is Mode.ON
+
+
 def test_who_waits_too_long_for_a_living_process_gets_a_clear_error(first: Reversing, second: Reversing) -> None:
     second.begins().client(call(1, "all", "{}")).until(lambda: 1 in second.answers())
     assert "spec-mcp recover" in second.answers()[1]["error"]["message"]
@@ -134,3 +147,56 @@ def test_where_the_journal_cannot_be_read_calls_fail_and_the_rest_goes_on(
     assert "error" in second.answers()[1]
     assert "result" in second.answers()[2]
     assert "the undo journal" in capfd.readouterr().err
+
+
+BY_ARGUMENTS = replace(ADD, undo=Undo("remove", {"n": "arguments.n"}, idempotent=True))
+KILLS_MAX = 60
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_wherever_it_is_killed_what_was_not_used_is_taken_back_and_what_was_used_stays(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wanted: bool
+) -> None:
+    """The process is killed after each of its steps in turn, until one run comes to its end."""
+    for kill_after in range(KILLS_MAX):
+        folder = tmp_path / str(kill_after)
+        folder.mkdir()
+        numbers = Numbers()
+        first = Reversing(monkeypatch, folder, numbers, BY_ARGUMENTS).begins()
+        ended = lives(first, iter(range(kill_after)), 1 if wanted else 2)
+        answered = 1 in first.answers()
+        first.killed()
+        comes_after(Reversing(monkeypatch, folder, numbers, BY_ARGUMENTS).begins())
+        used = 1 if wanted else 2
+        assert numbers.held in ([], [used])
+        assert not answered or numbers.held == [used]
+        if ended:
+            return
+    raise AssertionError("it never came to its end")
+
+
+def lives(rig: Reversing, steps: Iterator[int], called: int) -> bool:
+    """It adds 1 early, and then its client calls; did it come to its end in these steps?"""
+    rig.client(call(901, "all", "{}")).serves().predicts("add", n=1)
+    ended = step_by_step(rig, steps, lambda rig: rig.is_ready())
+    rig.client(call(1, "add", f'{{"n":{called}}}'))
+    ended = ended and step_by_step(rig, steps, lambda rig: 1 in rig.answers() and rig.is_settled())
+    rig.shown += rig.to_client
+    return ended
+
+
+def comes_after(rig: Reversing) -> None:
+    """The next process takes back what is left, and shows what there is."""
+    rig.client(call(1, "all", "{}")).until(lambda: 1 in rig.answers() and rig.is_settled())
+    assert rig.answers()[1]["result"]["structuredContent"]["numbers"] == sorted(rig.numbers.held)
+    assert all(end[1] is State.COMPENSATED for end in rig.ends), rig.ends
+    assert rig.entries() == []
+
+
+def step_by_step(rig: Reversing, steps: Iterator[int], holds: Callable[[Reversing], object]) -> bool:
+    """Let the server answer one request, or the disk one thing, at each step; did it come to hold in time?"""
+    while not holds(rig):
+        if next(steps, None) is None:
+            return False
+        rig.step()
+    return True
