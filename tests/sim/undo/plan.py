@@ -90,6 +90,8 @@ def _turn(random: Random, theme: str) -> Turn:
         return Turn(think_s, (), random.choice(["resources/read", "tools/list", "resources/subscribe"]))
     count = random.choice([1, 1, 1, 2])
     calls = tuple(call_for(random, theme) for _ in range(count))
+    if count == 2 and random.random() < 0.4:  # which waits for anything, and is not to be overtaken by what does not
+        calls = (Call("all", {}), calls[1])
     cancelled = random.random() < 0.07
     return Turn(think_s, calls, "tools/call", random.choice([0.0, 0.05, 0.5]) if cancelled else None)
 

@@ -123,6 +123,7 @@ class Run:
         self.commands = 0
         self.life = 0
         self._made: dict[int, Made] = {}
+        self._adopted: set[tuple[int, int]] = set()
         self._now_read_at: dict[int, float] = {}
         self._queue: deque[Event] = deque()
         self._feeding = False
@@ -363,11 +364,17 @@ class Run:
         if asked.sent or asked.cancelled:
             raise Violation(f"{asked.tool} {asked.arguments} was sent or cancelled, and adopted")
         self.stats["adopted writes" if TOOLS[asked.tool].writes else "adopted reads"] += 1
-        if not TOOLS[asked.tool].writes:
-            expected = self.server.truth.do(asked.tool, asked.arguments)
-            if made.result != expected and not self.is_excused(names(asked.tool, asked.arguments)):
-                raise Violation(f"{asked.tool} {asked.arguments} was answered {made.result}, true is {expected}")
+        if made.key not in self._adopted:
+            self._becomes_true(made)
         asked.client.done_with(asked)
+
+    def _becomes_true(self, made: Made) -> None:
+        """A client has done it, and this is what it gave."""
+        if TOOLS[made.tool].writes:
+            self._adopted.add(made.key)
+        expected = self.server.truth.do(made.tool, made.arguments)
+        if made.result != expected and not self.is_excused(names(made.tool, made.arguments)):
+            raise Violation(f"{made.tool} {made.arguments} is adopted as {made.result}, true is {expected}")
 
     def do_fail(self, command: do.Fail) -> None:
         asked = self.asked.pop(command.call)
@@ -465,9 +472,7 @@ class Run:
         def write() -> bool:
             ok = self.disk.claim(made.key, command.into)
             if ok and command.into is State.ADOPTED:
-                expected = self.server.truth.do(made.tool, made.arguments)
-                if made.result != expected and not self.is_excused(names(made.tool, made.arguments)):
-                    raise Violation(f"{made.tool} {made.arguments} is adopted as {made.result}, true is {expected}")
+                self._becomes_true(made)
             return ok
 
         done = self._ours(lambda ok: self.feed(events.Claimed(command.speculation, command.into, ok)))
