@@ -24,7 +24,6 @@ from spec_mcp.relay.answering import Answering
 from spec_mcp.relay.asked import Asked, AskedTable
 from spec_mcp.relay.asking import Asking
 from spec_mcp.relay.disk import Disk
-from spec_mcp.relay.gate import Gate, ids_of
 from spec_mcp.relay.handshake import Handshake
 from spec_mcp.relay.identity import Identities
 from spec_mcp.relay.inheriting import Inheriting
@@ -77,8 +76,6 @@ class Bridge:
         self.prompts = Prompts()
         self.reversing = Reversing(link, self.listing, Asking(link, self.handshake), disk, self.feed, self._unadopted)
         self.ours = Speculating(link, learner, recording, validators, self.reversing, self.feed)
-        self.gate: Gate | None = None
-        """Where requests wait while it is not known what other processes left or do at the server."""
         self.inheriting = Inheriting(self, disk, clock)
         self._clock = clock
         self._identities = Identities(server, principal)
@@ -125,28 +122,22 @@ class Bridge:
         """Time has passed."""
         self.feed(events.Ticked())
         self.inheriting.tick()
-        for waiting in self.gate.expired() if self.gate is not None else ():
-            self.answering.refuse_ids(waiting.ids, "another process of spec-mcp has not done with this server in time")
 
     @property
     def deadline_s(self) -> float | None:
         """When `tick` is due."""
-        times = [
-            None if self.engine is None else self.engine.deadline_s,
-            self.inheriting.deadline_s,
-            None if self.gate is None else self.gate.deadline_s,
-        ]
-        return min((time for time in times if time is not None), default=None)
+        own_s, others_s = None if self.engine is None else self.engine.deadline_s, self.inheriting.deadline_s
+        return own_s if others_s is None else others_s if own_s is None else min(own_s, others_s)
 
     @property
     def awaited(self) -> int:
         """How many answers the client waits for."""
-        return self.asked.awaited + (0 if self.gate is None else len(self.gate))
+        return self.asked.awaited + self.inheriting.waiting
 
     @property
     def has_unsent(self) -> bool:
         """Does a request wait for a speculation, and may yet be sent?"""
-        return bool(self.asked.unsent()) or bool(self.gate)
+        return bool(self.asked.unsent()) or bool(self.inheriting.waiting)
 
     @property
     def is_settling(self) -> bool:
@@ -171,49 +162,13 @@ class Bridge:
         say(f"speculation failed ({type(error).__name__}: {error}); going on as a plain proxy")
         self.engine = None
         if why := self.reversing.abandon():
-            self.block(why)
+            self.answering.blocked = why
         for asked in self.asked.unsent():
             if self.answering.is_blocked(asked.method):
                 self.answering.refuse(asked, self.answering.blocked)
             else:
                 self.answering.send(asked)
         self.ours.stop()
-
-    # --- what must not be seen --------------------------------------------------------------------------------------
-
-    def inherit(self, event: events.Inherited) -> None:
-        """What processes that are gone left is the engine's to settle."""
-        if self.engine is None:
-            self.block("what an earlier process speculated could not be taken back")
-        self.feed(event)
-        self.list_if_needed()
-
-    def yield_right(self) -> None:
-        """Another process waits for the server: take back what is not used yet."""
-        if self.engine is not None and (mode := self.engine.world.mode) is events.Mode.ON:
-            self.feed(events.ModeSet(events.Mode.SHADOW))
-            self.feed(events.ModeSet(mode))
-
-    def block(self, why: str) -> None:
-        """Rule 17's one exception: from now on no request goes out that could see an effect which nobody asked for."""
-        self.answering.blocked = why
-
-    def open_gate(self) -> None:
-        """Let in what waits, in its order."""
-        gate, self.gate = self.gate, None
-        for waiting in gate.open() if gate is not None else ():
-            if isinstance(waiting.message, wire.Batch):
-                self._on_batch(waiting.message, waiting.line)
-            else:
-                self._on_request(waiting.message, waiting.line)
-
-    def _is_stopped(self, message: wire.Envelope | wire.Batch, line: bytes) -> bool:
-        """Is there a gate, and does this wait at it?"""
-        if self.gate is None or not self.gate.stops(message):
-            return False
-        if not self.gate.keep(message, line):
-            self.answering.refuse_ids(ids_of(message), "too many requests wait for another process of spec-mcp")
-        return True
 
     def list_if_needed(self) -> None:
         """What has to be taken back waits for the server's list."""
@@ -234,17 +189,21 @@ class Bridge:
                 self.link.send("", line)
             else:
                 self.link.tell(line)
-        elif isinstance(message, wire.Batch):
-            if not self._is_stopped(message, line):
-                self._on_batch(message, line)
-        elif message.is_request:
-            if self.gate is None or not self._is_stopped(message, line):
-                self._on_request(message, line)
+        elif isinstance(message, wire.Batch) or message.is_request:
+            if self.inheriting.gate is None or not self.inheriting.stops(message, line):
+                self.let_in(message, line)
         elif message.method:
             self._on_client_notification(message, line)
         elif (method := self.prompts.answered(message.id)) is not None:
             self.feed(events.ClientAnswered(self.session, self.server, method))
             self.link.tell(line)
+
+    def let_in(self, message: wire.Envelope | wire.Batch, line: bytes) -> None:
+        """A request, or a batch, that may go its way."""
+        if isinstance(message, wire.Batch):
+            self._on_batch(message, line)
+        else:
+            self._on_request(message, line)
 
     def _on_request(self, message: wire.Envelope, line: bytes) -> None:
         asked = self.asked.add([message.id], message.method, line)
@@ -289,7 +248,7 @@ class Bridge:
     def _on_cancellation(self, message: wire.Envelope, line: bytes) -> None:
         name = wire.id_value(wire.members(message.params).get("requestId", wire.NULL))
         asked = self.asked.named(name)
-        if self.gate is not None and self.gate.cancel(name):
+        if self.inheriting.gate is not None and self.inheriting.gate.cancel(name):
             return
         if asked is None:
             if not self.asked.was_answered_by_us(name):

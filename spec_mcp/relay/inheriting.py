@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from spec_mcp.engine.events import Inheritance, Inherited
+from spec_mcp.engine.events import Inheritance, Inherited, Mode, ModeSet
+from spec_mcp.relay import wire
 from spec_mcp.relay.disk import Disk
 from spec_mcp.relay.entries import BadEntry, Reversible, inheritance_of, reversible_of
-from spec_mcp.relay.gate import Gate
+from spec_mcp.relay.gate import Gate, ids_of
 from spec_mcp.relay.saying import say
 from spec_mcp.store.journal import Entry
 from spec_mcp.store.store import StoreError
@@ -41,6 +42,8 @@ class Inheriting:
         """Try those again that were given up: somebody asked for it."""
         self.on_known: Callable[[], None] = lambda: None
         """Told when requests may go out."""
+        self.gate: Gate | None = None
+        """Where requests wait, while there is something to wait for."""
         self._bridge = bridge
         self._disk = disk
         self._clock = clock
@@ -79,7 +82,8 @@ class Inheriting:
             self._wanted_at_s = None
         elif self._wanted_at_s is None:
             self._wanted_at_s = self._clock() + WANTED_S
-        times = [time for time in (self._again_at_s, self._wanted_at_s) if time is not None]
+        gate_s = None if self.gate is None else self.gate.deadline_s
+        times = [time for time in (self._again_at_s, self._wanted_at_s, gate_s) if time is not None]
         return min(times, default=None)
 
     def tick(self) -> None:
@@ -90,11 +94,48 @@ class Inheriting:
         if self._wanted_at_s is not None and self._clock() >= self._wanted_at_s:
             self._wanted_at_s = None
             if self._disk.is_wanted():
-                self._bridge.yield_right()
+                self._give_way()
+        for waiting in self.gate.expired() if self.gate is not None else ():
+            why = "another process of spec-mcp has not done with this server in time"
+            self._bridge.answering.refuse_ids(waiting.ids, why)
+
+    def _give_way(self) -> None:
+        """Another process waits for the server: take back what is not used yet."""
+        engine = self._bridge.engine
+        if engine is not None and engine.world.mode is Mode.ON:
+            self._bridge.feed(ModeSet(Mode.SHADOW))
+            self._bridge.feed(ModeSet(Mode.ON))
+
+    # --- the gate ---------------------------------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait."""
+        return 0 if self.gate is None else len(self.gate)
+
+    def stops(self, message: wire.Envelope | wire.Batch, line: bytes) -> bool:
+        """Does this wait at the gate now, or is it refused there?"""
+        if self.gate is None or not self.gate.stops(message):
+            return False
+        if not self.gate.keep(message, line):
+            why = "too many requests wait for another process of spec-mcp"
+            self._bridge.answering.refuse_ids(ids_of(message), why)
+        return True
 
     def _close_gate(self) -> None:
-        if self._bridge.gate is None:
-            self._bridge.gate = Gate(WAIT_S, self._clock)
+        if self.gate is None:
+            self.gate = Gate(WAIT_S, self._clock)
+
+    def _open_gate(self) -> None:
+        """Let in what waits, in its order."""
+        if self._is_waiting:
+            return
+        gate, self.gate = self.gate, None
+        for waiting in gate.open() if gate is not None else ():
+            self._bridge.let_in(waiting.message, waiting.line)
+        self.on_known()
+
+    # --- what was left ----------------------------------------------------------------------------------------------
 
     def _served(self, is_serving: bool) -> None:
         if not is_serving:
@@ -152,7 +193,10 @@ class Inheriting:
                 self._bridge.reversing.inherit(held)
             inheritances.append(inheritance_of(entry, held, stuck))
         if inheritances:
-            self._bridge.inherit(Inherited(self._bridge.server, tuple(inheritances)))
+            if self._bridge.engine is None:
+                self._bridge.answering.blocked = "what an earlier process speculated could not be taken back"
+            self._bridge.feed(Inherited(self._bridge.server, tuple(inheritances)))
+            self._bridge.list_if_needed()
 
     def _read(self, entry: Entry) -> Reversible | None:
         self._inherited += 1
@@ -160,10 +204,6 @@ class Inheriting:
             return reversible_of(entry, -self._inherited)
         except BadEntry as error:
             say(f"{error}; calls get an error until a person has settled it: spec-mcp recover --forget {entry.id}")
-            self._bridge.block(f"what was speculated with {entry.tool} cannot be taken back by this version")
+            why = f"what was speculated with {entry.tool} cannot be taken back by this version"
+            self._bridge.answering.blocked = why
             return None
-
-    def _open_gate(self) -> None:
-        if not self._is_waiting:
-            self._bridge.open_gate()
-            self.on_known()

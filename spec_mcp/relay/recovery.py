@@ -235,7 +235,7 @@ class Recovery:
         self._stop_if_done()
 
     def _stop_if_done(self) -> None:
-        if self._bridge.gate is None and not self._bridge.reversing.has_any:
+        if self._bridge.inheriting.gate is None and not self._bridge.reversing.has_any:
             self._stopping.stop(0)
 
 
