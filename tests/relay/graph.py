@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from spec_mcp.store.journal import Entry
 from spec_mcp.store.place import STORE_NAME
@@ -51,6 +51,14 @@ wasted_call_s = 0.0
 """
 
 
+class Caller(Protocol):
+    """A client, as far as it is needed to have something made early."""
+
+    stderr: bytes
+
+    def call(self, tool: str, /) -> object: ...
+
+
 def entity(name: str) -> dict[str, Any]:
     """The arguments that create it."""
     return {"entities": [{"name": name, "entityType": "thing", "observations": []}]}
@@ -70,12 +78,13 @@ class Graph:
         self.manifest.write_text(MANIFEST)
         self.configuration.write_text(CONFIGURATION)
 
+        self.command = [sys.executable, str(FORETELLING), "create_entities", json.dumps(entity("early"))]
+        self.command += ["--name", "memory", "--manifest", str(self.manifest), "--config", str(self.configuration)]
+        self.command += ["--", "node", str(MEMORY)]
+
     def wrapped(self) -> RawClient:
         """A client of a new process of ours, with its handshake done."""
-        arguments = json.dumps(entity("early"))
-        options = ["--name", "memory", "--manifest", str(self.manifest), "--config", str(self.configuration)]
-        command = [sys.executable, str(FORETELLING), "create_entities", arguments, *options, "--", "node", str(MEMORY)]
-        client = RawClient(command, env={**self.env, "PYTHONPATH": str(ROOT)}, cwd=self.folder)
+        client = RawClient(self.command, env={**self.env, "PYTHONPATH": str(ROOT)}, cwd=self.folder)
         client.initialize()
         client.list_tools()
         return client
@@ -92,7 +101,7 @@ class Graph:
         """Is the entity there, and what that left noted?"""
         return "early" in self.file.read_text() and any(entry.left for entry in self.entries())
 
-    def made_early(self, client: RawClient) -> None:
+    def made_early(self, client: Caller) -> None:
         """Have it made: what the proxy needs to know first, it learns beside the first calls."""
         for _ in range(TRIES):
             client.call("read_graph")

@@ -187,6 +187,12 @@ def test_an_undo_whose_definition_has_changed_is_not_sent(rig: Reversing) -> Non
     assert rig.ends[0][1] is State.STUCK
 
 
+def test_a_list_that_changes_while_it_is_taken_back_is_read_again(rig: Reversing) -> None:
+    rig.made().client(add(1, 2)).server(notification("notifications/tools/list_changed"))
+    rig.until(lambda: 1 in rig.answers() and rig.is_settled())
+    assert rig.numbers.held == [2]
+
+
 def test_what_somebody_else_has_changed_since_is_not_undone(rig: Reversing) -> None:
     rig.made()
     rig.numbers.held.append(7)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.pipes import eventually
-from tests.relay.graph import Graph, entity
+from tests.pipes import WAIT_S, eventually
+from tests.relay.graph import ROOT, Graph, entity
 
 
 @pytest.fixture
@@ -51,6 +55,53 @@ def test_when_the_client_leaves_what_it_did_not_use_is_taken_back(graph: Graph, 
         else:
             client.process.send_signal(signal.SIGTERM)
         client.wait_exit()
+    assert graph.file.read_bytes() == before
+    assert graph.entries() == []
+
+
+class Plain:
+    """A client that reads only when it asks, so that both its ends can be closed at once, as a kill does."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.stderr = b""
+        self._asked = 0
+        self.process = subprocess.Popen(
+            graph.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **graph.env}, cwd=ROOT
+        )
+        params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "plain", "version": "0"}}
+        self.ask("initialize", params)
+        self._say({"jsonrpc": "2.0", "method": "notifications/initialized"})
+        self.ask("tools/list", {})
+
+    def _say(self, message: dict[str, Any]) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(json.dumps(message).encode() + b"\n")
+        self.process.stdin.flush()
+
+    def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        self._asked += 1
+        self._say({"jsonrpc": "2.0", "id": self._asked, "method": method, "params": params})
+        assert self.process.stdout
+        while True:
+            told = json.loads(self.process.stdout.readline())
+            if told.get("id") == self._asked:
+                return told
+
+    def call(self, tool: str) -> None:
+        self.ask("tools/call", {"name": tool, "arguments": {}})
+
+    def is_killed(self) -> None:
+        for pipe in (self.process.stdout, self.process.stdin):
+            assert pipe
+            pipe.close()
+
+
+def test_when_the_client_is_killed_what_it_did_not_use_is_taken_back(graph: Graph) -> None:
+    before = graph.file.read_bytes()
+    client = Plain(graph)
+    graph.made_early(client)
+    client.is_killed()
+    client.process.wait(WAIT_S)
     assert graph.file.read_bytes() == before
     assert graph.entries() == []
 
