@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spec_mcp.engine import lifecycle, reversing
+from spec_mcp.engine import lifecycle, lossy, reversing
 from spec_mcp.engine.calls import CallKey, Unmatchable, canonical_arguments
 from spec_mcp.engine.commands import Predict, Skipped, Validate
 from spec_mcp.engine.effects import Effect, FileValidator, ToolPolicy
@@ -195,7 +195,9 @@ def _propose(world: World, server: ServerState, proposal: Proposal) -> None:
     world.ledger.add(speculation)
     if policy.open_world:
         server.reaches_outside(candidate.tool, world.now_s)
-    if policy.effect is Effect.REVERSIBLE:
+    if policy.lossy:
+        lossy.begin(world, speculation)
+    elif policy.effect is Effect.REVERSIBLE:
         speculation.reversal = Reversal()
         server.launches.add(world.now_s)  # what is read before it is asked of the server too
         reversing.prepare(world, speculation)
@@ -216,7 +218,11 @@ def _forbidden(world: World, server: ServerState, candidate: Candidate) -> Reaso
         return reason
     policy = server.tool(candidate.tool)
     if not reads(policy):
-        if (reason := _irreversible(world, server, candidate.tool, policy)) is not None:
+        if policy.lossy:
+            reason = None if world.settings.lossy and world.mode is Mode.ON else Reason.UNSAFE
+        else:
+            reason = _irreversible(world, server, candidate.tool, policy)
+        if reason is not None:
             return reason
     elif policy.ttl_s is None and not policy.exclusive:
         return Reason.EXPIRED  # no manifest says so, but its result would never be too old

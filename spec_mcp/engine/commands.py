@@ -17,6 +17,8 @@ class How(StrEnum):
     HIT = "hit"
     JOIN = "join"
     MISS = "miss"
+    LOSSY = "lossy"
+    """By a speculation with a tool of which the last write wins: not lossless, and never counted with the others."""
 
 
 # --- for the client -------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from spec_mcp.engine import admission, lifecycle, reversing, servers, spoiling, undoing
+from spec_mcp.engine import admission, lifecycle, lossy, reversing, servers, spoiling, undoing
 from spec_mcp.engine.commands import (
     Command,
     ForwardCancellation,
@@ -187,6 +187,9 @@ class Engine:
             self._answer_read(call)
         elif (foretold := self._foretold_write(call)) is not None:
             reversing.meet(world, call, foretold)
+        elif (set_before := self._set_before(call)) is not None:
+            lossy.meet(world, call, set_before)
+            self._take(call, set_before)
         else:
             spoiling.begin_write(world, call, server.policy.tool(event.tool).settle_s)
             lifecycle.invoke(world, call)
@@ -197,6 +200,17 @@ class Engine:
         if not self.world.ledger.unadopted or self.world.mode is not Mode.ON:
             return None
         return reversing.find(self.world, call)
+
+    def _set_before(self, call: CallState) -> Speculation | None:
+        if not self.world.settings.lossy or self.world.mode is not Mode.ON:
+            return None
+        return lossy.find(self.world, call)
+
+    def _take(self, call: CallState, speculation: Speculation) -> None:
+        if speculation.state is State.READY:
+            self._adopt(call, speculation, How.LOSSY)
+        else:
+            self._join(call, speculation)
 
     def _take_in(self, call: CallState) -> None:
         self.world.calls[call.id] = call
@@ -377,6 +391,8 @@ class Engine:
             return
         server = world.server(speculation.server)
         self._note_rate_limit(server, event.outcome)
+        if speculation.policy.lossy:
+            lossy.returned(world, speculation)
         if event.outcome.answer is Answer.NONE:  # rule 4, where the death itself is reported later
             server.deadly.add(speculation.tool)
         if event.speculation in world.ledger.live:
@@ -413,7 +429,7 @@ class Engine:
 
     def _finish_join(self, call: CallState, speculation: Speculation) -> None:
         if speculation.policy.fresh is None:
-            self._adopt(call, speculation, How.JOIN)
+            self._adopt(call, speculation, How.LOSSY if speculation.policy.lossy else How.JOIN)
         else:
             self._revalidate(speculation)
             lifecycle.discard_all(self.world, self.world.ledger.overfull(), Reason.EVICTED)
@@ -570,6 +586,8 @@ def _ends_at(speculation: Speculation) -> float | None:
     limits = [speculation.outdated_at] if speculation.outdated_at is not None else []
     if speculation.state is State.ADOPTED:
         limits.append(speculation.launched_at + speculation.policy.reuse_s)
+    elif speculation.policy.lossy:
+        limits.append(speculation.launched_at + admission.UNADOPTED_LIMIT_S)
     elif speculation.state is State.LAUNCHED:
         limits.append(speculation.launched_at + admission.SPECULATION_LIMIT_S)
     return min(limits, default=None)
