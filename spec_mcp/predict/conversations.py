@@ -17,7 +17,7 @@ from spec_mcp.predict.features import BACK_OFF, CONTEXTS
 from spec_mcp.predict.history import History, Trace
 
 # Contexts of a call that may begin a conversation, beyond those of candidates.
-VALUES = CONTEXTS  # whether its values were seen before
+VALUES = CONTEXTS  # whether its values were seen before, or the call was made in this conversation already
 TOOL = CONTEXTS + 1  # its tool
 TOOL_VALUES = CONTEXTS + 2  # both
 IDLE = CONTEXTS + 3  # a long pause before it
@@ -32,8 +32,11 @@ LEAST_CALLS = 3
 LIKELY = 0.5
 """From this probability on a call that may begin a conversation itself does not speak for an earlier one."""
 
-WATCHED_CALLS = 8
+WATCHED_CALLS = 4
 """If so many calls take up values, and none from before, none will."""
+
+LEFT_STEPS = 16
+"""What was last seen before so many steps was left long ago, whatever this call does."""
 
 MAX_WATCHED = 32
 """Calls watched at once; calls whose values tell nothing would make them any number. The oldest give way."""
@@ -62,8 +65,10 @@ class _Watch:
     """A call that may have begun a conversation."""
 
     number: int
-    since: int
+    before: int
     """Where the conversation began that it may have ended."""
+    since: int
+    """From where on its values count."""
     cells: list[Cell]
     began: bool
     """It was taken to have begun one."""
@@ -80,14 +85,16 @@ class Conversations:
     _watched: list[_Watch] = field(default_factory=list[_Watch])
     _last_s: float = 0.0
 
-    def took(self, number: int, tool: int, arguments: Arguments, history: History, at_s: float) -> Course:
-        """A call is made, which is not in the history yet."""
+    def took(self, call: int, tool: int, arguments: Arguments, history: History, at_s: float) -> Course:
+        """A call is made, which is not in the history yet; `call` and `tool` are its hashes there."""
+        number = history.next_number
         idle = at_s - self._last_s > IDLE_S
         self._last_s = at_s
         trace = history.trace(arguments)
-        if trace.newest is not None and number - trace.newest <= JUST_SEEN_STEPS:
+        again = history.made(call, self.began)
+        if not again and trace.newest is not None and number - trace.newest <= JUST_SEEN_STEPS:
             return Course.RESUMES if self._settle(trace) else Course.GOES_ON
-        known = 0 if not trace.values else 1 if not trace.seen else 2 if trace.seen < trace.values else 3
+        known = 4 if again else _known(trace)
         keys: list[Key] = [(VALUES, known), (TOOL, tool), (TOOL_VALUES, tool, known)]
         if idle and number:
             keys.append((IDLE, known))
@@ -100,7 +107,10 @@ class Conversations:
         resumes = probability < LIKELY and self._settle(trace)
         if begins:
             self.close()
-        self._watched = [*self._watched[1 - MAX_WATCHED :], _Watch(number, self.began, cells, begins)]
+        self._watched = [
+            *self._watched[1 - MAX_WATCHED :],
+            _Watch(number, self.began, max(self.began, number - LEFT_STEPS), cells, begins),
+        ]
         if begins:
             self.began = number
         return Course.BEGINS if begins else Course.RESUMES if resumes else Course.GOES_ON
@@ -128,13 +138,18 @@ class Conversations:
                 learn_all(watch.cells, 0, 0, 1.0)
                 if watch.began:
                     resumes = True
-                    self.began = min(self.began, watch.since)
+                    self.began = min(self.began, watch.before)
             elif watch.calls >= WATCHED_CALLS:
                 learn_all(watch.cells, 1, 0, 1.0)
             else:
                 left.append(watch)
         self._watched = left
         return resumes
+
+
+def _known(trace: Trace) -> int:
+    """How much of a call's values was seen before: there are none, none was, some were, all were."""
+    return 0 if not trace.values else 1 if not trace.seen else 2 if trace.seen < trace.values else 3
 
 
 def _probability(cells: list[Cell]) -> float:

@@ -109,6 +109,21 @@ class History:
             history = history._under
         return False
 
+    def begin(self, step: int) -> None:
+        """The present conversation began with this step: what was before it explains no call any more."""
+        if step > self.begun:
+            self._by_value.clear()
+        self.begun = step
+
+    @property
+    def next_number(self) -> int:
+        """Of the next step."""
+        return self.steps[-1].number + 1 if self.steps else 0
+
+    def made(self, hash_: int, since: int) -> bool:
+        """Was the call of this hash made in one of the steps from `since` on?"""
+        return any(step.hash_ == hash_ and step.number >= since for step in self.steps)
+
     def trace(self, arguments: Arguments) -> Trace:
         """Where the values of a call come from that is about to be made. Not asked of a fork."""
         values, brought, said = 0, list[int](), list[int]()
@@ -233,14 +248,10 @@ class History:
             if at_path is None:
                 continue
             values = at_path.pop(number, NONE)
-            if at_path:
-                continue
-            del self._by_path[path]
+            if not at_path:
+                del self._by_path[path]
             for _, identity, _ in values:
-                left = tuple(other for other in self._by_value.get(identity, ()) if other != path)
-                if left:
-                    self._by_value[identity] = left
-                else:
+                if self._seen_at.get(identity, number) <= number:
                     self._by_value.pop(identity, None)
                     self._seen_at.pop(identity, None)
                     self._said.discard(identity)

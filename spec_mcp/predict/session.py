@@ -95,7 +95,7 @@ class Session:
         for example in self._open.pop(text, ()):
             learn(self.model, example, 1, int(example.turn == self._turn - 1))
         self._note_made(text)
-        self._follow(self._conversations.took(self._number, hash_of(token), call.arguments, self.history, call.at_s))
+        self._follow(self._conversations.took(hash_of(text), hash_of(token), call.arguments, self.history, call.at_s))
         found = explain(self.history, token, call.arguments, self.model.recipes_of(token))
         if call.writes:
             self._write(self._footprint(call.server, call.tool, call.arguments))
@@ -133,7 +133,7 @@ class Session:
     def _follow(self, course: Course) -> None:
         """What is before a call that begins a conversation is left behind: it counts as not used, and is offered no
         more, unless it is taken up after all. What was read stays excluded: no write has come."""
-        self.history.begun = self._conversations.began
+        self.history.begin(self._conversations.began)
         if course is Course.RESUMES:
             for text, option in self._aside.items():
                 self._pool.setdefault(text, option)
