@@ -113,8 +113,8 @@ def _address(random: Random) -> Address:
         "address1": f"{random.randrange(2, 990)} {random.choice(STREETS)}",
         "address2": random.choice((f"Apt {random.randrange(1, 80)}", f"Unit {random.randrange(1, 40)}", "")),
         "city": city,
-        "country": "USA",
         "state": state,
+        "country": "USA",
         "zip": f"{zip_prefix}{random.randrange(100):02}",
     }
 

@@ -119,7 +119,7 @@ def modify_pending_order_address(
     order = _order(database, order_id)
     if order["status"] != "pending":
         raise Refused("non-pending order cannot be modified")
-    order["address"] = _moved(order["address"], _address(address1, address2, city, state, country, zip))
+    order["address"] = _address(address1, address2, city, state, country, zip)
     database.put_order(order)
     return _json(order)
 
@@ -188,7 +188,7 @@ def modify_user_address(
     zip: str,  # noqa: A002
 ) -> str:
     user = _user(database, user_id)
-    user["address"] = _moved(user["address"], _address(address1, address2, city, state, country, zip))
+    user["address"] = _address(address1, address2, city, state, country, zip)
     database.put_user(user_id, user)
     return _json(user)
 
@@ -260,11 +260,6 @@ def _address(address1: str, address2: str, city: str, state: str, country: str, 
         "country": country,
         "zip": zip_code,
     }
-
-
-def _moved(former: Address, address: Address) -> Address:
-    """The new address with its fields in the order of the former one: moved back, the record is the same text again."""
-    return {**former, **address}
 
 
 def _not_ordered(order: Order, item_ids: Sequence[str]) -> str | None:

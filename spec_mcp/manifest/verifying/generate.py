@@ -33,6 +33,9 @@ NUMBERS = (0, 1, 2, 3, 10)
 _SEEN_SHARE, _ANY_SHARE, _NEW_SHARE = 0.55, 0.1, 0.2
 """How often a value is one seen under a like name, one seen anywhere, one that is new; else it is one of `WORDS`."""
 
+_ABOUT_SHARE = 0.7
+"""How often a value of a read is one of the call that it is to show."""
+
 _RECORDED_SHARE = 0.3
 """How often a whole call is a recorded one, where there are any."""
 
@@ -56,8 +59,8 @@ class Pool:
             return
         if isinstance(value, dict):
             for key, inner in value.items():
-                # a table of records by id: its keys are the ids
-                if isinstance(inner, dict) and name:
+                # a table by id or by name: its keys are such
+                if name and (isinstance(inner, dict) or name.endswith("s")):
                     self._keep(name, key)
                 self.learn(inner, key if stem(key) else name, depth + 1)
         elif isinstance(value, list):
@@ -93,6 +96,12 @@ def stem(name: str) -> str:
     return " ".join(words)
 
 
+def noun(tool: str) -> str:
+    """What a tool's name speaks of: the `name` of `get_thing` is a thing's."""
+    words = _WORD.findall(tool)
+    return words[-1] if words else ""
+
+
 class Generator:
     """Makes arguments; the same seed and the same values seen make the same ones."""
 
@@ -107,13 +116,19 @@ class Generator:
         self.random = random
         self._schemas = {tool["name"]: cast("Schema", tool.get("inputSchema") or {}) for tool in tools}
         self._recorded = recorded
+        self._about: Pool | None = None
 
     def needs_arguments(self, tool: str) -> bool:
         """Does the tool have required arguments?"""
         return bool(self._schemas[tool].get("required"))
 
-    def arguments(self, tool: str) -> Arguments:
-        """Arguments for a call."""
+    def learn(self, tool: str, arguments: Arguments) -> None:
+        """Remember the arguments of a call that was made for good."""
+        self.pool.learn(dict(arguments), noun(tool))
+
+    def arguments(self, tool: str, about: Pool | None = None) -> Arguments:
+        """Arguments for a call; mostly with the values of `about`, where it has any of a like name."""
+        self._about = about
         recorded = self._recorded.get(tool)
         if recorded and self.random.random() < _RECORDED_SHARE:
             # a name with fixed values has no others: a recorded path may lead to real data
@@ -122,7 +137,7 @@ class Generator:
                 for name, value in self.random.choice(recorded).items()
             }
         schema = self._schemas[tool]
-        return cast("Arguments", self._object(schema, schema, "", 0))
+        return cast("Arguments", self._object(schema, schema, noun(tool), 0))
 
     def overlapping(self, tool: str, arguments: Arguments) -> Arguments:
         """Arguments that share some of their values with these."""
@@ -184,6 +199,9 @@ class Generator:
 
     def _text(self, schema: Schema, name: str) -> str:
         chance = self.random.random()
+        near = [value for value in self._about.like(name) if isinstance(value, str)] if self._about else []
+        if near and chance < _ABOUT_SHARE:
+            return self.random.choice(near)
         like = [value for value in self.pool.like(name) if isinstance(value, str)]
         if like and chance < _SEEN_SHARE:
             return self.random.choice(like if chance < _SEEN_SHARE / 2 else like[-NEWEST:])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from spec_mcp.engine.calls import Json
 from spec_mcp.engine.effects import Effect, ServerPolicy
 from spec_mcp.engine.resources import Footprint, footprint
-from spec_mcp.manifest.verifying.generate import Generator
+from spec_mcp.manifest.verifying.generate import Generator, Pool, noun
 from spec_mcp.manifest.verifying.scratch import Answer, Call
 
 LOOKS_PER_READ = 2
@@ -29,11 +29,12 @@ class Difference:
 
 def looks_at(reads: Sequence[str], about: Call, generator: Generator) -> list[Call]:
     """Reads that together show the state around a call; `reads` are those that may be made here."""
-    generator.pool.learn(dict(about.arguments))
+    near = Pool({})
+    near.learn(dict(about.arguments), noun(about.tool))
     looks: list[Call] = []
     for tool in reads:
         if generator.needs_arguments(tool):
-            made = [Call(tool, generator.arguments(tool)) for _ in range(LOOKS_PER_READ)]
+            made = [Call(tool, generator.arguments(tool, near)) for _ in range(LOOKS_PER_READ)]
         else:
             made = [Call(tool, {})]
         looks += [look for look in made if look not in looks]

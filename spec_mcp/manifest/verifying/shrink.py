@@ -5,12 +5,12 @@ Greedy, and each step is a try on a fresh server, so the number of steps is boun
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
 from spec_mcp.engine.calls import Arguments, Json
 from spec_mcp.manifest.verifying.scratch import Call
-from spec_mcp.manifest.verifying.trials import Fault
+from spec_mcp.manifest.verifying.trials import Fault, Wrong
 
 STEPS_MAX = 40
 """Each starts a server: at half a second, what a person waits for a clear answer."""
@@ -37,6 +37,37 @@ def shrink(fault: Fault, replay: Replay, steps: int = STEPS_MAX) -> Fault:
                 found, smaller = again, True
                 break
     return found
+
+
+def blamed(fault: Fault, reads: Collection[str], replay: Replay) -> Fault:
+    """Who is at fault where the reads that were to show it may have changed something themselves."""
+    asked = [*fault.looks, *(step.call for step in fault.steps), fault.call]
+    suspects = [call for index, call in enumerate(asked) if call.tool in reads and call not in asked[:index]]
+    if suspects:
+        setups = [fault.setup] if fault.call.tool in reads else [fault.setup, (*fault.setup, fault.call)]
+        for setup in setups:
+            if found := _culprit(replace(fault, setup=setup), suspects, replay):
+                return shrink(found, replay)
+    return fault
+
+
+def _culprit(fault: Fault, suspects: Sequence[Call], replay: Replay) -> Fault | None:
+    """The read that does not hold on the state after the fault's setup; None where they all do."""
+
+    def tried(call: Call, *looks: Call) -> Fault | None:
+        return replay(replace(fault, tool=call.tool, call=call, looks=looks))
+
+    # one that changes something once only is seen when another one comes before it
+    if tried(suspects[0], *suspects) is None and tried(suspects[0], *reversed(suspects)) is None:
+        return None
+    unsteady = {suspect.tool: found for suspect in suspects if (found := tried(suspect)) is not None}
+    for suspect in suspects:
+        for witness in suspects:
+            if witness != suspect and witness.tool not in unsteady:
+                found = tried(suspect, witness)
+                if found is not None and found.wrong is Wrong.CHANGES:
+                    return found
+    return next(iter(unsteady.values()), None)
 
 
 def _is_same(found: Fault, fault: Fault) -> bool:

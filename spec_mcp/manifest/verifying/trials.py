@@ -1,7 +1,8 @@
 """One try of one tool: is it as the manifest says?
 
     a read         state, call, state, call: both states and both answers are equal
-    a reversible   state, `before`, call, state, undo, state: the first and the last state are equal
+    a reversible   state, `before`, call, state, undo, state: the first and the last state are equal; where there is a
+                   probe, once more as if the answer had been lost
     any write      what it does not claim to touch is the same afterwards
 
 Expressions are evaluated as they are at run time, by `evaluate`. A try that the manifest itself rules out (`unless`)
@@ -174,7 +175,15 @@ class _Reversal:
         state = result_of(was.reading.result)
         if was.reading.is_error or self._is_ruled_out(state):
             return Trial()
-        self._expect_probe(state, done=False)
+        if not self._there_and_back(undo, read, was, state, lost=False):
+            return Trial()
+        if self._tool.probe is not None:  # where the answer is lost, the probe tells, and the undo is bound without it
+            self._there_and_back(undo, read, was, state, lost=True)
+        return Trial(effective=True)
+
+    def _there_and_back(self, undo: Undo, read: Call, was: _Shown, state: Json, *, lost: bool) -> bool:
+        """Do and undo; did the call change anything?"""
+        done_before = self._probe(state)
         answer = self._bench.call(self._call)
         self._steps.append(Step("call", self._call, answer))
         now = self._look(read)
@@ -183,16 +192,24 @@ class _Reversal:
             raise _Stop(Wrong.BLIND, "", changed)
         if beyond := _beyond(self._policy, self._call, changed):
             raise _Stop(Wrong.TOUCHES, "", beyond)
-        if changed:
-            self._expect_probe(state, done=True)
-        elif answer.is_error:
-            return Trial()
+        if changed and done_before:
+            raise _Stop(Wrong.PROBE, "it says done before the call")
+        if changed and self._probe(state) is False:
+            raise _Stop(Wrong.PROBE, "it does not say done after the call")
+        if answer.is_error and not changed:
+            return False
         # where nothing changed, the undo has nothing to take back, and must not take what was there before
-        back = self._bound("undo", undo.tool, undo.arguments, result_of(answer.result), state)
+        try:
+            back = self._bound("undo", undo.tool, undo.arguments, None if lost else result_of(answer.result), state)
+        except _Stop:
+            if not lost:
+                raise
+            # such a speculation is kept for a person to settle: nothing is taken back wrongly
+            back = self._bound("undo", undo.tool, undo.arguments, result_of(answer.result), state)
         self._take_back(back, read, was, Wrong.RESIDUE)
         if undo.idempotent:
             self._take_back(back, read, was, Wrong.NOT_IDEMPOTENT)
-        return Trial(effective=bool(changed))
+        return bool(changed)
 
     def _look(self, read: Call) -> _Shown:
         """The state, `before`'s own reading first."""
@@ -208,11 +225,11 @@ class _Reversal:
         if unlike := differences((read, *self._looks), was.answers, self._look(read).answers):
             raise _Stop(wrong, "", unlike)
 
-    def _expect_probe(self, state: Json, *, done: bool) -> None:
-        """The probe must say that the call was done, or not, where this is known."""
+    def _probe(self, state: Json) -> bool | None:
+        """Does the probe say that the call was done? None where there is none."""
         probe = self._tool.probe
         if probe is None:
-            return
+            return None
         asked = self._bound("probe", probe.tool, probe.arguments, None, state)
         answer = self._bench.call(asked)
         self._steps.append(Step("probe", asked, answer))
@@ -220,11 +237,9 @@ class _Reversal:
             raise _Stop(Wrong.PROBE, f"it is refused: {result_of(answer.result)}")
         seen = result_of(answer.result)
         try:
-            said = is_true(probe.done, arguments=self._call.arguments, result=seen, before=state)
+            return is_true(probe.done, arguments=self._call.arguments, result=seen, before=state)
         except Unbound as error:
             raise _Stop(Wrong.UNBOUND, f"probe.done: {error}") from error
-        if said is not done:
-            raise _Stop(Wrong.PROBE, "it says done before the call" if said else "it does not say done after the call")
 
     def _is_ruled_out(self, state: Json) -> bool:
         """Does the manifest say that the call is not speculated on this state?"""

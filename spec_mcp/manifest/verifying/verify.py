@@ -18,9 +18,9 @@ from spec_mcp.manifest.load import Manifest
 from spec_mcp.manifest.proof import involved
 from spec_mcp.manifest.verifying.generate import Generator, Pool
 from spec_mcp.manifest.verifying.observe import looks_at, reads_of
-from spec_mcp.manifest.verifying.scratch import Answer, Bench, Call, ServerLost, Start
-from spec_mcp.manifest.verifying.shrink import shrink
-from spec_mcp.manifest.verifying.trials import Fault, Trial, Wrong, attempt
+from spec_mcp.manifest.verifying.scratch import Answer, Bench, Call, Server, ServerLost, Start
+from spec_mcp.manifest.verifying.shrink import blamed, shrink
+from spec_mcp.manifest.verifying.trials import Fault, Trial, attempt
 
 TRIES_PER_ROUND = 8
 """Of each tool, on one server: the state grows with them, and then the next round begins anew."""
@@ -28,11 +28,14 @@ TRIES_PER_ROUND = 8
 EFFECTIVE_MIN = 3
 """So many tries must have changed something for a proof; one that never did anything proves nothing."""
 
-GUESSES = 4
+LOOKS_AROUND = 3
+"""Calls of each read before the first try: what one shows is what the next is asked for."""
+
+GUESSES = 6
 """Calls made in one try, until one is neither ruled out by `unless` nor without effect."""
 
-_SAME_SHARE, _OVERLAP_SHARE, _OTHER_SHARE = 0.25, 0.25, 0.25
-"""How often a call is made for good before a try: the same one, one like it, one of another writing tool."""
+_SAME_SHARE, _OVERLAP_SHARE, _OTHER_SHARE = 0.25, 0.25, 0.4
+"""How often a call is made for good before a try: the same one, one like it, and first one of any writing tool."""
 
 Progress = Callable[[str, int, int], None]
 """Told the tool, the tries that were made, and all that there will be."""
@@ -91,6 +94,12 @@ class _Tally:
     tries: int = 0
     effective: int = 0
     fault: Fault | None = None
+    unwitnessed: str = ""
+    """A read that it needs, and that does not hold."""
+
+    @property
+    def is_open(self) -> bool:
+        return self.fault is None and not self.unwitnessed
 
 
 class _Verification:
@@ -113,6 +122,7 @@ class _Verification:
     def run(self) -> Found:
         with self._start() as server:
             there = fingerprints(list(server.tools))
+            self._look_around(server, frozenset(there))
         untried = {name: why for name in self._policy.tools if (why := self._why_not(name, there))}
         self._reads = [name for name in reads_of(self._policy, frozenset(there)) if name not in untried]
         self._tallies = {name: _Tally() for name in self._policy.tools if name not in untried}
@@ -120,9 +130,16 @@ class _Verification:
         reversible = [name for name in self._tallies if self._policy.tool(name).effect is Effect.REVERSIBLE]
         self._writers = sorted({*reversible, *undos, *(name for name in self._plan.writes if name in there)})
         left = self._plan.runs
-        while left > 0 and any(tally.fault is None for tally in self._tallies.values()):
+        while left > 0 and any(tally.is_open for tally in self._tallies.values()):
             left -= self._round(min(left, TRIES_PER_ROUND))
         return Found(tuple(self._verdict(name, untried.get(name, "")) for name in self._shown(untried)), there)
+
+    def _look_around(self, server: Server, there: frozenset[str]) -> None:
+        """See what values there are, on a server that is not used for tries: a first look may change something too."""
+        generator = Generator(server.tools, self._pool, self._plan.recorded, self._random)
+        for _ in range(LOOKS_AROUND):
+            for read in reads_of(self._policy, there):
+                self._learn(server.call(read, generator.arguments(read)))
 
     def _shown(self, untried: Mapping[str, str]) -> list[str]:
         """The tools that a verdict is given on: those that may be speculated, and those that were caught."""
@@ -163,7 +180,7 @@ class _Verification:
             for attempted in range(tries):
                 for name in names:
                     tally = self._tallies[name]
-                    if tally.fault is not None:
+                    if not tally.is_open:
                         continue
                     trial = self._try(bench, generator, name, fresh=attempted == 0)
                     tally.tries += 1
@@ -180,43 +197,44 @@ class _Verification:
 
     def _try(self, bench: Bench, generator: Generator, name: str, *, fresh: bool) -> Trial:
         trial = Trial()
+        writes = name not in self._reads
         for _ in range(GUESSES):
+            if not fresh and self._writers and self._random.random() < _OTHER_SHARE:
+                other = self._random.choice(self._writers)
+                self._keep(bench, generator, Call(other, generator.arguments(other)))
             call = Call(name, generator.arguments(name))
-            if not fresh and name not in self._reads:
-                self._make_state(bench, generator, call)
-                if self._random.random() < _OVERLAP_SHARE:
-                    call = Call(name, generator.overlapping(name, call.arguments))
+            if writes and not fresh:
+                call = self._meet_again(bench, generator, call)
             trial = attempt(bench, self._policy, call, looks_at(self._reads, call, generator))
             if trial.effective or trial.fault is not None:
                 break
         return trial
 
-    def _make_state(self, bench: Bench, generator: Generator, call: Call) -> None:
-        """Sometimes make a call for good, so that the try meets what is there already."""
+    def _meet_again(self, bench: Bench, generator: Generator, call: Call) -> Call:
+        """Sometimes make the call for good, or one like it, so that the try meets what is there already."""
         chance = self._random.random()
         if chance < _SAME_SHARE:
-            bench.call(call)
+            self._keep(bench, generator, call)
         elif chance < _SAME_SHARE + _OVERLAP_SHARE:
-            bench.call(Call(call.tool, generator.overlapping(call.tool, call.arguments)))
-        elif chance < _SAME_SHARE + _OVERLAP_SHARE + _OTHER_SHARE and self._writers:
-            other = self._random.choice(self._writers)
-            bench.call(Call(other, generator.arguments(other)))
+            self._keep(bench, generator, call)
+            return Call(call.tool, generator.overlapping(call.tool, call.arguments))
+        return call
+
+    def _keep(self, bench: Bench, generator: Generator, call: Call) -> None:
+        """Make a call for good."""
+        bench.call(call)
+        generator.learn(call.tool, call.arguments)
 
     def _caught(self, fault: Fault) -> None:
-        small = self._blamed(shrink(fault, self._replay))
+        """Note who is at fault. A read that does not hold is no witness any more."""
+        small = shrink(fault, self._replay)
+        small = blamed(small, self._reads, self._replay)
         self._tallies[small.tool].fault = small
-
-    def _blamed(self, fault: Fault) -> Fault:
-        """The one that is at fault: where one read shows what another one did, that other one is."""
-        if fault.wrong is not Wrong.CHANGES:
-            return fault
-        for look in fault.looks:
-            others = tuple(other for other in fault.looks if other != look)
-            alone = replace(fault, tool=look.tool, call=look, looks=others)
-            found = self._replay(alone)
-            if found is not None and self._tallies[found.tool].fault is None:
-                return shrink(found, self._replay)
-        return fault
+        if small.tool in self._reads:
+            self._reads.remove(small.tool)
+            for name, tally in self._tallies.items():
+                if small.tool in involved(self._form.tools[name], name) and name != small.tool:
+                    tally.unwitnessed = small.tool
 
     def _replay(self, fault: Fault) -> Fault | None:
         """A counter-example on a fresh server."""
@@ -244,6 +262,8 @@ class _Verification:
         verdict = Verdict(name, effect, "holds", tally.tries, tally.effective, fault=tally.fault)
         if tally.fault is not None:
             return replace(verdict, state="disproved")
+        if tally.unwitnessed:
+            return replace(verdict, state="untried", reason=f"it needs {tally.unwitnessed}, which is no read")
         needed = min(EFFECTIVE_MIN, self._plan.runs) if effect is Effect.REVERSIBLE else 1
         if tally.effective < needed:
             reason = f"{tried_text(verdict)}, {needed} are needed: [verify] values may help"

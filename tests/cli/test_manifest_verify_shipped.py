@@ -1,0 +1,39 @@
+"""The shipped manifests hold on the servers that they speak for, and their undos are proved."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from spec_mcp.manifest import find_manifest, load_manifest, shipped_folder
+from tests.cli.manifests import tell
+from tests.manifest.test_real_servers import COMMANDS
+
+Capsys = pytest.CaptureFixture[str]
+
+RUNS = {"memory": 16, "retail": 4, "git": 1}
+"""Tries of each tool: enough to prove an undo, and few seconds. By itself the command makes many more."""
+
+REVERSIBLE = {
+    "memory": {"add_observations", "create_entities", "create_relations"},
+    "retail": {"modify_pending_order_address", "modify_user_address"},
+}
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in shipped_folder().glob("*.toml")))
+def test_a_shipped_manifest_holds_on_its_server(name: str, spec_mcp_home: Path, capsys: Capsys) -> None:
+    command = [sys.executable, "-m", "wrapped_servers.retail"]
+    if name != "retail":  # without the folder of data that the other tests give
+        command = [part for part in COMMANDS[name] if part != "/tmp"]
+
+    told = tell(f"manifest verify {name} --runs {RUNS.get(name, 2)} --json", command, capsys)
+
+    assert told.status == 0, told.out
+    policy = load_manifest(find_manifest(name, spec_mcp_home)).policy
+    assert {tool for tool, its in policy.tools.items() if its.proved} == REVERSIBLE.get(name, set())
+    assert policy.source.startswith(str(spec_mcp_home)) == (name in REVERSIBLE), "the shipped file stays as it is"
+    outside = {"fetch"}
+    untried = {tool for tool, its in told.object["tools"].items() if its["state"] == "untried"}
+    assert untried == outside & set(policy.tools)
