@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from spec_mcp.engine import admission, lifecycle, lossy, reversing, servers, spoiling, undoing
+from spec_mcp.engine import admission, expiring, lifecycle, lossy, reversing, servers, sessions, spoiling, undoing
 from spec_mcp.engine.commands import (
     Command,
     ForwardCancellation,
@@ -56,18 +56,12 @@ from spec_mcp.engine.events import (
     Undone,
     Validated,
 )
-from spec_mcp.engine.ledger import Awaits, Reversal, Speculation
+from spec_mcp.engine.ledger import Speculation
 from spec_mcp.engine.methods import PURE_ANSWERS, PURE_NOTIFICATIONS, READS_EVERYTHING, SUBSCRIBING, TOUCHES_NOTHING
 from spec_mcp.engine.policy import Settings
 from spec_mcp.engine.states import Reason, State, Step
 from spec_mcp.engine.timing import Timing
 from spec_mcp.engine.world import CANCELLED_MAX, CallState, ServerState, SessionState, World, reads
-
-RATE_LIMIT_PAUSE_S = 30.0
-"""How long a server that answered with a rate limit is left alone."""
-
-VALIDATION_LIMIT_S = 5.0
-"""A validator that takes longer to read, on a lost network folder say, is of no use."""
 
 JOIN_SLACK_S = 0.25
 """How far beyond what a call itself is expected to take a join may wait, at the least."""
@@ -101,7 +95,7 @@ class Engine:
             ClientNotified: self._client_notified,
             ClientAnswered: self._client_answered,
             BatchArrived: self._batch_arrived,
-            SessionClosed: self._session_closed,
+            SessionClosed: partial(sessions.closed, self.world),
             CallReturned: self._call_returned,
             SpeculationReturned: self._speculation_returned,
             TaskEnded: self._task_ended,
@@ -116,7 +110,7 @@ class Engine:
             Settled: partial(undoing.settled, self.world),
             Inherited: partial(undoing.inherited, self.world),
             Predicted: self._predicted,
-            ModeSet: self._mode_set,
+            ModeSet: partial(sessions.mode_set, self.world),
             Ticked: self._nothing,
         }
 
@@ -131,8 +125,8 @@ class Engine:
         set_back = now_s < world.now_s
         world.now_s = now_s
         if set_back:
-            self._clock_set_back()
-        self._expire()
+            expiring.clock_set_back(world)
+        expiring.expire(world)
         self._release()
         self._handlers[type(event)](event)
         return world.out
@@ -150,17 +144,7 @@ class Engine:
     @property
     def deadline_s(self) -> float | None:
         """When `Ticked` is due; None while nothing is held or joined."""
-        times = [
-            time
-            for speculation in self.world.ledger.live.values()
-            for time in (_ends_at(speculation), speculation.join_until)
-            if time is not None
-        ]
-        times += [at for held in self.world.ledger.unadopted.values() if (at := undoing.due_at(held)) is not None]
-        for call in self.world.kept_back:
-            suspect_until = self.world.server(call.server).suspect_until
-            times += [at for at in (suspect_until, call.kept_until) if at is not None and at > self.world.now_s]
-        return min(times, default=None)
+        return expiring.deadline_s(self.world)
 
     # --- calls ------------------------------------------------------------------------------------------------------
 
@@ -179,7 +163,7 @@ class Engine:
             world.now_s,
             event.arguments,
         )
-        self._session_steps(session)
+        sessions.steps(world, session)
         if event.key is not None:
             session.template[server.name] = event.key
         self._take_in(call)
@@ -491,71 +475,9 @@ class Engine:
         if self.world.kept_back:
             lifecycle.release(self.world)
 
-    def _clock_set_back(self) -> None:
-        """Rule 7: no age can be told any more."""
-        world = self.world
-        lifecycle.discard_all(world, list(world.ledger.live.values()), Reason.EXPIRED)
-        undoing.clock_set_back(world)
-        world.ledger.settle_anew(world.now_s)
-        for server in world.servers.values():
-            server.quiet_until = min(server.quiet_until, world.now_s + RATE_LIMIT_PAUSE_S)
-            server.suspect_until = min(server.suspect_until, world.now_s + servers.SILENCE_S)
-
-    def _expire(self) -> None:
-        world = self.world
-        for speculation in list(world.ledger.live.values()):
-            ends_at = _ends_at(speculation)
-            if speculation.id not in world.ledger.live:  # it fell with another
-                continue
-            if speculation.join_until is not None and world.now_s >= speculation.join_until:
-                lifecycle.discard(world, speculation, Reason.LATE)
-            elif ends_at is not None and world.now_s >= ends_at:
-                running = speculation.state in (State.LAUNCHED, State.PROPOSED)
-                lifecycle.discard(world, speculation, Reason.LATE if running else Reason.EXPIRED)
-        if world.ledger.unadopted:
-            undoing.pass_time(world)
-        for call in list(world.kept_back):
-            if call.kept_until is not None and world.now_s >= call.kept_until:
-                lifecycle.fail(world, call)
-
-    # --- sessions ---------------------------------------------------------------------------------------------------
-
-    def _session_closed(self, event: SessionClosed) -> None:
-        """Its speculations end, but calls of others that wait for them are made for real."""
-        world = self.world
-        for server in {call.server for call in world.kept_back if call.session == event.session}:
-            lifecycle.wait_no_longer(world, server)
-        own = [speculation for speculation in world.ledger.live.values() if speculation.session == event.session]
-        for call in [call for call in world.calls.values() if call.session == event.session and not call.invoked]:
-            speculation = None if call.speculation is None else world.ledger.live.get(call.speculation)
-            if call.reads:  # else it would have been made by now
-                del world.calls[call.id]
-            if speculation is not None and speculation not in own:
-                own.append(speculation)
-        lifecycle.discard_all(world, own, Reason.SESSION_ENDED)
-        world.clear_queues(event.session)
-        world.sessions.pop(event.session, None)
-
-    def _mode_set(self, event: ModeSet) -> None:
-        world = self.world
-        world.mode = event.mode
-        if event.mode is not Mode.ON:
-            lifecycle.discard_all(world, world.ledger.live.values(), Reason.SWITCHED_OFF)
-            for server in world.servers.values():
-                server.queue.clear()
-
-    def _session_steps(self, session: SessionState) -> None:
-        """The client makes a call: what was planned for the step before it is void."""
-        world = self.world
-        if session.outstanding == 0 and session.idle_since is not None:
-            world.timing.thought(world.now_s - session.idle_since)
-        session.outstanding += 1
-        session.step += 1
-        world.clear_queues(session.name)
-
     def _note_rate_limit(self, server: ServerState, outcome: Outcome) -> None:
         if outcome.rate_limited:
-            server.quiet_until = self.world.now_s + RATE_LIMIT_PAUSE_S
+            server.quiet_until = self.world.now_s + expiring.RATE_LIMIT_PAUSE_S
 
     def _nothing(self, event: Event) -> None:
         """Time alone has passed; what was due has been done."""
@@ -573,27 +495,3 @@ def _only_looks(server: ServerState, method: str, tool: str | None) -> bool:
     if method == "tools/call":
         return tool is not None and reads(server.tool(tool))
     return method in TOUCHES_NOTHING | READS_EVERYTHING | PURE_NOTIFICATIONS
-
-
-def _ends_at(speculation: Speculation) -> float | None:
-    """When a speculation is of no more use if nothing happens."""
-    if speculation.reversal is not None and speculation.launched_at is not None:
-        return _reversible_ends_at(speculation, speculation.reversal)
-    if speculation.launched_at is None:
-        return speculation.proposed_at + VALIDATION_LIMIT_S
-    if speculation.state is State.JOINED:
-        return None
-    limits = [speculation.outdated_at] if speculation.outdated_at is not None else []
-    if speculation.state is State.ADOPTED:
-        limits.append(speculation.launched_at + speculation.policy.reuse_s)
-    elif speculation.policy.lossy:
-        limits.append(speculation.launched_at + admission.UNADOPTED_LIMIT_S)
-    elif speculation.state is State.LAUNCHED:
-        limits.append(speculation.launched_at + admission.SPECULATION_LIMIT_S)
-    return min(limits, default=None)
-
-
-def _reversible_ends_at(speculation: Speculation, reversal: Reversal) -> float | None:
-    if speculation.state is State.READY and reversal.awaits is not Awaits.ADOPTION:
-        return speculation.proposed_at + admission.UNADOPTED_LIMIT_S
-    return None

@@ -6,8 +6,9 @@ from __future__ import annotations
 import pytest
 
 from spec_mcp.engine import events
-from spec_mcp.engine.engine import JOIN_SLACK_S, VALIDATION_LIMIT_S
+from spec_mcp.engine.engine import JOIN_SLACK_S
 from spec_mcp.engine.events import Answer, Outcome
+from spec_mcp.engine.expiring import VALIDATION_LIMIT_S
 from tests.engine.playbook import (
     CLIENT,
     ERROR,

@@ -59,7 +59,7 @@ TOOLS = {
 
 
 def play(**settings: Any) -> Playbook:
-    given = {"wasted_call_s": 0.01, "reversible": True} | settings
+    given: dict[str, Any] = {"wasted_call_s": 0.01, "reversible": True} | settings
     return Playbook(TOOLS, settings=Settings(**given)).begun()
 
 

@@ -11,8 +11,8 @@ import pytest
 from spec_mcp.engine import commands as do
 from spec_mcp.engine import events
 from spec_mcp.engine.effects import Effect, ToolPolicy, ToolValidator
-from spec_mcp.engine.engine import RATE_LIMIT_PAUSE_S
 from spec_mcp.engine.events import Answer, Candidate, Outcome
+from spec_mcp.engine.expiring import RATE_LIMIT_PAUSE_S
 from spec_mcp.engine.policy import Settings
 from tests.engine.playbook import (
     CLIENT,

@@ -12,7 +12,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
-from spec_mcp.engine import admission, engine, lifecycle, methods, resources, servers, spoiling, world
+from spec_mcp.engine import (
+    admission,
+    engine,
+    expiring,
+    lifecycle,
+    methods,
+    resources,
+    servers,
+    sessions,
+    spoiling,
+    world,
+)
 from spec_mcp.engine.calls import CallKey, canonical
 from spec_mcp.engine.commands import ForwardCancellation, PassOn
 from spec_mcp.engine.effects import Effect, ServerPolicy, ToolPolicy
@@ -201,11 +212,11 @@ def _joins_on(cancelled: Callable[..., None]) -> Callable[..., None]:
 
 
 def _leaves_callers(closed: Callable[..., None]) -> Callable[..., None]:
-    def closes(self: Engine, event: Any) -> None:
-        for speculation in self.world.ledger.live.values():
+    def closes(world: World, event: Any) -> None:
+        for speculation in world.ledger.live.values():
             if speculation.session == event.session:
                 speculation.caller = None
-        closed(self, event)
+        closed(world, event)
 
     return closes
 
@@ -218,8 +229,8 @@ def _passes_all_on(world: World, event: Any) -> None:
     world.out.append(PassOn(event.server, event.request))
 
 
-def _only_sets_the_mode(self: Engine, event: Any) -> None:
-    self.world.mode = event.mode
+def _only_sets_the_mode(world: World, event: Any) -> None:
+    world.mode = event.mode
 
 
 @dataclass(frozen=True)
@@ -265,7 +276,7 @@ RULES: dict[str, Rule] = {
         ),
     ),
     "one result answers once": Rule(
-        "mixed", _both(_put(lifecycle, "keeps_for_reuse", lambda *_: True), _put(engine, "_ends_at", lambda _: None))
+        "mixed", _both(_put(lifecycle, "keeps_for_reuse", lambda *_: True), _put(expiring, "_ends_at", lambda _: None))
     ),
     # rule 6
     "writes spoil": Rule("order", _put(spoiling, "spoil", _flushes_only)),
@@ -295,7 +306,7 @@ RULES: dict[str, Rule] = {
     "lists fan out": Rule("late", _put(resources, "_values", _first_of_a_list(resources._values))),
     # rule 7
     "results age": Rule("outside", _put(Speculation, "outdated_at", None)),
-    "a clock set back expires": Rule("outside", _put(Engine, "_clock_set_back", lambda _: None)),
+    "a clock set back expires": Rule("outside", _put(expiring, "clock_set_back", lambda _: None)),
     "validators must hold": Rule("files", _wrap(Engine, "_validated", _always_valid)),
     "later replies overtake": Rule("outside", _put(spoiling, "overtake", lambda *_: None)),
     "polls are not speculated": Rule("mixed", _put(Ledger, "remember_answer", lambda *_: None)),
@@ -308,7 +319,7 @@ RULES: dict[str, Rule] = {
     # rule 10
     "cancelled joins are not forwarded": Rule("order", _wrap(Engine, "_call_cancelled", _forwards_always)),
     "cancelled joins end": Rule("order", _wrap(Engine, "_call_cancelled", _joins_on)),
-    "leaving frees the calls of others": Rule("departures", _wrap(Engine, "_session_closed", _leaves_callers)),
+    "leaving frees the calls of others": Rule("departures", _wrap(sessions, "closed", _leaves_callers)),
     # rule 11
     "prompts are refused": Rule("mixed", _put(servers, "asked", _passes_all_on)),
     "speculations' logs are withheld": Rule("mixed", _put(servers, "may_be_ours", lambda *_: False)),
@@ -316,5 +327,5 @@ RULES: dict[str, Rule] = {
     "doubt ends speculation": Rule("mixed", _put(servers, "stop_speculating_on", _goes_on_speculating)),
     # rules 16 to 18
     "held results are bounded": Rule("order", _put(Ledger, "overfull", lambda _: iter(()))),
-    "switching off is heeded": Rule("mixed", _put(Engine, "_mode_set", _only_sets_the_mode)),
+    "switching off is heeded": Rule("mixed", _put(sessions, "mode_set", _only_sets_the_mode)),
 }

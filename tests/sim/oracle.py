@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from spec_mcp.engine import commands as do
 from spec_mcp.engine.calls import CallKey
-from spec_mcp.engine.engine import RATE_LIMIT_PAUSE_S
 from spec_mcp.engine.events import Answer, CallId, Mode, SpeculationId
+from spec_mcp.engine.expiring import RATE_LIMIT_PAUSE_S
 from spec_mcp.engine.ledger import HELD_MAX, HELD_MAX_BYTES
 from spec_mcp.engine.world import reads
 from tests.sim.plan import TOOLS

@@ -1,0 +1,42 @@
+"""Clients: they take steps, they leave, and somebody switches the mode for them."""
+
+from __future__ import annotations
+
+from spec_mcp.engine import lifecycle
+from spec_mcp.engine.events import Mode, ModeSet, SessionClosed
+from spec_mcp.engine.states import Reason
+from spec_mcp.engine.world import SessionState, World
+
+
+def closed(world: World, event: SessionClosed) -> None:
+    """Its speculations end, but calls of others that wait for them are made for real."""
+    for server in {call.server for call in world.kept_back if call.session == event.session}:
+        lifecycle.wait_no_longer(world, server)
+    own = [speculation for speculation in world.ledger.live.values() if speculation.session == event.session]
+    for call in [call for call in world.calls.values() if call.session == event.session and not call.invoked]:
+        speculation = None if call.speculation is None else world.ledger.live.get(call.speculation)
+        if call.reads:  # else it would have been made by now
+            del world.calls[call.id]
+        if speculation is not None and speculation not in own:
+            own.append(speculation)
+    lifecycle.discard_all(world, own, Reason.SESSION_ENDED)
+    world.clear_queues(event.session)
+    world.sessions.pop(event.session, None)
+
+
+def mode_set(world: World, event: ModeSet) -> None:
+    """Somebody switched the mode."""
+    world.mode = event.mode
+    if event.mode is not Mode.ON:
+        lifecycle.discard_all(world, world.ledger.live.values(), Reason.SWITCHED_OFF)
+        for server in world.servers.values():
+            server.queue.clear()
+
+
+def steps(world: World, session: SessionState) -> None:
+    """The client makes a call: what was planned for the step before it is void."""
+    if session.outstanding == 0 and session.idle_since is not None:
+        world.timing.thought(world.now_s - session.idle_since)
+    session.outstanding += 1
+    session.step += 1
+    world.clear_queues(session.name)
