@@ -9,7 +9,7 @@ import pytest
 
 from spec_mcp.manifest import fingerprint
 from spec_mcp.relay import meeting
-from spec_mcp.relay.meeting import CannotMeet, meet
+from spec_mcp.relay.meeting import CannotMeet, meet, visit
 from tests.cli.manifests import HOSTILE, greeter
 from tests.manifest.writing import tool
 
@@ -148,3 +148,33 @@ for number in range(3): say(id=hear()["id"], result={result!r})
 """
     with pytest.raises(CannotMeet, match=said):
         meet(scripted(lines))
+
+
+CALLED = """
+probe = hear()
+say(id=probe["id"], result={"supportedVersions": ["2026-07-28"], "serverInfo": {"name": "shop"}})
+asked = hear()
+assert asked["method"] == "tools/call"
+assert asked["params"]["name"] == "get"
+"""
+
+
+def test_a_server_that_was_met_can_be_called_in_its_own_era() -> None:
+    told = CALLED + (
+        'assert "io.modelcontextprotocol/protocolVersion" in asked["params"]["_meta"]\n'
+        'say(id=asked["id"], result={"content": [], "structuredContent": asked["params"]["arguments"]})\n'
+        'say(id=hear()["id"], error={"code": -32602, "message": "no such tool"})'
+    )
+    with visit(scripted(told)) as visited:
+        assert visited.call("get", {"id": 1}, 10.0) == (True, {"content": [], "structuredContent": {"id": 1}})
+        answered, error = visited.call("got", {}, 10.0)
+    assert (answered, error) == (False, {"code": -32602, "message": "no such tool"})
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [("", "does not answer a call of get within 0 s"), ("sys.exit(4)", "ended with status 4 before it answered tools")],
+)
+def test_a_call_that_is_never_answered_ends_with_the_reason(line: str, said: str) -> None:
+    with visit(scripted(CALLED + line)) as visited, pytest.raises(CannotMeet, match=said):
+        visited.call("get", {}, 0.3 if not line else 10.0)
