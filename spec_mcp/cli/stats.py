@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,20 +28,31 @@ def command(as_json: JsonOption = False, config: ConfigOption = None) -> None:
     path = store_path(config)
     store = open_store(path)
     totals = Totals() if store is None else store.totals()
+    stuck = stuck_ones(path)
     if as_json:
-        typer.echo(json.dumps(as_object(totals), indent=2))
+        typer.echo(json.dumps(as_object(totals, stuck), indent=2))
     else:
-        _show(totals, path)
+        _show(totals, path, stuck)
 
 
-def as_object(totals: Totals) -> dict[str, object]:
+def stuck_ones(path: Path) -> Counter[tuple[str, str]]:
+    """By server and tool, the early writes that could not be taken back and that nobody has settled yet."""
+    from spec_mcp.relay.recovery import left_behind
+
+    return Counter((left.entry.server, left.entry.tool) for left in left_behind(path) if left.entry.state == "stuck")
+
+
+def as_object(totals: Totals, stuck: Mapping[tuple[str, str], int]) -> dict[str, object]:
     """The totals in the form that programs read."""
-    names = tool_names(list(totals.tools))
+    from spec_mcp.store.store import ToolTotals
+
+    tools = {**dict.fromkeys(stuck, ToolTotals()), **totals.tools}
+    names = tool_names(list(tools))
     return {
         "sessions": totals.sessions,
-        **_members(totals.all),
+        **_members(totals.all, sum(stuck.values())),
         "skips": dict(totals.skips),
-        "tools": {names[key]: _members(tool) for key, tool in totals.tools.items()},
+        "tools": {names[key]: _members(tool, stuck.get(key, 0)) for key, tool in tools.items()},
     }
 
 
@@ -50,7 +62,7 @@ def tool_names(keys: list[tuple[str, str]]) -> dict[tuple[str, str], str]:
     return {(server, tool): tool if owners[tool] == 1 else f"{server}__{tool}" for server, tool in keys}
 
 
-def _members(totals: ToolTotals) -> dict[str, object]:
+def _members(totals: ToolTotals, stuck: int) -> dict[str, object]:
     return {
         "calls": totals.calls,
         "hits": totals.hits,
@@ -58,14 +70,14 @@ def _members(totals: ToolTotals) -> dict[str, object]:
         "misses": totals.misses,
         "speculations": totals.speculations,
         "wasted": totals.wasted,
-        # only reversible calls are ever undone, and none is speculated yet
-        "compensated": 0,
-        "stuck": 0,
+        "compensated": totals.compensated,
+        "stuck": stuck,
         "saved_s": round(totals.saved_s, 6),
+        **({"lossy": totals.lossy} if totals.lossy else {}),
     }
 
 
-def _show(totals: Totals, path: Path) -> None:
+def _show(totals: Totals, path: Path, stuck: Mapping[tuple[str, str], int]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -74,6 +86,9 @@ def _show(totals: Totals, path: Path) -> None:
 
     console = Console(highlight=False)
     whole = totals.all
+    for (server, tool), number in sorted(stuck.items()):
+        what = f"{count(number, 'early write')} with {safe(server)}.{safe(tool)} could not be taken back"
+        console.print(f"[bold red]{what}[/bold red]: `spec-mcp recover` shows what to do")
     if not totals.sessions and not totals.tools:
         console.print(Text(f"Nothing is recorded in {path} yet: {HOW_TO_BEGIN}."))
         return
@@ -84,7 +99,10 @@ def _show(totals: Totals, path: Path) -> None:
         f"[bold]{seconds(whole.saved_s)} of waiting saved[/bold]"
     )
     wasted = f", {share(whole.wasted, whole.speculations)} of them wasted" if whole.speculations else ""
-    console.print(f"{count(whole.speculations, 'speculation')}{wasted}")
+    taken_back = f", {whole.compensated:,} taken back" if whole.compensated else ""
+    console.print(f"{count(whole.speculations, 'speculation')}{wasted}{taken_back}")
+    if whole.lossy:
+        console.print(f"{count(whole.lossy, 'call')} answered where the last write wins, which is not lossless")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("tool", overflow="fold")
     for heading in ("calls", "hits", "joins", "misses", "speculations", "wasted", "saved"):

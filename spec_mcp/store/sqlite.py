@@ -31,11 +31,12 @@ WRITE_SKIP = """
 
 CALL_SUMS = """
     count(*) AS calls, sum(how = 'hit') AS hits, sum(how = 'join') AS joins, sum(how = 'miss') AS misses,
-    total(saved_s) AS saved_s
+    sum(how = 'lossy') AS lossy, total(saved_s) AS saved_s
 """
 
 SPECULATION_SUMS = """
-    count(*) AS speculations, sum(state = 'discarded') AS wasted
+    count(*) AS speculations, sum(state IN ('discarded', 'compensated', 'stuck')) AS wasted,
+    sum(state = 'compensated') AS compensated
 """
 """Over launched ones alone."""
 
@@ -206,6 +207,8 @@ def add_up(parts: Sequence[ToolTotals]) -> ToolTotals:
         misses=sum(part.misses for part in parts),
         speculations=sum(part.speculations for part in parts),
         wasted=sum(part.wasted for part in parts),
+        compensated=sum(part.compensated for part in parts),
+        lossy=sum(part.lossy for part in parts),
         saved_s=sum(part.saved_s for part in parts),
     )
 

@@ -52,6 +52,10 @@ class ToolTotals:
     """Launched ones."""
     wasted: int = 0
     """Launched ones that no call used; those that shadow mode compared are not among them."""
+    compensated: int = 0
+    """Reversible ones among the wasted that were taken back."""
+    lossy: int = 0
+    """Calls that were answered from a speculation with a tool of which the last write wins: neither hits nor joins."""
     saved_s: float = 0.0
 
 

@@ -17,6 +17,8 @@ from spec_mcp.records import CallEvent, parse_session
 from spec_mcp.store.mode import ModeSwitch
 from spec_mcp.store.place import STORE_NAME
 from spec_mcp.store.sqlite import SqliteStore
+from spec_mcp.store.sqlite_journal import SqliteJournal
+from tests.store.entries import entry
 from tests.store.rows import FILES, NOW, SHOP, call, learned, pin, session, skip, speculation
 
 BOUND_S = 60
@@ -84,6 +86,29 @@ def test_stats_for_a_program_have_exactly_the_agreed_keys(
     }
     assert (stats["speculations"], stats["wasted"], stats["saved_s"]) == (2, 1, 2.0)
     assert (stats["compensated"], stats["stuck"], stats["skips"]) == (0, 0, {"busy": 4})
+
+
+def test_what_was_taken_back_and_what_could_not_be_is_told(
+    store: SqliteStore, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(store)
+    store.write(
+        [
+            speculation(9, session="abc1", state="compensated", reason="mispredicted", call=None),
+            call(4, session="abc1", how="lossy", saved_s=1.0),
+        ]
+    )
+    journal = SqliteJournal(path)
+    early = entry(tool="list")
+    journal.intend(early)
+    assert journal.stuck(early.id, early.owner, "residue")
+    journal.close()
+    stats = json.loads(told("stats --json", capsys))
+    assert (stats["compensated"], stats["stuck"], stats["lossy"], stats["wasted"]) == (1, 1, 1, 2)
+    text = told("stats", capsys)
+    assert "could not be taken back" in text
+    assert "spec-mcp recover" in text
+    assert "not lossless" in text
 
 
 def test_tools_of_one_name_are_told_apart_by_their_servers(
@@ -247,7 +272,7 @@ def test_forgetting_everything_begins_anew_where_the_store_is_damaged(
     path.parent.mkdir()
     path.write_bytes(b"no database " * 200)
     told("forget --all", capsys)
-    assert [file.name for file in path.parent.iterdir() if not file.name.endswith(".lock")] == []
+    assert [file.name for file in path.parent.iterdir() if not file.name.endswith((".lock", ".turn"))] == []
 
 
 def test_forgetting_a_server_leaves_the_others_and_no_trace_of_it_in_the_file(
