@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from spec_mcp.config import DEFAULTS, Config, Server, find_config, home, load_config, resolve_mode
 from spec_mcp.engine.calls import Json
-from spec_mcp.engine.effects import NO_MANIFEST, Effect, ServerPolicy
+from spec_mcp.engine.effects import NO_MANIFEST, ServerPolicy
 from spec_mcp.engine.engine import Engine
 from spec_mcp.engine.events import ManifestFound, Mode, ModeSet, SessionClosed, ToolsListed
 from spec_mcp.engine.policy import Settings
@@ -305,7 +305,7 @@ class Assembly:
         configured = self._config.servers.get(self._name)
         if configured is not None:
             policy = replace(policy, rate_per_minute=configured.rate_per_minute)
-        if any(tool.effect is Effect.REVERSIBLE for tool in policy.tools.values()):
+        if any(tool.undo is not None for tool in policy.tools.values()):
             self._bridge.inheriting.serve()
             if self._engine.world.settings.reversible:
                 self._disk.warm_up()

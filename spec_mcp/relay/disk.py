@@ -226,11 +226,17 @@ class Disk:
         def wait() -> None:
             try:
                 served = lock.serve(SERVE_WAIT_S)
-            except StoreError:
-                served = False
-            self._soon(lambda: told(served))
+            except StoreError as error:
+                trouble = error
+                self._soon(lambda: told(trouble))
+            else:
+                self._soon(lambda: told(served))
 
-        def told(served: bool) -> None:
+        def told(served: bool | StoreError) -> None:
+            if isinstance(served, StoreError):
+                self._complain(served)
+                done(True)  # as in `serve_now`
+                return
             self._is_serving = served
             done(served)
 
