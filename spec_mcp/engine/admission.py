@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from spec_mcp.engine import lifecycle, lossy, reversing
 from spec_mcp.engine.calls import CallKey, Unmatchable, canonical_arguments
 from spec_mcp.engine.commands import Predict, Skipped, Validate
-from spec_mcp.engine.effects import Effect, FileValidator, ToolPolicy
+from spec_mcp.engine.effects import Effect, ToolPolicy, ToolValidator
 from spec_mcp.engine.events import Candidate, Mode, Predicted, SpeculationId
 from spec_mcp.engine.ledger import Awaits, Reversal, Speculation
 from spec_mcp.engine.methods import TOUCHES_NOTHING
@@ -226,13 +226,18 @@ def _forbidden(world: World, server: ServerState, candidate: Candidate) -> Reaso
             return reason
     elif policy.ttl_s is None and not policy.exclusive:
         return Reason.EXPIRED  # no manifest says so, but its result would never be too old
-    if policy.fresh is not None and not isinstance(policy.fresh, FileValidator):
+    if isinstance(policy.fresh, ToolValidator) and not _may_validate(server, policy.fresh.tool):
         return Reason.UNVALIDATED
     if policy.open_world and not (
         may_reach_outside(candidate, policy) and server.within_budget(candidate.tool, world.now_s)
     ):
         return Reason.OPEN_WORLD
     return _barred(world, server, candidate.tool)
+
+
+def _may_validate(server: ServerState, tool: str) -> bool:
+    """Rule 7: is the version tool known to do nothing but read?"""
+    return reads(server.tool(tool)) and not server.tool(tool).open_world
 
 
 def _irreversible(world: World, server: ServerState, tool: str, policy: ToolPolicy) -> Reason | None:

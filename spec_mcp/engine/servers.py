@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from spec_mcp.engine import reversing, undoing
 from spec_mcp.engine.commands import HoldNotification, PassOn, PinFingerprint, Refuse, Withhold
+from spec_mcp.engine.effects import ToolValidator
 from spec_mcp.engine.events import (
     Connected,
     Disconnected,
@@ -12,6 +13,7 @@ from spec_mcp.engine.events import (
     ServerNotified,
     ToolsListed,
 )
+from spec_mcp.engine.ledger import Speculation
 from spec_mcp.engine.methods import (
     ALWAYS_PASSED_ON,
     HARMLESS_NOTIFICATIONS,
@@ -19,7 +21,7 @@ from spec_mcp.engine.methods import (
     SPOILING_NOTIFICATIONS,
 )
 from spec_mcp.engine.spoiling import leave, overtake, spoil, take_notice
-from spec_mcp.engine.states import Reason
+from spec_mcp.engine.states import Reason, State
 from spec_mcp.engine.world import ServerState, World
 
 SILENCE_S = 2.0
@@ -123,7 +125,15 @@ def asked(world: World, event: ServerAsked) -> None:
 
 def may_be_ours(world: World, server: ServerState) -> bool:
     """Is the server working on a speculation, or on something that belongs to one?"""
-    return bool(world.ledger.outstanding_on(server.name, world.now_s)) or undoing.asks(world, server)
+    return bool(world.ledger.outstanding_on(server.name, world.now_s)) or (
+        undoing.asks(world, server) or any(map(_is_validating, world.ledger.live_on(server.name)))
+    )
+
+
+def _is_validating(speculation: Speculation) -> bool:
+    if not isinstance(speculation.policy.fresh, ToolValidator):
+        return False
+    return speculation.state is State.PROPOSED or speculation.caller is not None or speculation.unproven
 
 
 def stop_speculating_on(world: World, server: ServerState) -> None:

@@ -74,8 +74,9 @@ class Bridge:
         self.epoch = 0
         self.asked = AskedTable()
         self.prompts = Prompts()
-        self.reversing = Reversing(link, self.listing, Asking(link, self.handshake), disk, self.feed, self._unadopted)
-        self.ours = Speculating(link, learner, recording, validators, self.reversing, self.feed)
+        asking = Asking(link, self.handshake)
+        self.reversing = Reversing(link, self.listing, asking, disk, self.feed, self._unadopted)
+        self.ours = Speculating(link, learner, recording, validators, self.reversing, asking, self.feed)
         self.inheriting = Inheriting(self, disk, clock)
         self._clock = clock
         self._identities = Identities(server, principal)

@@ -6,15 +6,18 @@ from collections.abc import Callable
 
 from spec_mcp.engine import commands as do
 from spec_mcp.engine import events
+from spec_mcp.engine.calls import Arguments
+from spec_mcp.engine.effects import ToolValidator
 from spec_mcp.engine.events import Answer, CallId, Event, Outcome
 from spec_mcp.relay import wire
+from spec_mcp.relay.asking import Asking, Told
 from spec_mcp.relay.comparing import Kept, comparable, same_result
 from spec_mcp.relay.learning import Learner
 from spec_mcp.relay.link import ServerLink
 from spec_mcp.relay.recording import Recording
 from spec_mcp.relay.reversing import Reversing
 from spec_mcp.relay.speculations import Speculation, Speculations, cancellation_of
-from spec_mcp.relay.validators import Validators
+from spec_mcp.relay.validators import Read, Validators
 
 
 class Speculating:
@@ -27,8 +30,10 @@ class Speculating:
         recording: Recording,
         validators: Validators,
         reversing: Reversing,
+        asking: Asking,
         feed: Callable[[Event], None],
     ) -> None:
+        self._asking = asking
         self._link = link
         self._learner = learner
         self._recording = recording
@@ -135,7 +140,25 @@ class Speculating:
         def told(value: str | None) -> None:
             self._feed(events.Validated(command.speculation, command.call, value))
 
-        self._validators.read(command.validator, command.arguments, told)
+        if isinstance(command.validator, ToolValidator):
+            self._ask_for_version(command.validator, command.arguments, told)
+        else:
+            self._validators.read(command.validator, command.arguments, told)
+
+    def _ask_for_version(self, validator: ToolValidator, arguments: Arguments, told: Read) -> None:
+        from spec_mcp.manifest.evaluate import Unbound, bind
+        from spec_mcp.relay.entries import state_of
+
+        def answered(answer: Told | None) -> None:
+            found = state_of(answer.result) if answer is not None and answer.is_good else None
+            told(None if found is None else found[0])
+
+        try:
+            bound = bind(validator.arguments, arguments=arguments)
+        except Unbound:
+            told(None)
+        else:
+            self._asking.call(validator.tool, bound, answered)
 
     def _keep(self, command: do.Keep) -> None:
         self._kept.expect(command.call, command.speculation)

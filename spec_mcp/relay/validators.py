@@ -13,7 +13,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 
 from spec_mcp.engine.calls import Arguments
-from spec_mcp.engine.effects import FileValidator, ToolValidator
+from spec_mcp.engine.effects import FileValidator
 from spec_mcp.engine.resources import fill
 
 RACY_S = 0.1
@@ -56,7 +56,7 @@ class Validators:
         self._thread: threading.Thread | None = None
         self._late = 0
 
-    def read(self, validator: FileValidator | ToolValidator, arguments: Arguments, told: Read) -> None:
+    def read(self, validator: FileValidator, arguments: Arguments, told: Read) -> None:
         """Tell the validator's present value, before this returns or later; None where it cannot be trusted."""
         path = file_of(validator, arguments)
         if path is None or self._late >= READING_MAX or not self._is_running():
@@ -101,10 +101,8 @@ class Validators:
         reading.late(reading.value)
 
 
-def file_of(validator: FileValidator | ToolValidator, arguments: Arguments) -> str | None:
+def file_of(validator: FileValidator, arguments: Arguments) -> str | None:
     """The file that a validator speaks of; None where it is none that can be named safely."""
-    if not isinstance(validator, FileValidator):
-        return None
     path = fill(validator.path, arguments)
     return None if path is None or not os.path.isabs(path) or "\0" in path else path
 

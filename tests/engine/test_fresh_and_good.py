@@ -6,6 +6,8 @@ from __future__ import annotations
 import pytest
 
 from spec_mcp.engine import events
+from spec_mcp.engine.commands import Refuse
+from spec_mcp.engine.effects import ToolValidator
 from spec_mcp.engine.engine import JOIN_SLACK_S
 from spec_mcp.engine.events import Answer, Outcome
 from spec_mcp.engine.expiring import VALIDATION_LIMIT_S
@@ -20,6 +22,7 @@ from tests.engine.playbook import (
     TOOL_ERROR,
     TOOLS,
     Playbook,
+    Wanted,
     ended,
     guess,
     invoke,
@@ -131,6 +134,23 @@ def test_a_validator_that_is_never_read_takes_no_place_for_ever():
         play << play.predicted(guess("cat", id=1)) >> validate()
         play.wait(VALIDATION_LIMIT_S) >> ended("late")
         play << play.predicted(guess("get", id=1)) >> launch("get")
+
+
+VERSIONED = TOOLS | {"page": reading(ttl_s=30.0, fresh=ToolValidator("get", {"id": "arguments.id"}))}
+
+
+def test_a_version_that_a_tool_tells_is_read_before_the_launch_and_for_the_call():
+    with Playbook(VERSIONED).begun() as play:
+        play << play.predicted(guess("page", id=1)) >> validate()
+        play << play.validated("v1") >> launch("page") << play.returned()
+        play << play.call(1, "page", id=1) >> validate(1)
+        play << play.validated("v1") >> reply(1, HIT)
+
+
+def test_what_the_server_asks_while_it_is_asked_for_a_version_may_be_ours():
+    with Playbook(VERSIONED).begun() as play:
+        play << play.predicted(guess("page", id=1)) >> validate()
+        play << events.ServerAsked(SERVER, 1, "sampling/createMessage") >> Wanted(Refuse)
 
 
 # --- time never runs backwards ----------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from spec_mcp.engine.effects import FileValidator, ToolValidator
+from spec_mcp.engine.effects import FileValidator
 from spec_mcp.relay.validators import READING_MAX, Validators, file_of, file_value
 from tests.pipes import eventually
 
@@ -57,7 +57,6 @@ def test_what_names_no_file_safely_has_no_value(path: object) -> None:
 
 
 def test_another_kind_of_validator_is_not_read() -> None:
-    assert file_of(ToolValidator("t", {}), {}) is None
     assert file_value("/no/such/file") is None
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from spec_mcp.engine.calls import Arguments
-from spec_mcp.engine.effects import Effect, FileValidator, ServerPolicy, ToolPolicy
+from spec_mcp.engine.effects import Effect, FileValidator, ServerPolicy, ToolPolicy, ToolValidator
 from spec_mcp.engine.events import Mode
 from spec_mcp.engine.policy import Settings
 
@@ -60,6 +60,7 @@ TOOLS = {
         Tool("get_out", "out", _read("out:{id}", ttl_s=OUT_TTL_S)),
         Tool("peek_out", "out", _read("out:{id}", ttl_s=OUT_TTL_S), slow=True),
         Tool("cat", "file", _read("file:{id}", ttl_s=30.0, fresh=FileValidator("{id}"))),
+        Tool("versioned", "out", _read("out:{id}", ttl_s=30.0, fresh=ToolValidator("get_out", {"id": "arguments.id"}))),
         Tool("survey", "any", _read(None, ttl_s=OUT_TTL_S), reach="all"),
         Tool("ask_ex", "ex", _read("ex:{id}"), quirk="asks"),
         Tool("log_ex", "ex", _read("ex:{id}"), quirk="logs"),
@@ -94,6 +95,7 @@ THEMES: dict[str, tuple[str, ...]] = {
     "departures": ("slow_ex", "slow_ex", "slow_ex", "peek_out", "get_ex"),
     "outside": ("get_out", "get_out", "get_out", "peek_out", "get_ex", "again_ex"),
     "files": ("cat", "cat", "cat", "cat", "put_file"),
+    "versions": ("versioned", "versioned", "versioned", "get_out", "put_out"),
     "late": ("get_ex", "get_ex", "get_ex", "list_ex", "many_ex", "put_late", "put_task", "put_slow"),
     "roots": ("get_root", "get_root", "get_root", "get_level", "get_ex", "get_out"),
     "definitions": ("drift", "drift", "get_ex", "put_ex"),

@@ -11,7 +11,7 @@ from random import Random
 from spec_mcp.engine import commands as do
 from spec_mcp.engine import events
 from spec_mcp.engine.calls import Arguments, CallKey, Unmatchable, canonical_arguments, canonical_meta
-from spec_mcp.engine.effects import ServerPolicy
+from spec_mcp.engine.effects import ServerPolicy, ToolValidator
 from spec_mcp.engine.engine import Engine
 from spec_mcp.engine.events import Answer, CallId, Event, Mode, Outcome, SpeculationId
 from tests.sim.clients import Asked, Client
@@ -387,7 +387,8 @@ class Relay:
         self.speculated.pop(command.speculation, None)
 
     def _validate(self, command: do.Validate) -> None:
-        names = self.things.names(TOOLS["cat"], command.arguments)
+        of_tool = command.validator.tool if isinstance(command.validator, ToolValidator) else "cat"
+        names = self.things.names(TOOLS[of_tool], command.arguments)
 
         def read() -> None:
             value = None if not names or self.random.random() < 0.02 else str(self.things.seen(names))
