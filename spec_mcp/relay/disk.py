@@ -17,6 +17,7 @@ from spec_mcp.relay.saying import say
 from spec_mcp.store.instance import SERVE_WAIT_S, InstanceLock, Launch, instance_of, store_key
 from spec_mcp.store.journal import Claim, Entry, Journal, id_of
 from spec_mcp.store.journal_thread import JournalThread
+from spec_mcp.store.lingering import Lingering
 from spec_mcp.store.markers import Markers
 from spec_mcp.store.owners import Owners, Seized, new_token
 from spec_mcp.store.store import StoreError
@@ -52,6 +53,9 @@ class Disk:
         self._is_serving = False
         self._made = 0
         self._said: set[str] = set()
+        self._lingering = Lingering(store_path)
+        self._group = 0
+        """Of the server that is noted as ours."""
 
     @property
     def instance(self) -> str:
@@ -195,6 +199,27 @@ class Disk:
         except StoreError as error:
             self._complain(error)
             return None
+
+    def works_with(self, group: int) -> bool:
+        """Note the server of which something is about to be asked; False where that cannot be done."""
+        if group != self._group:
+            try:
+                self._lingering.note(self.owner, group)
+            except StoreError as error:
+                self._complain(error)
+                return False
+            self._group = group
+        return True
+
+    def has_done(self) -> None:
+        """Nothing that our server does is to be taken back any more."""
+        if self._group:
+            self._group = 0
+            self._lingering.forget(self.owner)
+
+    def lingers(self, owner: str) -> bool:
+        """Does the server of an owner that is gone still run?"""
+        return self._lingering.has(owner)
 
     def take_over(self, entries: list[Entry], done: Callable[[list[Entry] | StoreError], None]) -> None:
         """Be the owner of these; those that are ours now, as they are now."""

@@ -16,6 +16,7 @@ from spec_mcp.relay.entries import BadEntry, Reversible, inheritance_of, reversi
 from spec_mcp.relay.gate import Gate, ids_of
 from spec_mcp.relay.saying import say
 from spec_mcp.store.journal import Entry
+from spec_mcp.store.owners import Seized
 from spec_mcp.store.store import StoreError
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ TROUBLED_S = 1.0
 
 WANTED_S = 0.25
 """How often to look whether another process waits, while an early write stands: its start waits as long."""
+
+LINGERS_S = 5.0
+"""How long the server of an owner that is gone is waited for. Its guard ends it after a second: a number that is still
+taken then is another's, or that of a dead process whom nobody buries."""
 
 WAIT_S = 10.0
 """How long a request waits, as for an undo where no manifest says otherwise."""
@@ -50,6 +55,8 @@ class Inheriting:
         self._inherited = 0
         self._told: set[str] = set()
         """Ids of entries that the engine knows of."""
+        self._gone_at_s: dict[str, float] = {}
+        """When an owner was first seen to be gone."""
         self._is_looking = False
         self._is_waiting = False
         """For the right to serve."""
@@ -154,7 +161,7 @@ class Inheriting:
             self._look_again(TROUBLED_S)
             return
         others = [entry for entry in entries if entry.owner != self._disk.owner and entry.id not in self._told]
-        seized = {owner: self._disk.seize(owner) for owner in {entry.owner for entry in others}}
+        seized = {owner: self._seize(owner) for owner in {entry.owner for entry in others}}
         dead = [entry for entry in others if seized[entry.owner] is not None]
         living_stuck = [entry for entry in others if seized[entry.owner] is None and entry.state == "stuck"]
 
@@ -177,6 +184,17 @@ class Inheriting:
             self._disk.take_over(dead, taken)
         else:
             taken([])
+
+    def _seize(self, owner: str) -> Seized | None:
+        """Act for an owner that is gone, and whose server is; else what it still does would come after us."""
+        seized = self._disk.seize(owner)
+        if seized is None:
+            return None
+        gone_at_s = self._gone_at_s.setdefault(owner, self._clock())
+        if self._disk.lingers(owner) and self._clock() - gone_at_s < LINGERS_S:
+            seized.release()
+            return None
+        return seized
 
     def _look_again(self, after_s: float) -> None:
         self._again_at_s = self._clock() + after_s

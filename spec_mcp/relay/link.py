@@ -116,6 +116,11 @@ class ServerLink:
         self._enders: list[threading.Thread] = []
 
     @property
+    def group(self) -> int:
+        """The group of the server's processes; 0 where there is none."""
+        return 0 if self.process is None else self.process.pid
+
+    @property
     def is_up(self) -> bool:
         """Does it take lines now?"""
         return self.process is not None and self._ready

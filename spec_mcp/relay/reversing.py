@@ -146,6 +146,9 @@ class Reversing:
 
     def _intend(self, command: do.Intend) -> None:
         held = self._held[command.speculation]
+        if not self.disk.works_with(self._link.group):
+            self._feed(events.Recorded(held.number, False))
+            return
         before = json.dumps(held.before, separators=(",", ":")).encode()
         self.disk.intend(held, before, lambda ok: self._feed(events.Recorded(held.number, ok)))
 
@@ -194,6 +197,8 @@ class Reversing:
         elif not self._is_unchanged(held, undo.tool):
             say(f"{self.disk.server}: {undo.tool} is not what it was when {held.tool} was made ahead: it is not called")
             self._undone(held, UndoOutcome.UNBOUND)
+        elif not self.disk.works_with(self._link.group):
+            self._undone(held, UndoOutcome.UNRECORDED)
         else:
             tool = undo.tool
             self.disk.undo_sent(held, lambda ok: self._send_undo(held, tool, arguments, ok))
@@ -243,6 +248,7 @@ class Reversing:
     def _forget(self, number: SpeculationId) -> None:
         self._held.pop(number, None)
         if not self._held:
+            self.disk.has_done()
             self.disk.give_right()
 
     def _tell_stuck(self, held: Reversible, reason: str) -> None:

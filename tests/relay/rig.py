@@ -82,6 +82,7 @@ class FakeProcess:
     """A process of which nothing is real but its being asked for."""
 
     started: list[FakeProcess]
+    pid = 0
 
     def __init__(self, command: Sequence[str] = (), env: object = None, cwd: object = None) -> None:
         self.input_fd = self.output_fd = -1
