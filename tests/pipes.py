@@ -239,6 +239,16 @@ class RawClient:
         except subprocess.TimeoutExpired:
             raise Missing(f"still running after {timeout_s} s; standard error: {self.stderr!r}") from None
 
+    def wait_silence(self, timeout_s: float = WAIT_S) -> None:
+        """Wait until nobody is left who could write to its standard error: its server has that from it.
+
+        Raises:
+            Missing: somebody still runs.
+        """
+        self._readers[1].join(timeout_s)
+        if self._readers[1].is_alive():
+            raise Missing(f"its standard error is open after {timeout_s} s; {self.stderr!r}")
+
     def close(self) -> None:
         """Leave, and make sure that nothing of the process group stays."""
         self.close_input()
