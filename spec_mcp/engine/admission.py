@@ -11,14 +11,15 @@ from collections.abc import Sequence
 from spec_mcp.engine import lifecycle, lossy, reversing
 from spec_mcp.engine.calls import CallKey, Unmatchable, canonical_arguments
 from spec_mcp.engine.commands import Predict, Skipped, Validate
-from spec_mcp.engine.effects import Effect, ToolPolicy, ToolValidator
+from spec_mcp.engine.effects import Effect, ToolPolicy
 from spec_mcp.engine.events import Candidate, Mode, Predicted, SpeculationId
 from spec_mcp.engine.ledger import Awaits, Reversal, Speculation
 from spec_mcp.engine.methods import TOUCHES_NOTHING
 from spec_mcp.engine.policy import may_reach_outside, worth_s
 from spec_mcp.engine.resources import Footprint
+from spec_mcp.engine.standing import Standing, barred, is_measured_concurrent, standing_of
 from spec_mcp.engine.states import Reason, State
-from spec_mcp.engine.world import Proposal, ServerState, SessionState, World, footprint_of, reads
+from spec_mcp.engine.world import Proposal, ServerState, SessionState, World, footprint_by, reads
 
 SPECULATION_LIMIT_S = 120.0
 """A speculation without an answer for this long is given up; its place stays taken until the server answers."""
@@ -55,38 +56,44 @@ def consider(world: World, predicted: Predicted) -> None:
     else:
         world.clear_queues(predicted.session)
         scale = 1.0
-    admitted = 0
-    saved_s: dict[tuple[str, str], float] = {}
-    for candidate in predicted.candidates:
-        if not world.knows(candidate.server):
-            _skip(world, predicted.session, candidate, Reason.UNLISTED)
-            continue
-        q = probability(candidate.q) * scale
-        tool = (candidate.server, candidate.tool)
-        if tool not in saved_s:
-            saved_s[tool] = world.timing.hidden_s(*tool, _head_start_s(world), len(predicted.lineage) + 1)
-        proposal = Proposal(
-            predicted.session, candidate, q, _worth_s(world, candidate, q, saved_s[tool]), predicted.lineage
-        )
-        reason = skip_reason(world, proposal)
-        if reason is None and admitted >= world.settings.breadth:
-            reason = Reason.BREADTH
-        if reason is not None:
-            _skip(world, predicted.session, candidate, reason)
-            if reason is Reason.KNOWN:
-                _look_beyond(world, session, proposal)
-            continue
-        admitted += 1
-        queue = world.server(candidate.server).queue
-        if any(same(waiting, proposal) for waiting in queue):
-            continue
-        queue.append(proposal)
+    _queue(world, session, predicted, scale)
     for server in world.servers.values():
         server.queue.sort(key=lambda proposal: -proposal.worth_s)
         fill_places(world, server)
         for proposal in server.queue[QUEUE_MAX:]:
             _skip(world, proposal.session, proposal.candidate, Reason.FULL)
         del server.queue[QUEUE_MAX:]
+
+
+def _queue(world: World, session: SessionState, predicted: Predicted, scale: float) -> None:
+    """Queue what is admitted of a predicted set. Nothing is launched meanwhile: what holds for a tool is asked once."""
+    head_start_s, gaps = _head_start_s(world), len(predicted.lineage) + 1
+    tools: dict[tuple[str, str], tuple[Standing, float, float]] = {}
+    admitted = 0
+    for candidate in predicted.candidates:
+        if not world.knows(candidate.server):
+            _skip(world, predicted.session, candidate, Reason.UNLISTED)
+            continue
+        server = world.server(candidate.server)
+        name = (candidate.server, candidate.tool)
+        if (known := tools.get(name)) is None:
+            standing = standing_of(world, server, candidate.tool)
+            saved_s = 0.0 if standing.forbidden else world.timing.hidden_s(*name, head_start_s, gaps)
+            known = tools[name] = standing, saved_s, _cost_s(world, *name)
+        standing, saved_s, cost_s = known
+        q = probability(candidate.q) * scale
+        proposal = Proposal(predicted.session, candidate, q, worth_s(q, saved_s, cost_s), predicted.lineage)
+        reason = skip_reason(world, standing, proposal)
+        if reason is None and admitted >= world.settings.breadth:
+            reason = Reason.BREADTH
+        if reason is not None:
+            _skip(world, predicted.session, candidate, reason)
+            if reason is Reason.KNOWN:
+                _look_beyond(world, session, standing, proposal)
+            continue
+        admitted += 1
+        if not any(same(waiting, proposal) for waiting in server.queue):
+            server.queue.append(proposal)
 
 
 def probability(said: float) -> float:
@@ -99,26 +106,24 @@ def same(one: Proposal, other: Proposal) -> bool:
     return one.candidate.tool == other.candidate.tool and one.candidate.arguments == other.candidate.arguments
 
 
-def skip_reason(world: World, proposal: Proposal) -> Reason | None:
+def skip_reason(world: World, standing: Standing, proposal: Proposal) -> Reason | None:
     """Why this candidate is not to be launched; None if it is."""
-    candidate = proposal.candidate
-    server = world.server(candidate.server)
-    if (reason := _forbidden(world, server, candidate)) is not None:
+    if (reason := standing.forbidden) is not None:
         return reason
-    policy = server.tool(candidate.tool)
-    if (key := _key(world, proposal.session, candidate, policy)) is None:
+    policy = standing.policy
+    if policy.open_world and not (may_reach_outside(proposal.candidate, policy) and standing.has_budget):
+        return Reason.OPEN_WORLD
+    if (reason := standing.barred) is not None:
+        return reason
+    if (key := _key(world, standing.server, policy, proposal)) is None:
         return Reason.UNMATCHABLE
-    if (reason := _unusable(world, server, key, candidate, proposal.lineage)) is not None:
+    if (reason := _unusable(world, standing, key, proposal)) is not None:
         return reason
     if policy.effect is Effect.REVERSIBLE and proposal.q < SURE:
         return Reason.UNSURE
     if proposal.worth_s <= 0.0:
         return Reason.NOT_WORTH_IT
-    timing = world.timing
-    is_serial = not server.policy.concurrent and not _is_measured_concurrent(world, server)
-    if is_serial and timing.latency_s(server.name, candidate.tool, 0.75) > timing.gap_s(0.5):
-        return Reason.TOO_SLOW
-    return None
+    return Reason.TOO_SLOW if standing.too_slow else None
 
 
 def look_beyond(world: World, speculation: Speculation) -> None:
@@ -129,11 +134,9 @@ def look_beyond(world: World, speculation: Speculation) -> None:
         world.out.append(Predict(session.name, session.step, (*speculation.lineage, speculation.id)))
 
 
-def _look_beyond(world: World, session: SessionState, proposal: Proposal) -> None:
+def _look_beyond(world: World, session: SessionState, standing: Standing, proposal: Proposal) -> None:
     """What is predicted again and held already is nearer now than when it was launched."""
-    key = _key(
-        world, session.name, proposal.candidate, world.server(proposal.candidate.server).tool(proposal.candidate.tool)
-    )
+    key = _key(world, standing.server, standing.policy, proposal)
     held = None if key is None else world.ledger.by_key.get(key)
     if held is not None and held.state is State.READY and held.session == session.name:
         held.lineage = proposal.lineage
@@ -145,10 +148,11 @@ def fill_places(world: World, server: ServerState) -> None:
     """Launch from the queue while the server has room for speculations."""
     while server.queue and _has_place(world, server):
         proposal = server.queue.pop(0)
-        if (reason := skip_reason(world, proposal)) is not None:
+        standing = standing_of(world, server, proposal.candidate.tool)
+        if (reason := skip_reason(world, standing, proposal)) is not None:
             _skip(world, proposal.session, proposal.candidate, reason)
             continue
-        _propose(world, server, proposal)
+        _propose(world, standing, proposal)
 
 
 def validated_for_launch(world: World, speculation: Speculation, value: str | None) -> None:
@@ -165,17 +169,16 @@ def validated_for_launch(world: World, speculation: Speculation, value: str | No
 
 def no_longer(world: World, server: ServerState, speculation: Speculation) -> Reason | None:
     """Why what was admitted before its validator was read is not to be launched after it."""
-    if (reason := _barred(world, server, speculation.tool)) is not None:
+    if (reason := barred(world, server, speculation.tool)) is not None:
         return reason
     if any(call.key == speculation.key for call in world.calls.values()):
         return Reason.KNOWN
     return None if _has_place(world, server, speculation) else Reason.BUSY
 
 
-def _propose(world: World, server: ServerState, proposal: Proposal) -> None:
-    candidate = proposal.candidate
-    policy = server.tool(candidate.tool)
-    key = _key(world, proposal.session, candidate, policy)
+def _propose(world: World, standing: Standing, proposal: Proposal) -> None:
+    candidate, server, policy = proposal.candidate, standing.server, standing.policy
+    key = _key(world, server, policy, proposal)
     assert key is not None, "a candidate without a key was skipped"
     speculation = Speculation(
         world.next_speculation(),
@@ -185,7 +188,7 @@ def _propose(world: World, server: ServerState, proposal: Proposal) -> None:
         candidate.arguments,
         key,
         policy,
-        footprint_of(server, candidate.tool, candidate.arguments),
+        footprint_by(server, policy, candidate.arguments),
         proposal.q,
         candidate.source,
         proposal.lineage,
@@ -212,80 +215,19 @@ def _launch(world: World, server: ServerState, speculation: Speculation) -> None
     lifecycle.launch(world, speculation)
 
 
-def _forbidden(world: World, server: ServerState, candidate: Candidate) -> Reason | None:
-    """Rules 1 to 4: what may not be speculated, whatever it would gain."""
-    if (reason := server.doubt(candidate.tool)) is not None:
-        return reason
-    policy = server.tool(candidate.tool)
-    if not reads(policy):
-        if policy.lossy:
-            reason = None if world.settings.lossy and world.mode is Mode.ON else Reason.UNSAFE
-        else:
-            reason = _irreversible(world, server, candidate.tool, policy)
-        if reason is not None:
-            return reason
-    elif policy.ttl_s is None and not policy.exclusive:
-        return Reason.EXPIRED  # no manifest says so, but its result would never be too old
-    if isinstance(policy.fresh, ToolValidator) and not _may_validate(server, policy.fresh.tool):
-        return Reason.UNVALIDATED
-    if policy.open_world and not (
-        may_reach_outside(candidate, policy) and server.within_budget(candidate.tool, world.now_s)
-    ):
-        return Reason.OPEN_WORLD
-    return _barred(world, server, candidate.tool)
-
-
-def _may_validate(server: ServerState, tool: str) -> bool:
-    """Rule 7: is the version tool known to do nothing but read?"""
-    return reads(server.tool(tool)) and not server.tool(tool).open_world
-
-
-def _irreversible(world: World, server: ServerState, tool: str, policy: ToolPolicy) -> Reason | None:
-    """Rules 1, 12 and 14: why this tool's effect may not be made early and taken back."""
-    if policy.effect is not Effect.REVERSIBLE or not world.settings.reversible:
-        return Reason.UNSAFE
-    if policy.undo is None or policy.before is None or not policy.exclusive:
-        return Reason.NOT_REVERSIBLE_HERE
-    if not policy.proved and f"{server.name}.{tool}" not in world.settings.accept_unproven:
-        return Reason.UNPROVEN
-    if any(server.changed(used.tool) for used in (policy.undo, policy.before, policy.probe) if used is not None):
-        return Reason.CHANGED
-    if any(held.state is State.STUCK for held in world.ledger.unadopted_on(server.name)):
-        return Reason.STUCK_THERE
-    if world.mode is not Mode.ON:
-        return Reason.UNSAFE
-    return Reason.SUBSCRIBED if server.subscribed else None
-
-
-def _barred(world: World, server: ServerState, tool: str) -> Reason | None:
-    """Rules 1, 2, 4 and 11, and the user's bound: what has become of the server and the tool."""
-    if (reason := server.doubt(tool)) is not None:
-        return reason
-    if not server.connected:
-        return Reason.BUSY
-    if server.chatty or server.died_under(tool):
-        return Reason.DEMOTED
-    if world.now_s < server.quiet_until:
-        return Reason.RATE_LIMITED
-    if not server.within_rate(world.now_s):
-        return Reason.RATE
-    return None
-
-
-def _unusable(
-    world: World, server: ServerState, key: CallKey, candidate: Candidate, lineage: Sequence[SpeculationId]
-) -> Reason | None:
+def _unusable(world: World, standing: Standing, key: CallKey, proposal: Proposal) -> Reason | None:
     """Rules 5 to 7: what could not be adopted, or is there already."""
     if key in world.ledger.by_key or any(call.key == key for call in world.calls.values()):
         return Reason.KNOWN
-    if server.tool(candidate.tool).fresh is None and key in world.ledger.answered:
+    policy = standing.policy
+    if policy.fresh is None and key in world.ledger.answered:
         return Reason.POLL
-    touched = footprint_of(server, candidate.tool, candidate.arguments)
+    touched = footprint_by(standing.server, policy, proposal.candidate.arguments)
     if world.ledger.being_written(touched, world.now_s):
         return Reason.CONFLICT
-    if _depends_on(world, touched, lineage) is None:
+    if _depends_on(world, touched, proposal.lineage) is None:
         return Reason.CONFLICT
-    if not reads(server.tool(candidate.tool)) and _is_looked_at(world, touched):
+    if not reads(policy) and _is_looked_at(world, touched):
         return Reason.CONFLICT
     return None
 
@@ -328,20 +270,16 @@ def _has_place(world: World, server: ServerState, itself: Speculation | None = N
     if server.policy.concurrent and not world.timing.slows(server.name):
         return running < world.settings.in_flight
     calls = len(world.invoked_on(server.name))
-    if _is_measured_concurrent(world, server):
+    if is_measured_concurrent(world, server):
         return running + calls < min(MEASURED_PLACES, world.settings.in_flight)
     return running == 0 and not calls
 
 
-def _is_measured_concurrent(world: World, server: ServerState) -> bool:
-    """Nobody says whether it works on several calls at once, but the client's own calls have shown it."""
-    return server.policy.concurrent is None and world.timing.works_side_by_side(server.name)
-
-
-def _worth_s(world: World, candidate: Candidate, q: float, saved_s: float) -> float:
-    policy = world.server(candidate.server).policy.tool(candidate.tool)
-    undo_s = _undo_s(world, candidate.server, policy) if policy.effect is Effect.REVERSIBLE else 0.0
-    return worth_s(q, saved_s, world.settings.wasted_call_s + policy.cost_s + undo_s)
+def _cost_s(world: World, server: str, tool: str) -> float:
+    """What a wasted speculation with this tool is worth, in seconds."""
+    policy = world.server(server).policy.tool(tool)
+    undo_s = _undo_s(world, server, policy) if policy.effect is Effect.REVERSIBLE else 0.0
+    return world.settings.wasted_call_s + policy.cost_s + undo_s
 
 
 def _undo_s(world: World, server: str, policy: ToolPolicy) -> float:
@@ -362,18 +300,30 @@ def _head_start_s(world: World) -> float:
     return max(0.0, *left) if left else 0.0
 
 
-def _key(world: World, session: str, candidate: Candidate, policy: ToolPolicy) -> CallKey | None:
-    """The key of the call that the candidate foretells; None where no call could have it."""
-    template = world.session(session).template.get(candidate.server)
+def _key(world: World, server: ServerState, policy: ToolPolicy, proposal: Proposal) -> CallKey | None:
+    """The key of the call that the candidate foretells; None where no call could have it.
+
+    The text of its arguments is made once, and again only where a manifest came that widens their equality otherwise.
+    """
+    template = world.session(proposal.session).template.get(server.name)
     if template is None:
         return None
-    try:
-        arguments = canonical_arguments(candidate.arguments, policy.equal)
-    except Unmatchable:
+    if proposal.equal is not policy.equal:
+        proposal.equal = policy.equal
+        try:
+            proposal.arguments = canonical_arguments(proposal.candidate.arguments, policy.equal)
+        except Unmatchable:
+            proposal.arguments = None
+    if proposal.arguments is None:
         return None
-    epoch = world.server(candidate.server).epoch
     return CallKey(
-        template.server, epoch, template.protocol, candidate.tool, template.principal, arguments, template.meta
+        template.server,
+        server.epoch,
+        template.protocol,
+        proposal.candidate.tool,
+        template.principal,
+        proposal.arguments,
+        template.meta,
     )
 
 

@@ -118,7 +118,8 @@ class Timing:
         """
         latencies = [self.latency_s(server, tool, fraction) for fraction in GRID]
         leads = [head_start_s + gaps * self.gap_s(fraction) for fraction in GRID]
-        return sum(min(latency, lead) for latency in latencies for lead in leads) / (len(GRID) ** 2)
+        shorter = [latency if latency < lead else lead for latency in latencies for lead in leads]
+        return sum(shorter) / len(shorter)
 
     def slows(self, server: str) -> bool:
         """Are calls measured to take half as long again while speculations run?"""

@@ -7,10 +7,10 @@ State and questions about it; the decisions are in `engine.py` (calls), `admissi
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from spec_mcp.engine.calls import Arguments, CallKey
+from spec_mcp.engine.calls import Arguments, CallKey, Equivalence
 from spec_mcp.engine.commands import Command
 from spec_mcp.engine.effects import NO_MANIFEST, UNLISTED, Effect, ServerPolicy, ToolPolicy
 from spec_mcp.engine.events import CallId, Candidate, Mode, SpeculationId
@@ -169,15 +169,20 @@ class CallState:
         return self.method == "tools/call"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Proposal:
-    """An admitted candidate that waits for a place."""
+    """A candidate that is looked at, and then may wait for a place."""
 
     session: str
     candidate: Candidate
     q: float
     worth_s: float
     lineage: tuple[SpeculationId, ...]
+    arguments: str | None = None
+    """The canonical text of the candidate's arguments under `equal`, which nobody changes once they are told; None
+    where there is none."""
+    equal: Mapping[str, Sequence[Equivalence]] | None = None
+    """None: nobody has asked for the text yet."""
 
 
 class World:
@@ -290,7 +295,11 @@ def reads(policy: ToolPolicy) -> bool:
 
 def footprint_of(server: ServerState, tool: str, arguments: Arguments | None) -> Footprint:
     """What a call touches; a tool on which the manifest's word does not hold touches everything."""
-    policy = server.tool(tool)
+    return footprint_by(server, server.tool(tool), arguments)
+
+
+def footprint_by(server: ServerState, policy: ToolPolicy, arguments: Arguments | None) -> Footprint:
+    """What a call of a tool of which this holds touches."""
     if policy is UNLISTED or policy.touches is None:
         return server.everything
     touched = footprint(server.name, policy.touches, arguments, policy.equal)

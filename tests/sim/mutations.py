@@ -22,6 +22,7 @@ from spec_mcp.engine import (
     servers,
     sessions,
     spoiling,
+    standing,
     world,
 )
 from spec_mcp.engine.calls import CallKey, canonical
@@ -87,10 +88,6 @@ def _stays_connected(world: World, event: Any) -> None:
 
 
 servers_disconnected = servers.disconnected
-
-
-def _only_barred(world: World, server: ServerState, candidate: Any) -> Reason | None:
-    return admission._barred(world, server, candidate.tool)
 
 
 # --- rule 5 -----------------------------------------------------------------------------------------------------------
@@ -160,8 +157,7 @@ def _cancelled_is_final(cancelled: Callable[..., None]) -> Callable[..., None]:
     return cancels
 
 
-def _touches_nothing(server: ServerState, tool: str, arguments: Any) -> Footprint:
-    policy = server.tool(tool)
+def _touches_nothing(server: ServerState, policy: ToolPolicy, arguments: Any) -> Footprint:
     if policy.touches is None:
         return Footprint(server.name, ())
     return resources.footprint(server.name, policy.touches, arguments, policy.equal)
@@ -246,7 +242,7 @@ RULES: dict[str, Rule] = {
     "unlisted tools are unsafe": Rule(
         "mixed", _both(_put(ServerPolicy, "tool", _takes_unlisted_for_reads), _blind_to(Reason.UNLISTED))
     ),
-    "only reads are speculated": Rule("mixed", _put(admission, "_forbidden", _only_barred)),
+    "only reads are speculated": Rule("mixed", _put(standing, "_forbidden", lambda *_: None)),
     "changed definitions are unsafe": Rule("definitions", _blind_to(Reason.CHANGED)),
     "definitions are listed first": Rule("definitions", _blind_to(Reason.NOT_LISTED_YET)),
     # rule 2
@@ -300,7 +296,7 @@ RULES: dict[str, Rule] = {
     "batches write": Rule("order", _put(engine, "_only_looks", lambda *_: True)),
     "undeclared touches everything": Rule(
         "mixed",
-        _both(_put(world, "footprint_of", _touches_nothing), _put(admission, "footprint_of", _touches_nothing)),
+        _both(_put(world, "footprint_by", _touches_nothing), _put(admission, "footprint_by", _touches_nothing)),
     ),
     "servers share names": Rule("mixed", _wrap(ServerState, "review", _keeps_names_apart)),
     "lists fan out": Rule("late", _put(resources, "_values", _first_of_a_list(resources._values))),
