@@ -18,8 +18,20 @@ ARGUMENTS_WIDTH = 48
 WIDE = 110
 """Columns of a terminal that has room for bars."""
 
-STYLES = {"hit": "bold green", "join": "green", "miss": "", "wasted": "dim", "compared": "cyan"}
+STYLES = {
+    "hit": "bold green",
+    "join": "green",
+    "lossy": "yellow",
+    "miss": "",
+    "wasted": "dim",
+    "taken back": "magenta",
+    "stuck": "bold red",
+    "compared": "cyan",
+}
 """A colour never says anything that the word beside it does not."""
+
+ENDS = {"compared": "compared", "compensated": "taken back", "stuck": "stuck"}
+"""What becomes of a speculation that no call used, in a word; any other is wasted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +83,7 @@ def _call_line(call: CallRow, speculations: Mapping[int, SpeculationRow], began_
     end = call.t_start if call.t_end is None else call.t_end
     notes = ["failed"] if call.is_error else []
     row = None if call.speculation is None else speculations.get(call.speculation)
-    if call.how in ("hit", "join") and row is not None and row.launched_at is not None:
+    if call.how in ("hit", "join", "lossy") and row is not None and row.launched_at is not None:
         notes.append(f"made {seconds(max(call.t_start - row.launched_at, 0.0))} ahead")
     if call.saved_s > 0:
         notes.append(f"saved {seconds(call.saved_s)}")
@@ -92,7 +104,7 @@ def _speculation_line(row: SpeculationRow, launched_at: float, began_at: float) 
     return Line(
         start_s=launched_at - began_at,
         end_s=end - began_at,
-        what="compared" if row.state == "compared" else "wasted",
+        what=ENDS.get(row.state, "wasted"),
         tool=row.tool,
         arguments=arguments_text(arguments, ARGUMENTS_WIDTH),
         note=f"{row.reason or row.state}, expected with {100 * row.q:.0f} %",
@@ -139,7 +151,7 @@ def _summary(trace: SessionTrace) -> str:
     hits = sum(call.how == "hit" for call in trace.calls)
     joins = sum(call.how == "join" for call in trace.calls)
     launched = [row for row in trace.speculations if row.launched_at is not None]
-    wasted = sum(row.state == "discarded" for row in launched)
+    wasted = sum(row.state in ("discarded", "compensated", "stuck") for row in launched)
     saved_s = sum(call.saved_s for call in trace.calls)
     summary = (
         f"{count(len(trace.calls), 'call')}: {count(hits, 'hit')}, {count(joins, 'join')}; "

@@ -204,6 +204,22 @@ def test_a_timeline_tells_each_call_and_each_wasted_speculation_once(
     assert "Predictions not acted on: busy 4" in text
 
 
+def test_a_timeline_tells_early_writes_that_were_taken_back_or_are_stuck(
+    store: SqliteStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(store)
+    store.write(
+        [
+            speculation(9, session="abc1", state="compensated", reason="mispredicted", call=None),
+            speculation(10, session="abc1", state="stuck", reason="residue", call=None),
+        ]
+    )
+    text = told("trace abc1", capsys)
+    assert "mispredicted" in next(line for line in text.splitlines() if "taken back  " in line)
+    assert "residue" in next(line for line in text.splitlines() if "stuck  " in line)
+    assert "4 speculations, 3 wasted" in text
+
+
 def test_nothing_that_a_server_or_a_model_wrote_steers_the_terminal(
     store: SqliteStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
