@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from spec_mcp.errors import UserError
 from spec_mcp.relay.process import CannotStart, ServerProcess
@@ -37,9 +37,20 @@ class WrapOptions:
     mode: str | None = None
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as every other command does."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"wrap: {message}: see `spec-mcp wrap --help`")
+
+
 def parse(arguments: Sequence[str]) -> WrapOptions:
-    """Read the command line after `wrap`; exits with 2 and a line of help where it is wrong."""
-    parser = argparse.ArgumentParser(
+    """Read the command line after `wrap`.
+
+    Raises:
+        UserError: it is wrong.
+    """
+    parser = _Parser(
         prog="spec-mcp wrap",
         usage="spec-mcp wrap [options] -- COMMAND [ARG…]",
         description="Serve one MCP server over stdio: the same tools under the same names, only faster. Its reads are "
@@ -60,15 +71,14 @@ def parse(arguments: Sequence[str]) -> WrapOptions:
     if command[:1] == ["--"]:
         command = command[1:]
     if not command:
-        parser.error("say which server to wrap, after `--`: spec-mcp wrap -- COMMAND [ARG…]")
+        raise UserError("wrap: say which server, after `--`: spec-mcp wrap -- COMMAND [ARG]…")
     return WrapOptions(tuple(command), found.manifest, found.name, found.config, found.mode)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; `arguments` are those after `wrap`. Returns the exit status."""
-    options = parse(arguments)
     try:
-        return serve(options)
+        return serve(parse(arguments))
     except UserError as error:
         sys.stderr.write(f"spec-mcp: {error}\n")
         return 2

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from spec_mcp.relay.wrap import main
 from tests.pipes import eventually, is_alive
 from tests.relay.running import ECHO, server
 
@@ -35,6 +36,24 @@ def wrap(command: list[str]) -> list[str]:
 def pid_in(path: Path) -> int:
     eventually(lambda: path.exists() and path.read_text(), "the server has told its number")
     return int(path.read_text())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "wrap: say which server, after `--`: spec-mcp wrap -- COMMAND [ARG]…"),
+        (["--nope"], "wrap: unrecognized arguments: --nope: see `spec-mcp wrap --help`"),
+        (["--mode", "maybe", "--", "server"], "wrap: argument --mode: invalid choice: 'maybe'"),
+    ],
+)
+def test_a_wrong_command_line_is_told_in_one_line_and_not_to_the_client(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"spec-mcp: {said}")
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
