@@ -25,7 +25,6 @@ from spec_mcp.tables import (
     TableError,
     bare,
     convert,
-    did_you_mean,
     known_keys,
     nearest,
     read_text,
@@ -149,7 +148,9 @@ class Config:
             ConfigError: there is no such server, or a variable that it needs is not set.
         """
         if name not in self.servers:
-            raise ConfigError(self._source, f"[servers.{bare(name)}]", "missing", did_you_mean(name, self.servers))
+            near = nearest(name, self.servers)
+            mend = f"did you mean {near}?" if near else "add it with its command, or name another"
+            raise ConfigError(self._source, f"[servers.{bare(name)}]", "missing", mend)
         server, section = self.servers[name], f"[servers.{bare(name)}]"
 
         def put_in(key: str, text: str) -> str:

@@ -228,6 +228,8 @@ def test_a_variable_that_is_not_set_matters_only_to_the_server_that_needs_it(tmp
     )
     with pytest.raises(ConfigError, match=r"\[servers\.serach\]: missing; did you mean search\?"):
         config.server("serach", {})
+    with pytest.raises(ConfigError, match=r"\[servers\.mail\]: missing; add it with its command, or name another$"):
+        config.server("mail", {})
 
 
 @pytest.mark.parametrize(
