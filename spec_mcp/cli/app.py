@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from importlib import metadata
 from io import TextIOWrapper
@@ -60,6 +61,17 @@ app.command("on", rich_help_panel=SETTINGS)(mode.on)
 app.command("recover", rich_help_panel=SETTINGS)(recover.command)
 app.command("forget", rich_help_panel=SETTINGS)(forget.command)
 app.add_typer(bench.app, name="bench", rich_help_panel=MEASURE)
+
+
+def _flowing(of: typer.Typer) -> None:
+    """Let the help of its commands be as wide as the terminal: the library keeps the line ends of a docstring."""
+    for command in of.registered_commands:
+        paragraphs = inspect.cleandoc((command.callback and command.callback.__doc__) or "").split("\n\n")
+        command.help = "\n\n".join(paragraph.replace("\n", " ") for paragraph in paragraphs)
+
+
+for each in (app, manifest.app, bench.app):
+    _flowing(each)
 
 
 @app.callback(invoke_without_command=True)

@@ -11,6 +11,7 @@ import typer
 from spec_mcp.cli.opening import HOW_TO_BEGIN, ConfigOption, JsonOption, open_store, store_path
 
 if TYPE_CHECKING:
+    from spec_mcp.cli.columns import Column
     from spec_mcp.store.store import SessionSummary
 
 DEFAULT_LIMIT = 30
@@ -59,30 +60,45 @@ def _as_object(summary: SessionSummary) -> dict[str, object]:
 
 def _show(found: list[SessionSummary], path: Path) -> None:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    from spec_mcp.cli.text import SHORT_ID, moment, safe, seconds
+    from spec_mcp.cli.columns import fitting
 
     console = Console(highlight=False)
     if not found:
         console.print(Text(f"No session is recorded in {path} yet: {HOW_TO_BEGIN}."))
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("session", "began", "lasted", "server", "client"):
-        table.add_column(heading, no_wrap=heading != "client")
-    for heading in ("calls", "hits", "joins", "wasted", "saved"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for summary in found:
-        session, totals = summary.session, summary.totals
-        lasted = "–" if session.ended_at is None else seconds(session.ended_at - session.started_at)
-        table.add_row(
-            Text(safe(session.session[:SHORT_ID])),
-            moment(session.started_at),
-            lasted,
-            Text(safe(session.scope.server)),
-            Text(safe(f"{session.client_name} {session.client_version}".strip())),
-            *(f"{number:,}" for number in (totals.calls, totals.hits, totals.joins, totals.wasted)),
-            seconds(totals.saved_s),
-        )
+    table, _ = fitting(_columns(), [_row(summary) for summary in found], console.width)
     console.print(table)
+
+
+def _columns() -> tuple[Column, ...]:
+    from spec_mcp.cli.columns import Column
+
+    return (
+        Column("session", left=True),
+        Column("began", spare=1, left=True),
+        Column("lasted", spare=4, left=True),
+        Column("server", left=True),
+        Column("client", spare=6, left=True),
+        Column("calls"),
+        Column("hits", spare=2),
+        Column("joins", spare=3),
+        Column("wasted", spare=5),
+        Column("saved"),
+    )
+
+
+def _row(summary: SessionSummary) -> tuple[str, ...]:
+    from spec_mcp.cli.text import SHORT_ID, moment, seconds
+
+    session, totals = summary.session, summary.totals
+    return (
+        session.session[:SHORT_ID],
+        moment(session.started_at),
+        "–" if session.ended_at is None else seconds(session.ended_at - session.started_at),
+        session.scope.server,
+        f"{session.client_name} {session.client_version}".strip(),
+        *(f"{number:,}" for number in (totals.calls, totals.hits, totals.joins, totals.wasted)),
+        seconds(totals.saved_s),
+    )
