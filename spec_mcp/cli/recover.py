@@ -92,8 +92,8 @@ def _forget(store: Path, found: Sequence[Left], wanted: str) -> None:
 
     entry = next((left.entry for left in found if left.entry.id == wanted), None)
     if entry is None:
-        known = ", ".join(left.entry.id for left in found) or "none"
-        raise Failed(f"--forget: no open entry is called {wanted}: open are {known}")
+        known = ", ".join(left.entry.id for left in found)
+        raise Failed(f"--forget: no open entry is called {wanted}: {f'open are {known}' if known else 'none is open'}")
     if not forget(store, entry):
         raise Failed(f"--forget: a running spec-mcp has {wanted}: end the client that uses {entry.server} first")
     typer.echo(f"Closed {wanted}: {safe(entry.server)} {safe(entry.tool)}. Nothing was changed at the server.")
