@@ -199,6 +199,7 @@ def _propose(world: World, standing: Standing, proposal: Proposal) -> None:
     if policy.open_world:
         server.reaches_outside(candidate.tool, world.now_s)
     if policy.lossy:
+        server.launches.add(world.now_s)
         lossy.begin(world, speculation)
     elif policy.effect is Effect.REVERSIBLE:
         speculation.reversal = Reversal()
@@ -225,7 +226,8 @@ def _unusable(world: World, standing: Standing, key: CallKey, proposal: Proposal
     touched = footprint_by(standing.server, policy, proposal.candidate.arguments)
     if world.ledger.being_written(touched, world.now_s):
         return Reason.CONFLICT
-    if _depends_on(world, touched, proposal.lineage) is None:
+    depends_on = _depends_on(world, touched, proposal.lineage)
+    if depends_on is None or (depends_on and policy.lossy):  # nobody takes that back with what it depends on
         return Reason.CONFLICT
     if not reads(policy) and _is_looked_at(world, touched):
         return Reason.CONFLICT

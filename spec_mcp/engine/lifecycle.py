@@ -52,6 +52,7 @@ def adopt(world: World, speculation: Speculation, call: CallState, how: How) -> 
     speculation.caller = None
     speculation.join_until = None
     speculation.adopted_by = call.id
+    world.ledger.writes.pop(call.id, None)  # what it writes was written
     latency_s = speculation.returned_at - speculation.launched_at
     saved_s = max(0.0, min(call.arrived_at - speculation.launched_at, latency_s))
     world.out.append(Reply(call.id, speculation.id, how, saved_s))
@@ -106,7 +107,7 @@ def discard(world: World, speculation: Speculation, reason: Reason) -> None:
     running = speculation.id in world.ledger.outstanding
     speculation.move(Step.DISCARD)
     world.ledger.remove(speculation)
-    if running and bears_cancellation(world, speculation.server):
+    if running and not speculation.policy.lossy and bears_cancellation(world, speculation.server):
         speculation.cancelled_at = world.now_s
         world.out.append(CancelSpeculation(speculation.id))
     end(world, speculation, reason)

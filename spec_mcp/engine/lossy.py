@@ -36,9 +36,10 @@ def find(world: World, call: CallState) -> Speculation | None:
 
 
 def meet(world: World, call: CallState, speculation: Speculation) -> None:
-    """The client's call comes: from now on what it sets is set by a client."""
+    """The client's call comes: from now on what it sets is set by a client, and is a write even if made for real."""
     _spoil_others(world, speculation)
     world.ledger.forget_answers(world.footprint(call))
+    world.ledger.open_write(call.id, OpenWrite(world.footprint(call), speculation.policy.settle_s), world.now_s)
 
 
 def _spoil_others(world: World, speculation: Speculation) -> None:

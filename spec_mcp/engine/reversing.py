@@ -199,8 +199,6 @@ def adoption_claimed(world: World, event: Claimed) -> tuple[CallState, Speculati
         return None
     del world.ledger.unadopted[speculation.id]
     speculation.reversal.awaits = Awaits.NOTHING
-    if call is not None:
-        world.ledger.writes.pop(call.id, None)
     world.out.append(Settle(speculation.id, State.ADOPTED, "adopted"))
     _settles(world, speculation)
     how = How.JOIN if speculation.state is State.JOINED else How.HIT

@@ -1,0 +1,101 @@
+"""Rules 6 and 10 to 14 where things come together that seldom do: what is made early stays unseen all the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spec_mcp.engine import events
+from spec_mcp.engine.commands import How
+from spec_mcp.engine.effects import Effect, FileValidator, ToolPolicy
+from spec_mcp.engine.events import Moment
+from spec_mcp.engine.policy import Settings
+from spec_mcp.engine.states import Reason
+from tests.engine.playbook import (
+    ERROR,
+    RESULT,
+    SERVER,
+    Playbook,
+    ended,
+    guess,
+    invoke,
+    launch,
+    reading,
+    reply,
+    skipped,
+    writing,
+)
+from tests.engine.test_reversible import INTEND, NOTE, changing, newest, read, state
+
+TOOLS = {
+    "get": reading(),
+    "cat": reading(ttl_s=30.0, fresh=FileValidator("{id}")),
+    "put": writing(),
+    "set": changing(),
+    "late": changing(settle_s=5.0),
+    "again": changing(reuse_s=60.0),
+    "knob": ToolPolicy(Effect.REVERSIBLE, ("item:{id}",), open_world=False, lossy=True),
+}
+
+ASKS = events.ServerAsked(SERVER, 1, "elicitation/create")
+TELLS = events.ServerNotified(SERVER, "notifications/resources/list_changed")
+
+
+def play(**policy: Any) -> Playbook:
+    return Playbook(TOOLS, settings=Settings(0.01, reversible=True, lossy=True), **policy).begun()
+
+
+def launched(book: Playbook, tool: str = "set") -> Playbook:
+    _ = book << book.predicted(guess(tool, id=1)) >> read(Moment.BEFORE)
+    _ = book << state(book, Moment.BEFORE, "old") >> INTEND
+    return book << events.Recorded(newest(book), ok=True) >> launch(tool)
+
+
+def ready(book: Playbook, tool: str = "set") -> Playbook:
+    _ = launched(book, tool) << book.returned() >> read(Moment.LEFT)
+    return book << state(book, Moment.LEFT, "new") >> NOTE
+
+
+# --- nothing of it is seen ------------------------------------------------------------------------------------------
+
+
+# --- taking back ----------------------------------------------------------------------------------------------------
+
+
+# --- tools of which the last write wins -----------------------------------------------------------------------------
+
+
+def test_a_knob_is_not_set_on_top_of_what_may_be_taken_back():
+    book = ready(play())
+    with book << book.predicted(guess("knob", id=1), lineage=(newest(book),)) >> skipped(Reason.CONFLICT):
+        pass
+
+
+def test_a_knob_that_is_set_for_real_after_all_lets_nothing_be_read_meanwhile():
+    book = play().launches("knob", id=1)
+    _ = book << book.call(5, "knob", id=1)
+    _ = book << book.returned(ERROR) >> invoke(5)
+    with book << book.predicted(guess("get", id=1)) >> skipped(Reason.CONFLICT):
+        pass
+    _ = book << events.CallReturned(5, RESULT)
+    with book << book.predicted(guess("get", id=1)) >> launch("get"):
+        pass
+
+
+def test_after_a_knob_was_adopted_what_it_set_is_read_early_again():
+    book = play().launches("knob", id=1)
+    _ = book << book.call(5, "knob", id=1)
+    _ = book << book.returned() >> reply(5, How.LOSSY)
+    with book << book.predicted(guess("get", id=1)) >> launch("get"):
+        pass
+
+
+def test_a_knob_is_never_cancelled_so_that_its_end_is_known():
+    book = play(cancel=True).launches("knob", id=1)
+    with book.wait(30.0) >> ended("late"):
+        pass
+
+
+def test_a_knob_counts_for_the_rate():
+    book = play(rate_per_minute=1.0).holds("knob", id=1)
+    with book << book.predicted(guess("knob", id=2)) >> skipped(Reason.RATE):
+        pass
