@@ -173,6 +173,8 @@ def no_longer(world: World, server: ServerState, speculation: Speculation) -> Re
         return reason
     if any(call.key == speculation.key for call in world.calls.values()):
         return Reason.KNOWN
+    if _depends_on(world, speculation.footprint, speculation.lineage) is None:
+        return Reason.CONFLICT
     return None if _has_place(world, server, speculation) else Reason.BUSY
 
 

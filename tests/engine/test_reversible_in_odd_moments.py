@@ -22,6 +22,7 @@ from tests.engine.playbook import (
     reading,
     reply,
     skipped,
+    validate,
     writing,
 )
 from tests.engine.test_reversible import INTEND, NOTE, changing, newest, read, state
@@ -56,6 +57,14 @@ def ready(book: Playbook, tool: str = "set") -> Playbook:
 
 
 # --- nothing of it is seen ------------------------------------------------------------------------------------------
+
+
+def test_a_read_whose_validator_was_slow_is_not_launched_onto_a_write_made_meanwhile():
+    book = play()
+    _ = book << book.predicted(guess("cat", id=1)) >> validate()
+    _ = ready(book)
+    with book << book.validated("v") >> ended(Reason.CONFLICT):
+        pass
 
 
 # --- taking back ----------------------------------------------------------------------------------------------------
