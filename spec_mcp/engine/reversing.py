@@ -134,7 +134,7 @@ def has_caused(world: World, server: ServerState, method: str) -> Speculation | 
     launched = (
         speculation
         for speculation in reversed(world.ledger.unadopted_on(server.name))
-        if speculation.state is not State.PROPOSED and speculation.state is not State.STUCK
+        if speculation.launched_at is not None and speculation.state is not State.STUCK
     )
     return next(launched, None)
 

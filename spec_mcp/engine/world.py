@@ -266,13 +266,13 @@ class World:
 
     def works_for_clients(self, server: ServerState) -> bool:
         """May it be doing something that a client asked for: a call, one that was cancelled, a task?"""
-        kept_back = {call.id for call in self.kept_back}
+        unsent = {call.id for call in self.calls.values() if not call.invoked}
         return (
             bool(self.invoked_on(server.name))
             or bool(server.cancelled)
             or any(
-                write.until is None and write.footprint.server == server.name and call not in kept_back
-                for call, write in self.ledger.writes.items()
+                write.until is None and write.footprint.server == server.name and call > 0 and call not in unsent
+                for call, write in self.ledger.writes.items()  # those below zero are our own
             )
         )
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from spec_mcp.engine import commands as do
 from spec_mcp.engine import events
 from spec_mcp.engine.commands import How
 from spec_mcp.engine.effects import Effect, FileValidator, ToolPolicy
 from spec_mcp.engine.events import Moment
 from spec_mcp.engine.policy import Settings
-from spec_mcp.engine.states import Reason
+from spec_mcp.engine.states import Reason, State
 from tests.engine.playbook import (
+    CLIENT,
     ERROR,
+    JOIN,
     RESULT,
     SERVER,
     Playbook,
+    Wanted,
     ended,
     guess,
     invoke,
@@ -25,7 +29,7 @@ from tests.engine.playbook import (
     validate,
     writing,
 )
-from tests.engine.test_reversible import INTEND, NOTE, changing, newest, read, state
+from tests.engine.test_reversible import INTEND, NOTE, changing, claim, newest, read, settle, state
 
 TOOLS = {
     "get": reading(),
@@ -67,6 +71,31 @@ def test_a_read_whose_validator_was_slow_is_not_launched_onto_a_write_made_meanw
         pass
 
 
+def test_what_a_write_made_early_asks_is_refused_though_its_call_has_come():
+    book = launched(play())
+    _ = book << book.call(5, "set", id=1)
+    with book << ASKS >> Wanted(do.Refuse):
+        pass
+
+
+def test_what_it_tells_is_held_though_its_call_has_come():
+    book = launched(play())
+    _ = book << book.call(5, "set", id=1)
+    _ = book << TELLS >> Wanted(do.HoldNotification)
+    _ = book << book.returned() >> claim(State.ADOPTED)
+    with book << events.Claimed(newest(book), State.ADOPTED, ok=True) >> settle(State.ADOPTED) >> reply(5, JOIN):
+        pass
+
+
+def test_a_change_told_while_one_that_was_never_launched_is_forgotten_on_disk_is_passed_on():
+    book = play()
+    _ = book << book.predicted(guess("set", id=1)) >> read(Moment.BEFORE)
+    _ = book << state(book, Moment.BEFORE, "old") >> INTEND
+    _ = book << events.ClientNotified(CLIENT, SERVER, "notifications/roots/list_changed") >> settle(State.DISCARDED)
+    with book << TELLS:
+        pass
+
+
 # --- taking back ----------------------------------------------------------------------------------------------------
 
 
@@ -95,6 +124,12 @@ def test_after_a_knob_was_adopted_what_it_set_is_read_early_again():
     _ = book << book.call(5, "knob", id=1)
     _ = book << book.returned() >> reply(5, How.LOSSY)
     with book << book.predicted(guess("get", id=1)) >> launch("get"):
+        pass
+
+
+def test_what_a_knob_set_early_asks_is_refused():
+    book = play().launches("knob", id=1)
+    with book << ASKS >> Wanted(do.Refuse):
         pass
 
 
