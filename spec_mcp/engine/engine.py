@@ -288,7 +288,7 @@ class Engine:
         if outcome.answer is Answer.NONE:  # its death may be reported later, and a speculation must not start it again
             return
         if call.reads:
-            spoiling.read_answered(world, call)
+            spoiling.read_answered(world, call, outcome)
         admission.fill_places(world, server)
         if call.is_tool_call:
             self._step_answered(call)
@@ -330,8 +330,8 @@ class Engine:
     def _request_arrived(self, event: RequestArrived) -> None:
         call = self._everything_call(event.call, event.session, event.server, event.method)
         call.reads = event.method in READS_EVERYTHING
-        if event.method in SUBSCRIBING:
-            self.world.server(event.server).subscribed = True
+        server = self.world.server(event.server)
+        server.subscribed |= event.method in SUBSCRIBING
         self._take_in(call)
         if not call.reads and event.method not in TOUCHES_NOTHING:
             spoiling.begin_write(self.world, call, 0.0)
@@ -341,6 +341,7 @@ class Engine:
         """Rule 11: a batch spoils as its elements do and is made for real."""
         server = self.world.server(event.server)
         call = self._everything_call(event.call, event.session, event.server, "batch")
+        server.subscribed |= any(method in SUBSCRIBING for method, _ in event.members)
         call.reads = all(_only_looks(server, method, tool) for method, tool in event.members)
         self._take_in(call)
         if not call.reads:

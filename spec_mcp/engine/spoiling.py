@@ -8,6 +8,7 @@ here, before anything that it leads to goes out.
 from __future__ import annotations
 
 from spec_mcp.engine import lifecycle
+from spec_mcp.engine.events import Answer, Outcome
 from spec_mcp.engine.ledger import OpenWrite, Speculation
 from spec_mcp.engine.resources import Footprint
 from spec_mcp.engine.states import Reason
@@ -61,9 +62,11 @@ def overtake(world: World, seen: Footprint, at_s: float, itself: Speculation | N
     lifecycle.discard_all(world, overtaken, Reason.OVERTAKEN)
 
 
-def read_answered(world: World, call: CallState) -> None:
-    """A real reply: what it shows is remembered as seen, and as answered."""
+def read_answered(world: World, call: CallState, outcome: Outcome) -> None:
+    """A real reply: what it shows is remembered as seen, and as answered. A task looks on until it ends."""
     seen = world.footprint(call)
+    if outcome.answer is Answer.TASK:
+        world.ledger.open_write(call.id, OpenWrite(seen, task=outcome.task), world.now_s)
     overtake(world, seen, world.now_s, None)
     if call.key is not None and call.is_tool_call and not world.ledger.being_written(seen, world.now_s):
         world.ledger.remember_answer(call.key, seen)

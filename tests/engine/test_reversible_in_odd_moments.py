@@ -8,7 +8,7 @@ from spec_mcp.engine import commands as do
 from spec_mcp.engine import events
 from spec_mcp.engine.commands import How
 from spec_mcp.engine.effects import Effect, FileValidator, ToolPolicy
-from spec_mcp.engine.events import Moment
+from spec_mcp.engine.events import Answer, Moment, Outcome
 from spec_mcp.engine.policy import Settings
 from spec_mcp.engine.states import Reason, State
 from tests.engine.playbook import (
@@ -68,6 +68,25 @@ def test_a_read_whose_validator_was_slow_is_not_launched_onto_a_write_made_meanw
     _ = book << book.predicted(guess("cat", id=1)) >> validate()
     _ = ready(book)
     with book << book.validated("v") >> ended(Reason.CONFLICT):
+        pass
+
+
+def test_a_read_that_goes_on_as_a_task_sees_nothing_made_early():
+    book = play()
+    _ = book << events.CallArrived(5, CLIENT, SERVER, "get", {"id": 1}, None) >> invoke(5)
+    _ = book << events.CallReturned(5, Outcome(Answer.TASK, 10, task="t"))
+    with book << book.predicted(guess("set", id=1)) >> skipped(Reason.CONFLICT):
+        pass
+    _ = book << events.TaskEnded(SERVER, "t")
+    with book << book.predicted(guess("set", id=1)) >> read(Moment.BEFORE):
+        pass
+
+
+def test_one_who_subscribes_within_a_batch_is_told_of_nothing_made_early():
+    book = play()
+    _ = book << events.BatchArrived(5, CLIENT, SERVER, (("resources/subscribe", None),)) >> invoke(5)
+    _ = book << events.CallReturned(5, RESULT)
+    with book << book.predicted(guess("set", id=1)) >> skipped(Reason.SUBSCRIBED):
         pass
 
 
