@@ -47,6 +47,8 @@ class Awaits(StrEnum):
     BEFORE = "before"
     RECORD = "record"
     ANSWER = "answer"
+    EFFECT = "effect"
+    """It was answered, and may take effect for a while yet."""
     LEFT = "left"
     ADOPTION = "adoption"
     """The decision for it is on its way to the disk: nothing dooms it any more."""
@@ -75,6 +77,8 @@ class Reversal:
     """The digest of the state after it."""
     answered: bool = False
     """Its answer has come in this process: whatever it left is there by now."""
+    quiet_at: float = 0.0
+    """When it can take effect no more."""
     intended: bool = False
     """There is, or may be, a record of it on disk."""
     doomed: Reason | None = None

@@ -99,6 +99,7 @@ def returned(world: World, speculation: Speculation, outcome: Outcome, good: boo
     speculation.returned_at = world.now_s
     reversal.answered = True
     reversal.awaits = Awaits.NOTHING
+    reversal.quiet_at = world.now_s + speculation.policy.settle_s
     if reversal.doomed is not None or not good:
         undoing.begin(world, speculation, reversal.doomed or Reason.ERROR)
         return
@@ -107,7 +108,7 @@ def returned(world: World, speculation: Speculation, outcome: Outcome, good: boo
         claim_adoption(world, speculation)
         return
     speculation.move(Step.RETURN)
-    undoing.ask(world, speculation, Awaits.LEFT, ReadState(speculation.id, Moment.LEFT))
+    undoing.look(world, speculation)
 
 
 def state_left(world: World, speculation: Speculation, event: StateRead) -> None:

@@ -83,6 +83,7 @@ def lose(world: World, speculation: Speculation) -> None:
     assert speculation.reversal is not None, "only reversible ones are lost"
     doomed = speculation.reversal.doomed or Reason.DISCONNECTED
     speculation.reversal.awaits = Awaits.NOTHING
+    speculation.reversal.quiet_at = world.now_s + speculation.policy.settle_s
     speculation.move(Step.LOSE)
     begin(world, speculation, doomed)
 
@@ -135,6 +136,7 @@ def _taken_over(world: World, server: ServerState, left_behind: Inheritance) -> 
     )
     speculation.reversal = Reversal(
         before=left_behind.before,
+        quiet_at=world.now_s + left_behind.policy.settle_s,
         left=left_behind.left,
         intended=True,
         claimed=left_behind.claimed,
@@ -160,6 +162,18 @@ def go_on(world: World, speculation: Speculation) -> None:
         ask(world, speculation, Awaits.CLAIM, Claim(speculation.id, State.COMPENSATING))
     elif not server.connected or server.fingerprints is None:
         ask(world, speculation, Awaits.CONNECTION, Wake(server.name))
+    else:
+        look(world, speculation)
+
+
+def look(world: World, speculation: Speculation) -> None:
+    """Have read what it has left, or what is there now: once all that it did has taken effect."""
+    reversal = speculation.reversal
+    assert reversal is not None, "only reversible ones are looked at"
+    if world.now_s < reversal.quiet_at:
+        reversal.awaits = Awaits.EFFECT
+    elif speculation.state is State.READY:
+        ask(world, speculation, Awaits.LEFT, ReadState(speculation.id, Moment.LEFT))
     else:
         ask(world, speculation, Awaits.NOW, ReadState(speculation.id, Moment.NOW))
 
@@ -376,6 +390,7 @@ def clock_set_back(world: World) -> None:
     for speculation in world.ledger.unadopted.values():
         if (reversal := speculation.reversal) is not None:
             reversal.asked_at = min(reversal.asked_at, world.now_s)
+            reversal.quiet_at = min(reversal.quiet_at, world.now_s + speculation.policy.settle_s)
             if reversal.retry_at is not None:
                 reversal.retry_at = min(reversal.retry_at, world.now_s + RETRY_MAX_S)
 
@@ -387,6 +402,8 @@ def due_at(speculation: Speculation) -> float | None:
         return None
     if reversal.awaits in (Awaits.RETRY, Awaits.SETTLE_AGAIN):
         return reversal.retry_at
+    if reversal.awaits is Awaits.EFFECT:
+        return reversal.quiet_at
     return reversal.asked_at + STEP_LIMIT_S if reversal.awaits in OF_SERVER else None
 
 
@@ -404,6 +421,8 @@ def _go_on_in_time(world: World, speculation: Speculation) -> None:
         settle(world, speculation)
     elif speculation.reversal.awaits is Awaits.RETRY:
         go_on(world, speculation)
+    elif speculation.reversal.awaits is Awaits.EFFECT:
+        (look if speculation.state is State.READY else go_on)(world, speculation)
     else:
         stick(world, speculation, Reason.NO_ANSWER)
 

@@ -29,7 +29,7 @@ from tests.engine.playbook import (
     validate,
     writing,
 )
-from tests.engine.test_reversible import INTEND, NOTE, changing, claim, newest, read, settle, state
+from tests.engine.test_reversible import INTEND, NOTE, UNDO, changing, claim, newest, read, settle, state
 
 TOOLS = {
     "get": reading(),
@@ -116,6 +116,23 @@ def test_a_change_told_while_one_that_was_never_launched_is_forgotten_on_disk_is
 
 
 # --- taking back ----------------------------------------------------------------------------------------------------
+
+
+def test_what_takes_effect_late_is_looked_at_once_it_has():
+    book = launched(play(), "late")
+    _ = book << book.returned()
+    _ = book << book.call(7, "get", id=1) >> claim(State.COMPENSATING)
+    _ = book << events.Claimed(newest(book), State.COMPENSATING, ok=True)
+    _ = book.wait(5.0) >> read(Moment.NOW)
+    with book << state(book, Moment.NOW, "new") >> NOTE >> UNDO:
+        pass
+
+
+def test_what_takes_effect_late_and_is_wanted_is_adopted_at_once():
+    book = launched(play(), "late")
+    _ = book << book.returned()
+    with book << book.call(5, "late", id=1) >> claim(State.ADOPTED):
+        pass
 
 
 # --- tools of which the last write wins -----------------------------------------------------------------------------
