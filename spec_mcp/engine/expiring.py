@@ -52,6 +52,8 @@ def clock_set_back(world: World) -> None:
     lifecycle.discard_all(world, list(world.ledger.live.values()), Reason.EXPIRED)
     undoing.clock_set_back(world)
     world.ledger.settle_anew(world.now_s)
+    for call in world.kept_back:
+        call.kept_until = None  # it waits anew
     for server in world.servers.values():
         server.quiet_until = min(server.quiet_until, world.now_s + RATE_LIMIT_PAUSE_S)
         server.suspect_until = min(server.suspect_until, world.now_s + servers.SILENCE_S)

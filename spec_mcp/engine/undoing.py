@@ -364,10 +364,13 @@ def connection_lost(world: World, server: ServerState) -> None:
     """The answers that were awaited of it will not come."""
     for speculation in reversed(world.ledger.unadopted_on(server.name)):
         reversal = speculation.reversal
-        if reversal is None or speculation.state is not State.COMPENSATING or reversal.awaits not in OF_SERVER:
+        if reversal is None or speculation.state is not State.COMPENSATING:
             continue
-        reversal.undo_sent |= reversal.awaits is Awaits.UNDO
-        go_on(world, speculation)
+        if reversal.awaits in OF_SERVER:
+            reversal.undo_sent |= reversal.awaits is Awaits.UNDO
+            go_on(world, speculation)
+        elif reversal.awaits is Awaits.CONNECTION:  # it was woken, and has died again
+            _pause(world, speculation)
 
 
 def asks(world: World, server: ServerState) -> bool:

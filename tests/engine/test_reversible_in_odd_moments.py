@@ -23,13 +23,14 @@ from tests.engine.playbook import (
     guess,
     invoke,
     launch,
+    listing,
     reading,
     reply,
     skipped,
     validate,
     writing,
 )
-from tests.engine.test_reversible import INTEND, NOTE, UNDO, changing, claim, newest, read, settle, state
+from tests.engine.test_reversible import INTEND, NOTE, UNDO, WAKE, changing, claim, newest, read, settle, state
 
 TOOLS = {
     "get": reading(),
@@ -132,6 +133,27 @@ def test_what_takes_effect_late_and_is_wanted_is_adopted_at_once():
     book = launched(play(), "late")
     _ = book << book.returned()
     with book << book.call(5, "late", id=1) >> claim(State.ADOPTED):
+        pass
+
+
+def test_a_server_that_dies_again_before_it_is_asked_is_waited_for_again():
+    book = ready(play())
+    _ = book << events.Disconnected(SERVER) >> claim(State.COMPENSATING)
+    _ = book << events.Claimed(newest(book), State.COMPENSATING, ok=True) >> WAKE
+    _ = book << events.Connected(SERVER, 2)
+    _ = book << events.Disconnected(SERVER)
+    _ = book.wait(1.0) >> WAKE
+    _ = book << events.Connected(SERVER, 3)
+    with book << listing({**TOOLS}) >> read(Moment.NOW):
+        pass
+
+
+def test_a_clock_that_is_set_back_keeps_nobody_waiting_longer():
+    book = ready(play())
+    _ = book << book.call(7, "get", id=1) >> claim(State.COMPENSATING)
+    book.now_s -= 50.0
+    _ = book << events.Ticked()
+    with book.wait(10.0) >> Wanted(do.Fail, {"call": 7}):
         pass
 
 
