@@ -19,6 +19,7 @@ from spec_mcp.engine.commands import (
     Reply,
     SpeculationEnded,
 )
+from spec_mcp.engine.effects import Effect
 from spec_mcp.engine.events import SpeculationId
 from spec_mcp.engine.ledger import Speculation
 from spec_mcp.engine.methods import TOUCHES_NOTHING
@@ -84,9 +85,13 @@ def adopt_unheard(world: World, speculation: Speculation) -> None:
 
 
 def keeps_for_reuse(world: World, speculation: Speculation) -> bool:
-    """May its result answer further calls?"""
+    """May its result answer further calls? That of a write answers one."""
     launched_at = speculation.launched_at
-    return launched_at is not None and world.now_s - launched_at < speculation.policy.reuse_s
+    return (
+        speculation.policy.effect is Effect.READ
+        and launched_at is not None
+        and world.now_s - launched_at < speculation.policy.reuse_s
+    )
 
 
 def discard(world: World, speculation: Speculation, reason: Reason) -> None:

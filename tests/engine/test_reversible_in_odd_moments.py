@@ -8,7 +8,7 @@ from spec_mcp.engine import commands as do
 from spec_mcp.engine import events
 from spec_mcp.engine.commands import How
 from spec_mcp.engine.effects import Effect, FileValidator, ToolPolicy
-from spec_mcp.engine.events import Answer, Moment, Outcome
+from spec_mcp.engine.events import Answer, Moment, Outcome, UndoOutcome
 from spec_mcp.engine.policy import Settings
 from spec_mcp.engine.states import Reason, State
 from tests.engine.playbook import (
@@ -148,6 +148,14 @@ def test_a_server_that_dies_again_before_it_is_asked_is_waited_for_again():
         pass
 
 
+def test_a_write_is_adopted_once_whatever_the_manifest_says_of_reuse():
+    book = ready(play(), "again")
+    made = newest(book)
+    _ = book << book.call(5, "again", id=1) >> claim(State.ADOPTED)
+    _ = book << events.Claimed(made, State.ADOPTED, ok=True) >> settle(State.ADOPTED) >> reply(5, How.HIT)
+    assert not book.held
+
+
 def test_a_clock_that_is_set_back_keeps_nobody_waiting_longer():
     book = ready(play())
     _ = book << book.call(7, "get", id=1) >> claim(State.COMPENSATING)
@@ -200,4 +208,16 @@ def test_a_knob_is_never_cancelled_so_that_its_end_is_known():
 def test_a_knob_counts_for_the_rate():
     book = play(rate_per_minute=1.0).holds("knob", id=1)
     with book << book.predicted(guess("knob", id=2)) >> skipped(Reason.RATE):
+        pass
+
+
+def test_an_undo_of_which_the_probe_is_not_asked_is_made_once():
+    book = ready(play())
+    _ = book << book.call(7, "get", id=1) >> claim(State.COMPENSATING)
+    _ = book << events.Claimed(newest(book), State.COMPENSATING, ok=True) >> read(Moment.NOW)
+    _ = book << state(book, Moment.NOW, "new") >> UNDO
+    _ = book << events.Connected(SERVER, 2)  # begun anew by the client, in the same process
+    _ = book << events.Undone(newest(book), UndoOutcome.DONE) >> read(Moment.RESTORED)
+    _ = book << state(book, Moment.RESTORED, "old") >> settle(State.COMPENSATED)
+    with book << events.Settled(newest(book), ok=True) >> invoke(7):
         pass
