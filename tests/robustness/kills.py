@@ -210,7 +210,7 @@ class Campaign:
         if self._unsure is not None:  # its server may be at it yet, as it may be without us
             client.wait_silence()
         said = client.stderr.decode(errors="replace")
-        if any(word in said for word in ("STUCK", "NOT TAKEN BACK", "speculation failed", "Traceback")):
+        if any(word in said for word in ("STUCK", "NOT TAKEN BACK", "speculation failed")):
             raise Wrong(f"life {number} said {said}")
 
     # --- between lives ------------------------------------------------------------------------------------------------
