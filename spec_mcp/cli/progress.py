@@ -10,13 +10,28 @@ from contextlib import contextmanager
 @contextmanager
 def progress(title: str, total: int) -> Generator[Callable[[], None]]:
     """Shows how far something is that takes so many steps; what it gives is called after each."""
+    done = 0
+
+    def advance() -> None:
+        nonlocal done
+        done += 1
+        show(done, total)
+
+    with meter(title) as show:
+        show(0, total)
+        yield advance
+
+
+@contextmanager
+def meter(title: str) -> Generator[Callable[[int, int], None]]:
+    """Shows how far something is; what it gives is told how many steps are done of how many that are known of."""
     if not sys.stderr.isatty():
-        yield lambda: None
+        yield lambda done, total: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda: bar.advance(task)
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

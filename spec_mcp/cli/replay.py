@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spec_mcp.cli.progress import progress
+from spec_mcp.cli.progress import meter
 from spec_mcp.cli.text import safe
 from spec_mcp.errors import UserError
 
 if TYPE_CHECKING:
     from spec_mcp.engine.effects import ServerPolicy
-    from spec_mcp.records import Session, Tool
 
 
 def command(
@@ -60,6 +59,10 @@ def command(
     context: Annotated[
         bool, typer.Option("--context", help="Show the predictor what user and assistant say; a proxy does not see it.")
     ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", "-j", min=1, metavar="N", help="Files at once. Default: the number of processors."),
+    ] = None,
 ) -> None:
     """Replay recorded sessions: how many calls would have been answered ahead of time, and at what waste.
 
@@ -67,7 +70,8 @@ def command(
     only to answer what was speculated, and to score.
     """
     from spec_mcp.engine.policy import Settings
-    from spec_mcp.replay.evaluate import PREDICTORS, Evaluation, Options
+    from spec_mcp.replay.evaluate import PREDICTORS, Options
+    from spec_mcp.replay.files import Work, jobs_here, play_files
     from spec_mcp.replay.script import Timings
 
     if predictor not in PREDICTORS:
@@ -82,19 +86,18 @@ def command(
         manifest=_policy(manifest),
         make=PREDICTORS[predictor],
     )
-    training = [(_read(path, None), _catalogue(path, None)) for path in train or []]
-    for path in files:
-        sessions = _read(path, limit)
-        with progress(path.name, len(sessions) + sum(len(found) for found, _ in training)) as advance:
-            evaluation = Evaluation(options)
-            for found, catalogue in training:
-                evaluation.train(found, catalogue, advance)
-            tally = evaluation.play(sessions, _catalogue(path, tools), advance)
-        report = tally.report(_source(sessions, path))
-        if as_json:
-            typer.echo(json.dumps(report))
-        else:
-            show(path.name, report)
+    played: list[tuple[Path, Mapping[str, Any]]] = []
+    try:
+        with meter("replaying") as show_calls:
+            work = Work(options, tools, limit)
+            for path, report in play_files(files, train or [], work, jobs or jobs_here(), show_calls):
+                played.append((path, report))  # told when the bar is gone, which both must not write over
+    finally:
+        for path, report in played:
+            if as_json:
+                typer.echo(json.dumps(report))
+            else:
+                show(path.name, report)
 
 
 def show(name: str, report: Mapping[str, Any]) -> None:
@@ -123,26 +126,6 @@ def show(name: str, report: Mapping[str, Any]) -> None:
         ("decision", f"{report['decide_ms_p50']:.2f} ms median, {report['decide_ms_p99']:.2f} ms 99th percentile"),
     ):
         typer.echo(f"  {heading:<14}{text}")
-
-
-def _read(path: Path, limit: int | None) -> list[Session]:
-    from itertools import islice
-
-    from spec_mcp.records import read_sessions
-
-    return list(islice(read_sessions(path), limit))
-
-
-def _catalogue(path: Path, given: Path | None) -> list[Tool]:
-    from spec_mcp.records import read_tools, tools_beside
-
-    beside = given or tools_beside(path)
-    return [] if beside is None else read_tools(beside)
-
-
-def _source(sessions: list[Session], path: Path) -> str:
-    sources = list(dict.fromkeys(session.source for session in sessions if session.source))
-    return sources[0] if len(sources) == 1 else path.name
 
 
 def _policy(manifest: Path | None) -> ServerPolicy | None:
