@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
     Ended = Callable[[str, State, str], None]
 
-ARGUMENTS_CHARS = 48
+ARGUMENTS_CHARS = 74
+INDENT = (0, 0, 0, 4)
+"""What is said of an entry, under its id."""
 
 REASONS: Mapping[str, str] = {
     "foreign-state": "something else has changed there since",
@@ -160,8 +162,9 @@ def _as_object(left: Left, ends: Mapping[str, End]) -> dict[str, object]:
 
 
 def _show(found: Sequence[Left], ends: Mapping[str, End], dry_run: bool) -> None:
+    """A paragraph each: what happens with it is a sentence, for which a table has no room."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.padding import Padding
     from rich.text import Text
 
     from spec_mcp.cli.text import arguments_text, moment, safe
@@ -170,22 +173,15 @@ def _show(found: Sequence[Left], ends: Mapping[str, End], dry_run: bool) -> None
     if not found:
         console.print("Nothing is open: no early write is left behind.")
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("id", "server", "tool", "arguments", "made", "state"):
-        table.add_column(heading, no_wrap=heading != "arguments")
-    table.add_column("will be" if dry_run else "now")
     for left in found:
         entry = left.entry
-        table.add_row(
-            Text(safe(entry.id)),
-            Text(safe(entry.server)),
-            Text(safe(entry.tool)),
-            Text(arguments_text(entry.arguments, ARGUMENTS_CHARS)),
-            moment(entry.made_at),
-            _state(left),
-            Text(_plan(left) if dry_run else _end(ends[entry.id])),
+        console.print(Text(f"{safe(entry.id)}  {safe(entry.server)} {safe(entry.tool)}", style="bold"))
+        what = (
+            f"at {moment(entry.made_at)}, {_state(left)}",
+            arguments_text(entry.arguments, ARGUMENTS_CHARS),
+            f"will be {_plan(left)}" if dry_run else _end(ends[entry.id]),
         )
-    console.print(table)
+        console.print(*(Padding(Text(safe(line)), INDENT) for line in what if line), sep="")
 
 
 def _state(left: Left) -> str:

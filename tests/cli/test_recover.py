@@ -84,6 +84,18 @@ def test_a_dry_run_lists_and_changes_nothing(killed: Graph, capsys: pytest.Captu
     assert len(killed.entries()) == 1
 
 
+def test_on_a_narrow_terminal_nothing_of_it_is_left_out(
+    killed: Graph, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    out, _ = told(capsys, "--dry-run")
+    assert max(len(line.rstrip()) for line in out.splitlines()) <= 60
+    (entry,) = killed.entries()
+    text = " ".join(out.split())
+    for part in (entry.id, "memory create_entities", '"early"', "made, not used", "nothing else has changed"):
+        assert part in text
+
+
 def test_a_program_gets_what_came_of_each(killed: Graph, capsys: pytest.CaptureFixture[str]) -> None:
     (entry,) = objects(capsys)
     assert (entry["end"], entry["why"]) == ("settled", "")
