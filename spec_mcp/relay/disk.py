@@ -6,9 +6,11 @@ once a manifest has reversible tools. What is reported comes on the loop's threa
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -99,12 +101,12 @@ class Disk:
 
         self.do(operation, told)
 
-    def intend(self, held: Reversible, before: bytes, done: Done) -> None:
+    def intend(self, held: Reversible, done: Done) -> None:
         """Keep all that is needed to take it back."""
         self._made += 1
         held.entry = id_of(self.owner, self._made)
         try:
-            entry = self._entry_of(held, before)
+            entry = self._entry_of(held)
         except StoreError as error:
             self._complain(error)
             held.entry = ""
@@ -126,10 +128,11 @@ class Disk:
 
         self._change(intend, told)
 
-    def _entry_of(self, held: Reversible, before: bytes) -> Entry:
+    def _entry_of(self, held: Reversible) -> Entry:
         from spec_mcp.relay.speculations import line_of
 
         now = time.time()
+        before = json.dumps(held.before, separators=(",", ":")).encode()
         return Entry(
             held.entry,
             self.owner,
@@ -154,11 +157,30 @@ class Disk:
 
     def left(self, held: Reversible, digest: str) -> None:
         """This is the state that it left; nobody waits."""
+        held.left = digest
         self._change(lambda journal: journal.left(held.entry, self.owner, digest), _nobody_waits)
 
     def claim(self, held: Reversible, into: Claim, done: Done) -> None:
         """Decide what becomes of it."""
-        self._change(lambda journal: journal.claim(held.entry, self.owner, into), done)
+        if into == "adopted":
+            self._change(lambda journal: journal.claim(held.entry, self.owner, into), done)
+        else:
+            self._change(lambda journal: self._compensate(journal, held), done)
+
+    def _compensate(self, journal: Journal, held: Reversible) -> bool:
+        """It is to be taken back. What we decided before of it may be there, though the disk said otherwise."""
+        if journal.claim(held.entry, self.owner, "compensating"):
+            return True
+        for entry in journal.open_entries(self.instance):
+            if entry.id == held.entry:
+                return entry.owner == self.owner and entry.state == "compensating"
+        # adopted, and no byte of the answer has left: it is ours as before
+        outcome = "result" if held.result else "error"
+        entry = self._entry_of(held)
+        journal.intend(
+            replace(entry, state="compensating", outcome=outcome, result=held.result or None, left=held.left)
+        )
+        return True
 
     def undo_sent(self, held: Reversible, done: Done) -> None:
         """Its undo is about to go out."""
@@ -220,6 +242,10 @@ class Disk:
     def lingers(self, owner: str) -> bool:
         """Does the server of an owner that is gone still run?"""
         return self._lingering.has(owner)
+
+    def has_made(self, entry: Entry) -> bool:
+        """Is it ours from its beginning?"""
+        return entry.id.startswith(f"{self.owner}-")
 
     def take_over(self, entries: list[Entry], done: Callable[[list[Entry] | StoreError], None]) -> None:
         """Be the owner of these; those that are ours now, as they are now."""

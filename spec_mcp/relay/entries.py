@@ -59,6 +59,8 @@ class Reversible:
     """The answer's raw `result`, where it is a good one."""
     fingerprints: dict[str, str] = field(default_factory=dict[str, str])
     is_claimed: bool = False
+    left: str = ""
+    """The digest of the state that it left."""
 
     @property
     def tools(self) -> list[str]:
@@ -128,6 +130,7 @@ def reversible_of(entry: Entry, number: SpeculationId) -> Reversible:
         (entry.result or b"") if entry.outcome == "result" else b"",
         written.fingerprints,
         entry.state != "intended",
+        entry.left,
     )
 
 

@@ -160,10 +160,11 @@ class Inheriting:
             say(f"the undo journal: {entries}; calls wait, since it may name something to be taken back")
             self._look_again(TROUBLED_S)
             return
-        others = [entry for entry in entries if entry.owner != self._disk.owner and entry.id not in self._told]
-        seized = {owner: self._seize(owner) for owner in {entry.owner for entry in others}}
-        dead = [entry for entry in others if seized[entry.owner] is not None]
-        living_stuck = [entry for entry in others if seized[entry.owner] is None and entry.state == "stuck"]
+        others = [entry for entry in entries if not self._disk.has_made(entry) and entry.id not in self._told]
+        ours = self._disk.owner  # where the disk took over what it said it had not
+        seized = {owner: self._seize(owner) for owner in {entry.owner for entry in others} - {ours}}
+        dead = [entry for entry in others if entry.owner == ours or seized[entry.owner] is not None]
+        living_stuck = [entry for entry in others if entry not in dead and entry.state == "stuck"]
 
         def taken(mine: list[Entry] | StoreError) -> None:
             for lock in seized.values():

@@ -149,8 +149,7 @@ class Reversing:
         if not self.disk.works_with(self._link.group):
             self._feed(events.Recorded(held.number, False))
             return
-        before = json.dumps(held.before, separators=(",", ":")).encode()
-        self.disk.intend(held, before, lambda ok: self._feed(events.Recorded(held.number, ok)))
+        self.disk.intend(held, lambda ok: self._feed(events.Recorded(held.number, ok)))
 
     # --- what became of it ------------------------------------------------------------------------------------------
 
