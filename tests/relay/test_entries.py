@@ -128,7 +128,17 @@ def test_a_huge_state_is_not_read() -> None:
 
 def test_variables_of_a_session_tell_no_store_from_another() -> None:
     session = dict.fromkeys(
-        ("PATH", "TERM", "TERM_PROGRAM", "SSH_AUTH_SOCK", "CLAUDECODE", "CLAUDE_CODE_SSE_PORT", "PWD"), ""
+        (
+            "PATH",
+            "TERM",
+            "TERM_PROGRAM",
+            "SSH_AUTH_SOCK",
+            "CLAUDECODE",
+            "CLAUDE_CODE_SSE_PORT",
+            "PWD",
+            "_PYENV_INSTALL_PREFIX",
+        ),
+        "",
     )
     telling_ones = dict.fromkeys(("MEMORY_FILE_PATH", "DATABASE_URL", "HOME", "GITHUB_TOKEN", "AWS_PROFILE"), "")
     assert telling({**session, **telling_ones}) == tuple(sorted(telling_ones))
