@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from spec_mcp.engine.events import Inheritance, Inherited, Mode, ModeSet
+from spec_mcp.engine.events import ClientNotified, Inheritance, Inherited, Mode, ModeSet
 from spec_mcp.relay import wire
 from spec_mcp.relay.disk import Disk
 from spec_mcp.relay.entries import BadEntry, Reversible, inheritance_of, reversible_of
@@ -138,8 +138,10 @@ class Inheriting:
         if self._is_waiting:
             return
         gate, self.gate = self.gate, None
-        for waiting in gate.open() if gate is not None else ():
-            self._bridge.let_in(waiting.message, waiting.line)
+        if gate is not None:  # what was read early meanwhile may show what another has taken back since
+            self._bridge.feed(ClientNotified(self._bridge.session, self._bridge.server, "?"))
+            for waiting in gate.open():
+                self._bridge.let_in(waiting.message, waiting.line)
         self.on_known()
 
     # --- what was left ----------------------------------------------------------------------------------------------

@@ -200,3 +200,20 @@ def step_by_step(rig: Reversing, steps: Iterator[int], holds: Callable[[Reversin
             return False
         rig.step()
     return True
+
+
+def test_what_was_read_early_while_another_had_the_server_answers_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, numbers: Numbers
+) -> None:
+    second = Reversing(monkeypatch, tmp_path, numbers)
+    monkeypatch.setattr(second.bridge.inheriting, "serve", lambda: None)  # its manifest comes late
+    second.begins().client(request(900, "unheard-of")).client(call(901, "nothing", "{}")).serves()
+    monkeypatch.undo()
+    first = Reversing(monkeypatch, tmp_path, numbers).begins().made()
+    second.bridge.inheriting.serve()
+    second.predicts("all")
+    second.serves()
+    second.client(call(1, "all", "{}"))
+    first.until(first.is_settled)
+    second.until(lambda: 1 in second.answers())
+    assert second.answers()[1]["result"]["structuredContent"] == {"numbers": []}
