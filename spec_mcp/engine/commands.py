@@ -209,6 +209,13 @@ class HoldNotification:
 
 
 @value
+class Tell:
+    """Deliver what was kept with the speculation: what it did is a client's, who awaits no answer any more."""
+
+    speculation: SpeculationId
+
+
+@value
 class Fail:
     """Answer the call with an error: it would see what a speculation left and could not take back in time."""
 
@@ -303,6 +310,7 @@ Command = (
     | Settle
     | Wake
     | HoldNotification
+    | Tell
     | Fail
     | Predict
     | PinFingerprint

@@ -18,6 +18,7 @@ from spec_mcp.engine.commands import (
     Launch,
     Reply,
     SpeculationEnded,
+    Tell,
 )
 from spec_mcp.engine.effects import Effect
 from spec_mcp.engine.events import SpeculationId
@@ -80,6 +81,7 @@ def adopt_unheard(world: World, speculation: Speculation) -> None:
     speculation.move(Step.ADOPT)
     speculation.caller = None
     world.ledger.remove(speculation)
+    world.out.append(Tell(speculation.id))
     end(world, speculation, "adopted")
     world.out.append(Drop(speculation.id))
 

@@ -61,6 +61,7 @@ class Answering:
             do.ForwardCancellation: self._forward_cancellation,
             do.Withhold: self._withhold,
             do.HoldNotification: self._hold_notification,
+            do.Tell: self._tell,
             do.Fail: self._fail_call,
             do.Predict: self._predict,
             do.CallSettled: account.settled,
@@ -140,6 +141,11 @@ class Answering:
         self.passes = False
         line = self.said if self.said.endswith(b"\n") else self.said + b"\n"  # within a batch it has no end
         self._ours.hold(command.speculation, line)
+
+    def _tell(self, command: do.Tell) -> None:
+        held = self._ours.get(command.speculation)
+        for notification in held.notifications_under(b"") if held is not None else ():
+            self._client.put(notification)
 
     def _predict(self, command: do.Predict) -> None:
         self._account.catch_up()

@@ -107,6 +107,16 @@ def test_what_it_tells_is_held_though_its_call_has_come():
         pass
 
 
+def test_what_it_told_is_delivered_though_its_call_was_cancelled_once_that_was_decided():
+    book = ready(play())
+    _ = book << TELLS >> Wanted(do.HoldNotification)
+    _ = book << book.call(5, "set", id=1) >> claim(State.ADOPTED)
+    _ = book << events.CallCancelled(5)
+    _ = book << events.Claimed(newest(book), State.ADOPTED, ok=True) >> settle(State.ADOPTED)
+    with book >> Wanted(do.Tell):
+        pass
+
+
 def test_a_change_told_while_one_that_was_never_launched_is_forgotten_on_disk_is_passed_on():
     book = play()
     _ = book << book.predicted(guess("set", id=1)) >> read(Moment.BEFORE)
