@@ -187,6 +187,15 @@ def test_what_cannot_be_done_is_said_in_one_line_with_what_to_do(
     assert said in told.err.splitlines()[-1]
 
 
+def test_a_home_that_cannot_be_written_is_named_with_the_way_to_another(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capsys
+) -> None:
+    monkeypatch.setenv("SPEC_MCP_HOME", "/proc/home")
+    told = tell("manifest draft --save", greeter(GET), capsys)
+    assert told.status == 2
+    assert told.err.splitlines()[-1].endswith("put it right, or name another folder by SPEC_MCP_HOME")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -20,7 +20,7 @@ def own_file(name: str) -> Path:
         folder = make_home(os.environ) / "manifests"
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise _unwritable(Path(error.filename or "SPEC_MCP_HOME"), error) from error
+        raise _unwritable(Path(error.filename or "SPEC_MCP_HOME"), error, "folder by SPEC_MCP_HOME") from error
     return folder / f"{name}.toml"
 
 
@@ -51,8 +51,8 @@ def write(path: Path, text: str, *, force: bool) -> None:
             Path(draft).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise _unwritable(path, error, "file") from error
 
 
-def _unwritable(path: Path, error: OSError) -> UserError:
-    return UserError(f"{path}: cannot be written: {error.strerror or error}: name a file that can, by --out")
+def _unwritable(path: Path, error: OSError, other: str) -> UserError:
+    return UserError(f"{path}: cannot be written: {error.strerror or error}: put it right, or name another {other}")
