@@ -125,7 +125,7 @@ def _from_files(files: Sequence[Path], target: Target) -> None:
         said = f"{path}: {count(len(sessions), 'session')}, {count(calls, 'call')}"
         if of_others:
             names = sorted({session.source.removeprefix(OWN_SOURCE) for session in of_others})
-            said += f"; {len(of_others)} left out, of other servers: {', '.join(names)}"
+            said += f"; {len(of_others)} left out, of other servers: {', '.join(names)} (--server NAME takes one)"
         typer.echo(safe(said))
     _learn(found, target)
 
