@@ -8,10 +8,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 
-from spec_mcp.engine.calls import Json
 from spec_mcp.engine.effects import ServerPolicy
 from spec_mcp.engine.events import Candidate
-from spec_mcp.predict.predictor import CallBegan, CallEnded, Supposed
+from spec_mcp.predict.predictor import CallBegan, Supposed
+from spec_mcp.predict.silent import Silent
 from spec_mcp.relay.wrap import parse, serve
 
 
@@ -20,7 +20,7 @@ def text_of(seed: str, number: int) -> str:
     return f"{seed}-{number}"
 
 
-class Foretelling:
+class Foretelling(Silent):
     """Names the next call, and no other."""
 
     def __init__(self, seed: str) -> None:
@@ -32,22 +32,10 @@ class Foretelling:
         self._server = call.server
         self._begun += 1
 
-    def ended(self, call: CallEnded) -> None:
-        return
-
-    def closed(self, session: str) -> None:
-        return
-
     def predict(self, session: str, supposed: Sequence[Supposed], limit: int, now_s: float) -> list[Candidate]:
         if supposed:
             return []
         return [Candidate(self._server, "echo", {"text": text_of(self._seed, self._begun)}, 0.99, "foretold", True)]
-
-    def dump(self) -> Json:
-        return None
-
-    def load(self, learned: Json) -> None:
-        return
 
 
 def main() -> int:

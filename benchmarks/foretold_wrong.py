@@ -8,14 +8,15 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 
-from spec_mcp.engine.calls import Arguments, Json
+from spec_mcp.engine.calls import Arguments
 from spec_mcp.engine.effects import ServerPolicy
 from spec_mcp.engine.events import Candidate
-from spec_mcp.predict.predictor import CallBegan, CallEnded, Supposed
+from spec_mcp.predict.predictor import CallBegan, Supposed
+from spec_mcp.predict.silent import Silent
 from spec_mcp.relay.wrap import parse, serve
 
 
-class Wrong:
+class Wrong(Silent):
     """Names the one write when an odd number of calls has begun."""
 
     def __init__(self, tool: str, arguments: Arguments) -> None:
@@ -28,22 +29,10 @@ class Wrong:
         self._server = call.server
         self._begun += 1
 
-    def ended(self, call: CallEnded) -> None:
-        return
-
-    def closed(self, session: str) -> None:
-        return
-
     def predict(self, session: str, supposed: Sequence[Supposed], limit: int, now_s: float) -> list[Candidate]:
         if supposed or self._begun % 2 == 0:
             return []
         return [Candidate(self._server, self._tool, self._arguments, 0.99, "wrong", True)]
-
-    def dump(self) -> Json:
-        return None
-
-    def load(self, learned: Json) -> None:
-        return
 
 
 def main() -> int:

@@ -6,15 +6,16 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 
-from spec_mcp.engine.calls import Arguments, Json
+from spec_mcp.engine.calls import Arguments
 from spec_mcp.engine.effects import ServerPolicy
 from spec_mcp.engine.events import Candidate
 from spec_mcp.engine.timing import Timing
-from spec_mcp.predict.predictor import CallBegan, CallEnded, Supposed
+from spec_mcp.predict.predictor import CallBegan, Supposed
+from spec_mcp.predict.silent import Silent
 from spec_mcp.relay.wrap import parse, serve
 
 
-class Foretelling:
+class Foretelling(Silent):
     """Names the one call, after each answer."""
 
     def __init__(self, tool: str, arguments: Arguments) -> None:
@@ -25,22 +26,10 @@ class Foretelling:
     def began(self, call: CallBegan) -> None:
         self._server = call.server
 
-    def ended(self, call: CallEnded) -> None:
-        return
-
-    def closed(self, session: str) -> None:
-        return
-
     def predict(self, session: str, supposed: Sequence[Supposed], limit: int, now_s: float) -> list[Candidate]:
         if supposed:
             return []
         return [Candidate(self._server, self._tool, self._arguments, 0.99, "foretold", True)]
-
-    def dump(self) -> Json:
-        return None
-
-    def load(self, learned: Json) -> None:
-        return
 
 
 def _thinks(self: Timing, fraction: float) -> float:
