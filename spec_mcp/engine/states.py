@@ -93,7 +93,6 @@ class Reason(StrEnum):
     POLL = "poll"
     CONFLICT = "conflict"
     BREADTH = "breadth"
-    DEPTH = "depth"
     BUSY = "busy"
     TOO_SLOW = "too-slow"
     OPEN_WORLD = "open-world"

@@ -6,7 +6,6 @@ unique, so that what was learned from one client serves for another.
 
 from __future__ import annotations
 
-import random
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -197,13 +196,6 @@ def key_of(policy: ServerPolicy, tool: str, arguments: Arguments) -> CallKey | N
     except Unmatchable:
         return None
     return CallKey(SERVER, 1, "", tool, "", text, "{}")
-
-
-def shuffled(sessions: Sequence[Session], seed: int) -> list[Session]:
-    """The sessions in an order of their own: what is learned must not hang on the order of a file."""
-    order = list(sessions)
-    random.Random(seed).shuffle(order)
-    return order
 
 
 def _call(number: int, event: CallEvent, stage: Stage, timings: Timings) -> Call:
