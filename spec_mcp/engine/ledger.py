@@ -75,6 +75,8 @@ class Reversal:
     """The digest of the state before it."""
     left: str | None = None
     """The digest of the state after it."""
+    is_task: bool = False
+    """It goes on, and nobody knows for how long."""
     answered: bool = False
     """Its answer has come in this process: whatever it left is there by now."""
     quiet_at: float = 0.0

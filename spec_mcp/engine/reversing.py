@@ -93,7 +93,8 @@ def returned(world: World, speculation: Speculation, outcome: Outcome, good: boo
     """The server has answered it, or can no longer."""
     reversal = speculation.reversal
     assert reversal is not None, "only reversible ones come here"
-    if outcome.answer in (Answer.NONE, Answer.TASK):  # a task goes on, and nobody knows for how long
+    if outcome.answer in (Answer.NONE, Answer.TASK):
+        reversal.is_task = outcome.answer is Answer.TASK
         undoing.lose(world, speculation)
         return
     speculation.returned_at = world.now_s

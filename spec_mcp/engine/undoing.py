@@ -210,6 +210,8 @@ def state_now(world: World, speculation: Speculation, digest: str | None) -> Non
     assert reversal is not None, "only reversible ones are taken back"
     if digest is None:
         try_again(world, speculation, Reason.UNREADABLE)
+    elif reversal.is_task:  # whatever is there now
+        stick(world, speculation, Reason.OUTCOME_UNKNOWN)
     elif digest == reversal.before:
         _restored(world, speculation)
     elif reversal.left is None and not reversal.answered:

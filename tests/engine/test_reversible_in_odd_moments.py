@@ -139,6 +139,14 @@ def test_what_takes_effect_late_is_looked_at_once_it_has():
         pass
 
 
+def test_what_goes_on_as_a_task_is_not_taken_for_undone():
+    book = launched(play())
+    _ = book << book.returned(Outcome(Answer.TASK, 10, task="t")) >> claim(State.COMPENSATING)
+    _ = book << events.Claimed(newest(book), State.COMPENSATING, ok=True) >> read(Moment.NOW)
+    with book << state(book, Moment.NOW, "old") >> settle(State.STUCK, reason="outcome-unknown"):
+        pass
+
+
 def test_what_takes_effect_late_and_is_wanted_is_adopted_at_once():
     book = launched(play(), "late")
     _ = book << book.returned()
