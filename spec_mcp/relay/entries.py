@@ -58,7 +58,8 @@ class Reversible:
     result: bytes = b""
     """The answer's raw `result`, where it is a good one."""
     fingerprints: dict[str, str] = field(default_factory=dict[str, str])
-    is_claimed: bool = False
+    is_adopting: bool = False
+    """It is about to be adopted, and its entry to go."""
     left: str = ""
     """The digest of the state that it left."""
 
@@ -129,8 +130,7 @@ def reversible_of(entry: Entry, number: SpeculationId) -> Reversible:
         written.before_digest,
         (entry.result or b"") if entry.outcome == "result" else b"",
         written.fingerprints,
-        entry.state != "intended",
-        entry.left,
+        left=entry.left,
     )
 
 

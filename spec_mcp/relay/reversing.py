@@ -90,7 +90,7 @@ class Reversing:
             return None
         is_good = outcome.answer is Answer.RESULT
         held.result = result if is_good else b""
-        return lambda: None if held.is_claimed else self.disk.returned(held, is_good)
+        return lambda: None if held.is_adopting else self.disk.returned(held, is_good)
 
     def connection_lost(self) -> None:
         """No answer will come to what was asked."""
@@ -160,10 +160,10 @@ class Reversing:
 
     def _claim(self, command: do.Claim) -> None:
         held = self._held[command.speculation]
-        held.is_claimed = True
+        held.is_adopting = command.into is State.ADOPTED
 
         def told(ok: bool) -> None:
-            held.is_claimed = ok
+            held.is_adopting = False
             self._feed(events.Claimed(held.number, command.into, ok))
 
         if command.into is State.ADOPTED:

@@ -217,3 +217,23 @@ def test_what_was_read_early_while_another_had_the_server_answers_nothing(
     first.until(first.is_settled)
     second.until(lambda: 1 in second.answers())
     assert second.answers()[1]["result"]["structuredContent"] == {"numbers": []}
+
+
+def test_what_was_answered_when_it_was_not_wanted_any_more_can_be_taken_back_by_the_next(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, numbers: Numbers, second: Reversing
+) -> None:
+    first = Reversing(monkeypatch, tmp_path, numbers).begins()
+    first.client(request(900, "unheard-of")).client(call(901, "all", "{}")).serves()
+    first.predicts("add", n=1)
+    while 1 not in numbers.held:
+        first.step()
+        if numbers.asked[-1:] == ["all"] and first.live and first.live[0].state is State.LAUNCHED:
+            first.client(call(1, "all", "{}"))  # while it runs
+    numbers.fails.add("all")  # so that its undo does not begin
+    first.until(lambda: not first.on_disk, serves=False)
+    first.killed()
+    numbers.fails.clear()
+    assert second.entries()[0].outcome == "result"
+    second.begins().until(lambda: bool(second.ends))
+    assert second.ends == [("add", State.COMPENSATED, "crashed")]
+    assert numbers.held == []
