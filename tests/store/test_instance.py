@@ -17,6 +17,7 @@ from spec_mcp.store.instance import InstanceLock, Launch, instance_of, store_key
 from spec_mcp.store.locks import beside, turn
 from spec_mcp.store.markers import Markers
 from spec_mcp.store.store import StoreError
+from tests.store.racing import raced
 
 BOUND_S = 60
 ROOT = Path(__file__).resolve().parents[2]
@@ -304,27 +305,8 @@ print(alone, flush=True)
 
 
 def test_processes_that_race_for_an_instance_never_have_it_alone_both(path: Path, tmp_path: Path) -> None:
-    racers = [
-        subprocess.Popen(
-            [sys.executable, "-c", UPGRADER, str(path), str(tmp_path / "inside")],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    for racer in racers:
-        assert racer.stdout is not None
-        assert racer.stdout.readline() == "ready\n"
-    for racer in racers:
-        assert racer.stdin is not None
-        racer.stdin.write("go\n")
-        racer.stdin.flush()
-    said = [racer.communicate(timeout=BOUND_S) for racer in racers]
-    assert [(racer.returncode, errors) for racer, (_, errors) in zip(racers, said, strict=True)] == [(0, ""), (0, "")]
-    assert sum(int(alone) for alone, _ in said) > 0
+    times_alone = raced(UPGRADER, (str(path), str(tmp_path / "inside")), 2)
+    assert sum(map(int, times_alone)) > 0
 
 
 HOLDER = """

@@ -13,6 +13,7 @@ import pytest
 from spec_mcp.store.locks import turn
 from spec_mcp.store.owners import Owners, new_token
 from spec_mcp.store.store import StoreBusy, StoreError
+from tests.store.racing import raced
 
 BOUND_S = 60
 ROOT = Path(__file__).resolve().parents[2]
@@ -188,23 +189,5 @@ for number in range(200):
 def test_processes_that_race_to_settle_what_others_left_settle_each_thing_once(path: Path, tmp_path: Path) -> None:
     settled = tmp_path / "settled"
     settled.mkdir()
-    racers = [
-        subprocess.Popen(
-            [sys.executable, "-c", SEIZER, str(path), str(settled)],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(3)
-    ]
-    for racer in racers:
-        assert racer.stdout is not None
-        assert racer.stdout.readline() == "ready\n"
-    for racer in racers:
-        assert racer.stdin is not None
-        racer.stdin.write("go\n")
-        racer.stdin.flush()
-    done = [line for racer in racers for line in racer.communicate(timeout=BOUND_S)[0].splitlines()]
-    assert [racer.returncode for racer in racers] == [0, 0, 0]
+    done = " ".join(raced(SEIZER, (str(path), str(settled)), 3)).split()
     assert sorted(map(int, done)) == list(range(200))
