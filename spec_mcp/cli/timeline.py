@@ -9,12 +9,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from spec_mcp.cli.columns import GAP
 from spec_mcp.cli.text import arguments_text, count, moment, safe, seconds
 from spec_mcp.store.rows import CallRow, SpeculationRow
 from spec_mcp.store.store import SessionTrace
 
 BAR_CELLS = 28
 ARGUMENTS_WIDTH = 48
+NOTE_WIDTH = 12
+"""What is left to the notes on a narrow terminal, where they wrap."""
+
 WIDE = 110
 """Columns of a terminal that has room for bars."""
 
@@ -115,20 +119,24 @@ def _speculation_line(row: SpeculationRow, launched_at: float, began_at: float) 
 def _table(lines: list[Line], console: Console) -> Table:
     fancy = console.encoding.lower().startswith("utf")
     with_bars = console.width >= WIDE
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    times = [(f"{line.start_s:.2f}", seconds(max(line.end_s - line.start_s, 0.0))) for line in lines]
+    taken = [max(len(at) for at, _ in times), max(len(took) for _, took in times)]
+    taken += [max(len(line.what) for line in lines), NOTE_WIDTH, *([BAR_CELLS] if with_bars else [])]
+    room = max(console.width - sum(taken) - GAP * len(taken), NOTE_WIDTH)  # or the library cuts times and words as well
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
     table.add_column("at", justify="right", no_wrap=True)
     table.add_column("took", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    table.add_column("call", no_wrap=True, overflow="ellipsis")
-    table.add_column("", overflow="fold", min_width=12)
+    table.add_column("call", no_wrap=True, overflow="ellipsis", max_width=room)
+    table.add_column("", overflow="fold", min_width=NOTE_WIDTH)
     if with_bars:
         table.add_column("", no_wrap=True)
     span_s = max(line.end_s for line in lines)
-    for line in lines:
+    for line, (at, took) in zip(lines, times, strict=True):
         style = STYLES.get(line.what, "")
         table.add_row(
-            f"{line.start_s:.2f}",
-            seconds(max(line.end_s - line.start_s, 0.0)),
+            at,
+            took,
             Text(safe(line.what), style=style),
             Text.assemble((safe(line.tool), style), f" {line.arguments}"),
             Text(safe(line.note)),

@@ -9,7 +9,7 @@ import pytest
 from spec_mcp.__main__ import run
 from spec_mcp.store.place import STORE_NAME
 from spec_mcp.store.sqlite import SqliteStore
-from tests.store.rows import session
+from tests.store.rows import NOW, call, session
 
 
 @pytest.fixture(autouse=True)
@@ -31,3 +31,21 @@ def test_a_list_of_sessions_cuts_no_number_and_no_name(spec_mcp_home: Path, caps
     assert (heading.split()[0], heading.split()[-1]) == ("session", "saved")
     assert row.startswith("20261122-062726-42d135  ")
     assert "…" not in heading + row
+
+
+def test_a_timeline_cuts_what_a_call_was_given_and_no_time(
+    spec_mcp_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = b'{"text": "%s"}' % (b"x" * 200)
+    SqliteStore(spec_mcp_home / STORE_NAME).write(
+        [
+            session("s1"),
+            call(1, session="s1", tool="get", arguments=long, t_start=NOW + 1234.5, t_end=NOW + 1235.75, saved_s=1.0),
+        ]
+    )
+    assert run(["trace", "s1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= 80
+    (line,) = (line for line in lines if line.startswith("1234.50  1.25 s  "))
+    assert " get text=" in line
+    assert "…" in line
