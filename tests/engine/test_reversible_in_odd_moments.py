@@ -183,6 +183,13 @@ def test_a_clock_that_is_set_back_keeps_nobody_waiting_longer():
         pass
 
 
+def test_a_client_that_asks_whether_anybody_is_there_need_not_wait_for_an_undo():
+    book = ready(play())
+    _ = book << book.call(7, "get", id=1) >> claim(State.COMPENSATING)
+    with book << events.RequestArrived(8, CLIENT, SERVER, "ping") >> invoke(8):
+        pass
+
+
 # --- tools of which the last write wins -----------------------------------------------------------------------------
 
 
