@@ -377,7 +377,7 @@ class Engine:
         server = world.server(speculation.server)
         self._note_rate_limit(server, event.outcome)
         if speculation.policy.lossy:
-            lossy.returned(world, speculation)
+            lossy.returned(world, speculation, event.outcome)
         if event.outcome.answer is Answer.NONE:  # rule 4, where the death itself is reported later
             server.deadly.add(speculation.tool)
         if event.speculation in world.ledger.live:

@@ -8,6 +8,7 @@ any other: it spoils what is held of the same things when it goes out, and while
 from __future__ import annotations
 
 from spec_mcp.engine import lifecycle
+from spec_mcp.engine.events import Answer, Outcome
 from spec_mcp.engine.ledger import OpenWrite, Speculation
 from spec_mcp.engine.states import Reason, State
 from spec_mcp.engine.world import CallState, World
@@ -21,9 +22,9 @@ def begin(world: World, speculation: Speculation) -> None:
     lifecycle.launch(world, speculation)
 
 
-def returned(world: World, speculation: Speculation) -> None:
+def returned(world: World, speculation: Speculation, outcome: Outcome) -> None:
     """It has been answered, or nobody will answer it any more."""
-    world.ledger.close_write(-speculation.id, world.now_s, None, is_task=False)
+    world.ledger.close_write(-speculation.id, world.now_s, outcome.task, outcome.answer is Answer.TASK)
 
 
 def find(world: World, call: CallState) -> Speculation | None:

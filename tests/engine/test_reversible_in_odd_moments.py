@@ -218,6 +218,16 @@ def test_after_a_knob_was_adopted_what_it_set_is_read_early_again():
         pass
 
 
+def test_a_knob_that_goes_on_as_a_task_is_being_set_until_that_ends():
+    book = play().launches("knob", id=1)
+    _ = book << book.returned(Outcome(Answer.TASK, 10, task="t"))
+    with book << book.predicted(guess("get", id=1)) >> skipped(Reason.CONFLICT):
+        pass
+    _ = book << events.TaskEnded(SERVER, "t")
+    with book << book.predicted(guess("get", id=1)) >> launch("get"):
+        pass
+
+
 def test_what_a_knob_set_early_asks_is_refused():
     book = play().launches("knob", id=1)
     with book << ASKS >> Wanted(do.Refuse):
