@@ -80,6 +80,8 @@ class UndoOutcome(StrEnum):
     """The server said so."""
     LOST = "lost"
     """The connection was lost before its answer."""
+    GOES_ON = "goes-on"
+    """The server answered neither that it was done nor that it was not: with a task, say."""
     UNBOUND = "unbound"
     """Its arguments could not be made from what is known."""
     UNRECORDED = "unrecorded"

@@ -265,6 +265,8 @@ def undone(world: World, event: Undone) -> None:
         ask(world, speculation, Awaits.RESTORED, ReadState(speculation.id, Moment.RESTORED))
     elif event.outcome is UndoOutcome.UNBOUND:
         stick(world, speculation, Reason.UNBOUND)
+    elif event.outcome is UndoOutcome.GOES_ON:
+        stick(world, speculation, Reason.UNDO_UNKNOWN)
     elif event.outcome is UndoOutcome.UNRECORDED:
         _pause(world, speculation)
     elif event.outcome is UndoOutcome.LOST:

@@ -309,8 +309,18 @@ class Assembly:
             self._bridge.inheriting.serve()
             if self._engine.world.settings.reversible:
                 self._disk.warm_up()
+                self._name_unproven(policy)
         self._policies[self._name] = policy
         self._bridge.feed(ManifestFound(self._name, policy, self._loaded.pins))
+
+    def _name_unproven(self, policy: ServerPolicy) -> None:
+        """Who switches early writes on should know why none is made."""
+        tools = unproven(policy, self._name, self._engine.world.settings)
+        if tools and self._manifest is not None:
+            say(
+                f"early writes are on, but nobody has proved how {', '.join(tools)} of {self._name} are undone: "
+                f"spec-mcp manifest verify {Path(self._manifest.file).stem} -- {shlex.join(self._command)}"
+            )
 
     def _judge_tools(self, tools: list[dict[str, object]]) -> frozenset[str]:
         """Hold the manifest against the tools that the server has; what is wrong in it is said, and not believed."""
@@ -338,6 +348,15 @@ def _predictor(make_predictor: MakePredictor | None, policies: Mapping[str, Serv
     if make_predictor is None:
         from spec_mcp.predict.default import make_predictor
     return make_predictor(policies, secrets.randbits(32))
+
+
+def unproven(policy: ServerPolicy, server: str, settings: Settings) -> list[str]:
+    """The reversible tools that are not speculated since neither a proof nor the user speaks for their undo."""
+    return sorted(
+        name
+        for name, tool in policy.tools.items()
+        if tool.undo is not None and not tool.proved and f"{server}.{name}" not in settings.accept_unproven
+    )
 
 
 def not_kept(config: Config, server: str) -> list[str]:

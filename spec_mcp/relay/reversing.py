@@ -312,4 +312,6 @@ def _is_done(held: Reversible, result: bytes) -> bool | None:
 def _outcome_of(answer: Told | None) -> UndoOutcome:
     if answer is None or answer.answer is Answer.TASK:  # a task goes on, and nobody knows for how long
         return UndoOutcome.LOST
-    return UndoOutcome.DONE if answer.is_good else UndoOutcome.FAILED
+    if answer.answer in (Answer.TOOL_ERROR, Answer.ERROR) or answer.rate_limited:
+        return UndoOutcome.FAILED
+    return UndoOutcome.DONE if answer.is_good else UndoOutcome.GOES_ON

@@ -389,6 +389,13 @@ def test_an_undo_that_may_run_twice_does():
         pass
 
 
+def test_an_undo_that_goes_on_as_a_task_is_stuck_even_where_it_may_run_twice():
+    book = ready(play(), "add")
+    _ = doomed(book) << state(book, Moment.NOW, "new") >> UNDO
+    with book << events.Undone(newest(book), UndoOutcome.GOES_ON) >> settle(State.STUCK, reason="undo-unknown"):
+        pass
+
+
 def test_an_undo_without_its_arguments_is_stuck():
     book = doomed(ready(play()))
     _ = book << state(book, Moment.NOW, "new") >> UNDO

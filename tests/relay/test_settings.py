@@ -9,13 +9,14 @@ import pytest
 
 from spec_mcp.config import load_config
 from spec_mcp.engine.commands import SpeculationEnded
+from spec_mcp.engine.effects import Effect, ServerPolicy, ToolPolicy, Undo
 from spec_mcp.engine.engine import Engine
 from spec_mcp.engine.policy import Settings
 from spec_mcp.engine.states import Reason, State
 from spec_mcp.predict.default import DefaultPredictor
 from spec_mcp.predict.keeper import KIND, latest
 from spec_mcp.predict.silent import Silent
-from spec_mcp.relay.assembly import _predictor, not_kept
+from spec_mcp.relay.assembly import _predictor, not_kept, unproven
 from spec_mcp.relay.recording import Recording
 from spec_mcp.relay.sharing import Sharing
 from spec_mcp.store.recorder import Recorder
@@ -34,6 +35,18 @@ def test_history_is_what_predicts_unless_the_user_switched_it_off(tmp_path: Path
     silent = _predictor(None, {}, load_config(configuration(tmp_path, "[predictors]\nhistory = false\n")))
     assert isinstance(silent, Silent)
     assert silent.predict("session", [], 16, 0.0) == []
+
+
+def test_tools_whose_undo_nobody_has_proved_are_named_for_who_switched_early_writes_on():
+    undo = Undo("del", {})
+    tools = {
+        "add": ToolPolicy(Effect.REVERSIBLE, undo=undo),
+        "put": ToolPolicy(Effect.REVERSIBLE, undo=undo),
+        "set": ToolPolicy(Effect.REVERSIBLE, undo=undo, proved=True),
+        "get": ToolPolicy(Effect.READ),
+    }
+    settings = Settings(reversible=True, accept_unproven=frozenset({"graph.put"}))
+    assert unproven(ServerPolicy("graph", tools), "graph", settings) == ["add"]
 
 
 def test_what_is_set_and_not_acted_on_is_named_for_its_user(tmp_path: Path):
