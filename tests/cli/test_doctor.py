@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from spec_mcp.manifest import fingerprint, shipped_folder
+from spec_mcp.store.migrations import STEPS
 from spec_mcp.store.place import STORE_NAME
 from spec_mcp.store.rows import PinRow, Scope
 from spec_mcp.store.sqlite import SqliteStore
@@ -227,7 +228,7 @@ def test_the_store_is_opened_and_measured(home: Path, capsys: Capsys) -> None:
     [found] = of(examined(capsys)[1], "Store")
     assert found["level"] == "ok"
     assert found["facts"]["sessions"] == 2
-    assert found["facts"]["version"] == 1
+    assert found["facts"]["version"] == len(STEPS)
     assert found["facts"]["size_bytes"] > 0
 
 
@@ -235,7 +236,7 @@ def test_a_store_of_a_newer_version_and_a_damaged_one_are_wrong(home: Path, caps
     path = home / STORE_NAME
     SqliteStore(path).close()
     with sqlite3.connect(path) as database:
-        database.execute("UPDATE _sqlite_migrations SET name = '9999-future'")
+        database.execute("UPDATE _sqlite_migrations SET name = '9999-future' WHERE name = ?", [STEPS[-1]])
     database.close()
     [wrong] = of(examined(capsys)[1], "Store", "wrong")
     assert "newer spec-mcp" in wrong["text"]
