@@ -46,7 +46,8 @@ class SharedWriter(LineWriter):
     def _write(self) -> int:
         if self._can_say_so:
             try:
-                return os.pwritev(self.fd, self._parts(), -1, os.RWF_NOWAIT)
+                parts = self._parts() if self._written or len(self._lines) > 1 else (self._lines[0],)
+                return os.pwritev(self.fd, parts, -1, os.RWF_NOWAIT)
             except (BlockingIOError, BrokenPipeError):
                 raise
             except OSError:  # this system cannot say so for a pipe

@@ -32,6 +32,9 @@ ERROR_LOOKED_AT_BYTES = 2000
 PLAIN_MAX_BYTES = 256 * 1024
 """A longer call that is not written in the shortest way is not searched for members that do not belong there."""
 
+SHORT_ID_CHARS = 15
+"""Digits of a whole number that is the same in every reader."""
+
 SHORTEST_LINE = len(b'{"jsonrpc":"2.0","id":,"method":"tools/call","params":}')
 
 TERMINAL_TASK_STATES = frozenset({"completed", "failed", "cancelled"})
@@ -245,6 +248,8 @@ def lenient(text: bytes) -> object:
 
 def id_value(text: bytes) -> object:
     """An id as a value that equals another spelling of the same id, and that no id of another type equals."""
+    if text.isdigit() and len(text) <= SHORT_ID_CHARS and text[:1] != b"0":  # as nearly all ids are
+        return int(text)
     decoded = lenient(text)
     return ("bool", decoded) if isinstance(decoded, bool) else decoded if _is_scalar(decoded) else text
 
