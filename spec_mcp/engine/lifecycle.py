@@ -215,11 +215,9 @@ def follows_one_that_waits(world: World, call: CallState) -> bool:
 def awaits_silence(world: World, call: CallState) -> bool:
     """Rule 11: speculations that prompt or log are still running, and what they ask must not reach the client.
 
-    A request that comes after a call that waits, waits too, so that the client's requests keep their order, but for
-    its question whether anybody is there; its notifications do not pass through here, and may overtake them.
+    All that come meanwhile wait as long, so that the client's requests keep their order; its notifications do not pass
+    through here, and may overtake them.
     """
-    if call.method != "ping" and any(waiting.server == call.server for waiting in world.kept_back):
-        return True
     server = world.server(call.server)
     return world.now_s < server.suspect_until and bool(world.ledger.outstanding_on(server.name, world.now_s))
 

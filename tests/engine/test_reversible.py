@@ -268,6 +268,23 @@ def test_calls_that_touch_other_things_go_on_and_requests_that_read_everything_w
         pass
 
 
+def test_calls_that_touch_other_things_go_on_while_one_waits_for_an_undo():
+    book = doomed(ready(play()))
+    with book << book.call(8, "put", id=2) >> invoke(8):
+        pass
+    with book << book.call(9, "get", id=3) >> invoke(9):
+        pass
+
+
+def test_what_conflicts_with_a_call_that_waits_waits_behind_it():
+    book = ready(play())
+    _ = book << book.call(7, "survey") >> claim(State.COMPENSATING)
+    with book << book.call(8, "put", id=2):
+        pass
+    with book << book.call(9, "get", id=2):
+        pass
+
+
 def test_the_call_of_another_client_waits_too():
     book = ready(play().begun("other"))
     with book << book.call(5, "get", "other", id=1) >> claim(State.COMPENSATING):
