@@ -310,7 +310,7 @@ def _is_done(held: Reversible, result: bytes) -> bool | None:
 
 
 def _outcome_of(answer: Told | None) -> UndoOutcome:
-    if answer is None or answer.answer is Answer.TASK:  # a task goes on, and nobody knows for how long
+    if answer is None:
         return UndoOutcome.LOST
     if answer.answer in (Answer.TOOL_ERROR, Answer.ERROR) or answer.rate_limited:
         return UndoOutcome.FAILED

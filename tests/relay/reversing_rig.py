@@ -61,6 +61,8 @@ class Numbers:
         """Of its tools' definitions."""
         self.fails: set[str] = set()
         """Tools that answer with an error."""
+        self.goes_on: set[str] = set()
+        """Tools that answer with a task, and have done nothing yet."""
         self.dies_before: set[str] = set()
         self.dies_after: set[str] = set()
         self.announces = False
@@ -72,6 +74,8 @@ class Numbers:
         self.asked.append(tool)
         if tool in self.fails:
             return {"content": [{"type": "text", "text": "no"}], "isError": True}
+        if tool in self.goes_on:
+            return {"resultType": "task", "taskId": "later"}
         told: dict[str, Any] = {"numbers": sorted(self.held)}
         if tool == "add":
             self.held.append(arguments["n"])

@@ -178,6 +178,14 @@ def test_an_undo_that_the_server_refuses_is_stuck_after_some_tries(rig: Reversin
     assert rig.numbers.asked.count("remove") > 1
 
 
+def test_an_undo_that_goes_on_as_a_task_is_not_made_again_even_where_it_may_run_twice(rig: Reversing) -> None:
+    rig.made()
+    rig.numbers.goes_on = {"remove"}
+    rig.client(add(1, 2)).until(lambda: bool(rig.ends))
+    assert rig.ends == [("add", State.STUCK, "undo-unknown")]
+    assert rig.numbers.asked.count("remove") == 1
+
+
 def test_an_undo_whose_definition_has_changed_is_not_sent(rig: Reversing) -> None:
     rig.made()
     rig.dies()
