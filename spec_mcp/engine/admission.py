@@ -6,28 +6,24 @@ It is asked when the candidate comes and again when its turn to be launched has 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from spec_mcp.engine import lifecycle, lossy, reversing
 from spec_mcp.engine.calls import CallKey, Unmatchable, canonical_arguments
 from spec_mcp.engine.commands import Predict, Skipped, Validate
-from spec_mcp.engine.effects import Effect, ToolPolicy
+from spec_mcp.engine.connections import ConnectionState, Proposal, footprint_by
+from spec_mcp.engine.effects import Effect, ToolPolicy, reads
 from spec_mcp.engine.events import Candidate, Mode, Predicted, SpeculationId
-from spec_mcp.engine.ledger import Awaits, Reversal, Speculation
+from spec_mcp.engine.ledger import using
+from spec_mcp.engine.likeness import likeness
 from spec_mcp.engine.methods import TOUCHES_NOTHING
 from spec_mcp.engine.policy import may_reach_outside, worth_s
 from spec_mcp.engine.resources import Footprint
+from spec_mcp.engine.speculation import Awaits, Reversal, Speculation
 from spec_mcp.engine.standing import Standing, barred, is_measured_concurrent, standing_of
 from spec_mcp.engine.states import Reason, State
-from spec_mcp.engine.world import Proposal, ServerState, SessionState, World, footprint_by, reads
-
-SPECULATION_LIMIT_S = 120.0
-"""A speculation without an answer for this long is given up; its place stays taken until the server answers."""
-
-
-UNADOPTED_LIMIT_S = 30.0
-"""How long a reversible speculation waits for its call: while it stands, whoever comes too near must wait for its
-undo."""
+from spec_mcp.engine.world import SessionState, World
 
 SURE = 0.75
 """The least probability of use of a reversible speculation, whatever it would gain: a wrong one makes somebody wait."""
@@ -36,7 +32,7 @@ MEASURED_PLACES = 2
 """Calls and speculations at once on a server of which no more is known than that it was measured to work on two."""
 
 QUEUE_MAX = 32
-"""Admitted candidates that wait for a place, by server: more than can be launched within a thinking gap."""
+"""Admitted candidates that wait for a place, by connection: more than can be launched within a thinking gap."""
 
 
 def consider(world: World, predicted: Predicted) -> None:
@@ -54,30 +50,29 @@ def consider(world: World, predicted: Predicted) -> None:
             return
         scale = parent.q
     else:
-        world.clear_queues(predicted.session)
+        world.clear_queues(session)
         scale = 1.0
     _queue(world, session, predicted, scale)
-    for server in world.servers.values():
-        server.queue.sort(key=lambda proposal: -proposal.worth_s)
-        fill_places(world, server)
-        for proposal in server.queue[QUEUE_MAX:]:
+    for connection in world.connections_of(session):
+        connection.queue.sort(key=lambda proposal: -proposal.worth_s)
+        fill_places(world, connection)
+        for proposal in connection.queue[QUEUE_MAX:]:
             _skip(world, proposal.session, proposal.candidate, Reason.FULL)
-        del server.queue[QUEUE_MAX:]
+        del connection.queue[QUEUE_MAX:]
 
 
 def _queue(world: World, session: SessionState, predicted: Predicted, scale: float) -> None:
     """Queue what is admitted of a predicted set. Nothing is launched meanwhile: what holds for a tool is asked once."""
-    head_start_s, gaps = _head_start_s(world), len(predicted.lineage) + 1
+    head_start_s, gaps = _head_start_s(world, session), len(predicted.lineage) + 1
     tools: dict[tuple[str, str], tuple[Standing, float, float]] = {}
     admitted = 0
     for candidate in predicted.candidates:
-        if not world.knows(candidate.server):
+        if (connection := world.way_of(session, candidate.server)) is None:
             _skip(world, predicted.session, candidate, Reason.UNLISTED)
             continue
-        server = world.server(candidate.server)
         name = (candidate.server, candidate.tool)
         if (known := tools.get(name)) is None:
-            standing = standing_of(world, server, candidate.tool)
+            standing = standing_of(world, connection, candidate.tool)
             saved_s = 0.0 if standing.forbidden else world.timing.hidden_s(*name, head_start_s, gaps)
             known = tools[name] = standing, saved_s, _cost_s(world, *name)
         standing, saved_s, cost_s = known
@@ -92,8 +87,8 @@ def _queue(world: World, session: SessionState, predicted: Predicted, scale: flo
                 _look_beyond(world, session, standing, proposal)
             continue
         admitted += 1
-        if not any(same(waiting, proposal) for waiting in server.queue):
-            server.queue.append(proposal)
+        if not any(same(waiting, proposal) for waiting in connection.queue):
+            connection.queue.append(proposal)
 
 
 def probability(said: float) -> float:
@@ -103,19 +98,25 @@ def probability(said: float) -> float:
 
 def same(one: Proposal, other: Proposal) -> bool:
     """Do both propose the same call?"""
-    return one.candidate.tool == other.candidate.tool and one.candidate.arguments == other.candidate.arguments
+    return (
+        one.candidate.tool == other.candidate.tool
+        and one.principal == other.principal
+        and one.candidate.arguments == other.candidate.arguments
+    )
 
 
 def skip_reason(world: World, standing: Standing, proposal: Proposal) -> Reason | None:
     """Why this candidate is not to be launched; None if it is."""
     if (reason := standing.forbidden) is not None:
         return reason
+    if proposal.candidate.discloses:
+        return Reason.DISCLOSES
     policy = standing.policy
     if policy.open_world and not (may_reach_outside(proposal.candidate, policy) and standing.has_budget):
         return Reason.OPEN_WORLD
     if (reason := standing.barred) is not None:
         return reason
-    if (key := _key(world, standing.server, policy, proposal)) is None:
+    if (key := _key(world, standing.connection, policy, proposal)) is None:
         return Reason.UNMATCHABLE
     if (reason := _unusable(world, standing, key, proposal)) is not None:
         return reason
@@ -136,7 +137,7 @@ def look_beyond(world: World, speculation: Speculation) -> None:
 
 def _look_beyond(world: World, session: SessionState, standing: Standing, proposal: Proposal) -> None:
     """What is predicted again and held already is nearer now than when it was launched."""
-    key = _key(world, standing.server, standing.policy, proposal)
+    key = _key(world, standing.connection, standing.policy, proposal)
     held = None if key is None else world.ledger.by_key.get(key)
     if held is not None and held.state is State.READY and held.session == session.name:
         held.lineage = proposal.lineage
@@ -144,11 +145,14 @@ def _look_beyond(world: World, session: SessionState, standing: Standing, propos
         look_beyond(world, held)
 
 
-def fill_places(world: World, server: ServerState) -> None:
-    """Launch from the queue while the server has room for speculations."""
-    while server.queue and _has_place(world, server):
-        proposal = server.queue.pop(0)
-        standing = standing_of(world, server, proposal.candidate.tool)
+def fill_places(world: World, connection: ConnectionState) -> None:
+    """Launch from the queue what there is room for."""
+    queue, connection.queue = connection.queue, []
+    for proposal in queue:
+        if not _has_place(world, connection, proposal.session):
+            connection.queue.append(proposal)
+            continue
+        standing = standing_of(world, connection, proposal.candidate.tool)
         if (reason := skip_reason(world, standing, proposal)) is not None:
             _skip(world, proposal.session, proposal.candidate, reason)
             continue
@@ -157,35 +161,37 @@ def fill_places(world: World, server: ServerState) -> None:
 
 def validated_for_launch(world: World, speculation: Speculation, value: str | None) -> None:
     """Its validator has been read: launch, unless it cannot be trusted or the world has gone on in the meantime."""
-    server = world.server(speculation.server)
-    reason = Reason.UNVALIDATED if value is None else no_longer(world, server, speculation)
+    connection = world.connection(speculation.connection)
+    reason = Reason.UNVALIDATED if value is None else no_longer(world, connection, speculation)
     if reason is None:
         speculation.valid = value
-        _launch(world, server, speculation)
+        _launch(world, connection, speculation)
     else:
         lifecycle.discard(world, speculation, reason)
-        fill_places(world, server)
+        fill_places(world, connection)
 
 
-def no_longer(world: World, server: ServerState, speculation: Speculation) -> Reason | None:
+def no_longer(world: World, connection: ConnectionState, speculation: Speculation) -> Reason | None:
     """Why what was admitted before its validator was read is not to be launched after it."""
-    if (reason := barred(world, server, speculation.tool)) is not None:
+    if (reason := barred(world, connection, speculation.tool)) is not None:
         return reason
-    if any(call.key == speculation.key for call in world.calls.values()):
+    if world.calls.ask_for(speculation.key):
         return Reason.KNOWN
     if _depends_on(world, speculation.footprint, speculation.lineage) is None:
         return Reason.CONFLICT
-    return None if _has_place(world, server, speculation) else Reason.BUSY
+    return None if _has_place(world, connection, speculation.session, speculation) else Reason.BUSY
 
 
 def _propose(world: World, standing: Standing, proposal: Proposal) -> None:
-    candidate, server, policy = proposal.candidate, standing.server, standing.policy
-    key = _key(world, server, policy, proposal)
+    candidate, connection, policy = proposal.candidate, standing.connection, standing.policy
+    server = connection.server
+    key = _key(world, connection, policy, proposal)
     assert key is not None, "a candidate without a key was skipped"
     speculation = Speculation(
         world.next_speculation(),
         proposal.session,
         server.name,
+        connection.name,
         candidate.tool,
         candidate.arguments,
         key,
@@ -206,27 +212,30 @@ def _propose(world: World, standing: Standing, proposal: Proposal) -> None:
     elif policy.effect is Effect.REVERSIBLE:
         speculation.reversal = Reversal()
         server.launches.add(world.now_s)  # what is read before it is asked of the server too
+        world.ledger.in_preparation.add(speculation)
         reversing.prepare(world, speculation)
     elif policy.fresh is None:
-        _launch(world, server, speculation)
+        _launch(world, connection, speculation)
     else:
-        world.out.append(Validate(speculation.id, None, policy.fresh, candidate.arguments))
+        world.ledger.in_preparation.add(speculation)
+        world.out.append(Validate(speculation.connection, speculation.id, None, policy.fresh, candidate.arguments))
+        world.watch(speculation)
 
 
-def _launch(world: World, server: ServerState, speculation: Speculation) -> None:
-    server.launches.add(world.now_s)
+def _launch(world: World, connection: ConnectionState, speculation: Speculation) -> None:
+    connection.server.launches.add(world.now_s)
     lifecycle.launch(world, speculation)
 
 
 def _unusable(world: World, standing: Standing, key: CallKey, proposal: Proposal) -> Reason | None:
     """Rules 5 to 7: what could not be adopted, or is there already."""
-    if key in world.ledger.by_key or any(call.key == key for call in world.calls.values()):
+    if key in world.ledger.by_key or world.calls.ask_for(key):
         return Reason.KNOWN
     policy = standing.policy
     if policy.fresh is None and key in world.ledger.answered:
         return Reason.POLL
-    touched = footprint_by(standing.server, policy, proposal.candidate.arguments)
-    if world.ledger.being_written(touched, world.now_s):
+    touched = footprint_by(standing.connection.server, policy, proposal.candidate.arguments)
+    if world.ledger.writes.touch(touched, world.now_s):
         return Reason.CONFLICT
     depends_on = _depends_on(world, touched, proposal.lineage)
     if depends_on is None or (depends_on and policy.lossy):  # nobody takes that back with what it depends on
@@ -242,9 +251,7 @@ def _depends_on(world: World, touched: Footprint, lineage: Sequence[SpeculationI
     Only what follows from an effect may look at it, once it has settled.
     """
     found: set[SpeculationId] = set()
-    for held in world.ledger.unadopted.values():
-        if not touched.overlaps(held.footprint):
-            continue
+    for held in world.ledger.unadopted.overlapping(touched):
         settled_at = None if held.returned_at is None else held.returned_at + held.policy.settle_s
         is_there = held.state is State.READY and held.reversal is not None and held.reversal.awaits is Awaits.NOTHING
         if held.id not in lineage or not is_there or settled_at is None or settled_at > world.now_s:
@@ -255,28 +262,36 @@ def _depends_on(world: World, touched: Footprint, lineage: Sequence[SpeculationI
 
 def _is_looked_at(world: World, touched: Footprint) -> bool:
     """Rule 12: is anybody's request under way that would see a write there, or one of ours?"""
-    return (
-        any(server.cancelled for server in world.servers.values())
-        or any(touched.overlaps(running.footprint) for running in world.ledger.outstanding.values())
-        or any(
-            call.method not in TOUCHES_NOTHING and touched.overlaps(world.footprint(call))
-            for call in world.calls.values()
-        )
+    return any(touched.overlaps(running.footprint) for running in world.ledger.outstanding) or any(
+        call.method not in TOUCHES_NOTHING and touched.overlaps(world.footprint(call))
+        for call in chain(world.calls, world.calls.all_cancelled())
     )
 
 
-def _has_place(world: World, server: ServerState, itself: Speculation | None = None) -> bool:
-    """Rule 4: calls come first."""
-    running = world.ledger.using(server.name, world.now_s) + sum(
-        speculation.launched_at is None and speculation is not itself
-        for speculation in world.ledger.live_on(server.name)
-    )
-    if server.policy.concurrent and not world.timing.slows(server.name):
-        return running < world.settings.in_flight
-    calls = len(world.invoked_on(server.name))
+def _has_place(world: World, connection: ConnectionState, session: str, itself: Speculation | None = None) -> bool:
+    """Rule 4: calls come first. A server that speculations slow down is left alone, whoever calls it."""
+    coming, outstanding, name = world.ledger.in_preparation, world.ledger.outstanding, connection.name
+    server = connection.server
+    world.ledger.forget_cancelled(world.now_s)
+    if world.timing.slows(server.name):
+        running = _running(world, coming.at(server.name), outstanding.at(server.name), itself)
+        return running == 0 and not world.calls.working_at(server.name)
+    if server.policy.concurrent:  # each session may ask as much as if it had the server for itself
+        own = [one for one in outstanding.of(session) if one.connection == name]
+        about_to = [one for one in coming.of(session) if one.connection == name]
+        return _running(world, about_to, own, itself) < world.settings.in_flight
+    running = _running(world, coming.on(name), outstanding.on(name), itself)
+    calls = world.calls.working_on(name)
     if is_measured_concurrent(world, server):
         return running + calls < min(MEASURED_PLACES, world.settings.in_flight)
     return running == 0 and not calls
+
+
+def _running(
+    world: World, coming: Iterable[Speculation], outstanding: Iterable[Speculation], itself: Speculation | None
+) -> int:
+    """How many of ours use the server's strength, or are about to."""
+    return sum(1 for other in coming if other is not itself) + using(outstanding, world.now_s)
 
 
 def _cost_s(world: World, server: str, tool: str) -> float:
@@ -294,24 +309,25 @@ def _undo_s(world: World, server: str, policy: ToolPolicy) -> float:
     return 2.0 * reading_s + world.timing.latency_s(server, policy.undo.tool, 0.75)
 
 
-def _head_start_s(world: World) -> float:
-    """How long the calls that run now are still expected to take."""
+def _head_start_s(world: World, session: SessionState) -> float:
+    """How long the calls of the session that run now are still expected to take."""
     left = [
         call.arrived_at + world.timing.latency_s(call.server, call.tool, 0.5) - world.now_s
-        for call in world.calls.values()
+        for call in world.calls.of(session.name)
         if call.is_tool_call
     ]
     return max(0.0, *left) if left else 0.0
 
 
-def _key(world: World, server: ServerState, policy: ToolPolicy, proposal: Proposal) -> CallKey | None:
+def _key(world: World, connection: ConnectionState, policy: ToolPolicy, proposal: Proposal) -> CallKey | None:
     """The key of the call that the candidate foretells; None where no call could have it.
 
     The text of its arguments is made once, and again only where a manifest came that widens their equality otherwise.
     """
-    template = world.session(proposal.session).template.get(server.name)
+    template = likeness(world, world.session(proposal.session), connection)
     if template is None:
         return None
+    proposal.principal = template.principal
     if proposal.equal is not policy.equal:
         proposal.equal = policy.equal
         try:
@@ -321,8 +337,8 @@ def _key(world: World, server: ServerState, policy: ToolPolicy, proposal: Propos
     if proposal.arguments is None:
         return None
     return CallKey(
-        template.server,
-        server.epoch,
+        template.connection,
+        connection.epoch,
         template.protocol,
         proposal.candidate.tool,
         template.principal,

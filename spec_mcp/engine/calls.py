@@ -63,9 +63,9 @@ class Equivalence(StrEnum):
 class CallKey(NamedTuple):
     """The identity of a call: equal keys are the same call."""
 
-    server: str
+    connection: str
     epoch: int
-    """Counts the connections to the server: nothing crosses a restart."""
+    """Counts the restarts and handshakes of the connection, which nothing crosses."""
     protocol: str
     tool: str
     principal: str

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from spec_mcp.engine.calls import Arguments, CallKey
 from spec_mcp.engine.effects import FileValidator, ToolValidator
-from spec_mcp.engine.events import CallId, Moment, SpeculationId
+from spec_mcp.engine.events import CallId, ConnectionName, Moment, SpeculationId
 from spec_mcp.engine.states import State
 from spec_mcp.engine.values import value
 
@@ -28,6 +28,7 @@ class How(StrEnum):
 class Invoke:
     """Send the client's request to its server, byte for byte; after this the server has seen its id."""
 
+    connection: ConnectionName
     call: CallId
 
 
@@ -35,6 +36,7 @@ class Invoke:
 class Reply:
     """Answer the call with the speculation's held notifications and then its result, under the call's id."""
 
+    connection: ConnectionName
     call: CallId
     speculation: SpeculationId
     how: How
@@ -46,7 +48,7 @@ class Reply:
 class PassOn:
     """Let a server's request through to the client."""
 
-    server: str
+    connection: ConnectionName
     request: int
 
 
@@ -54,7 +56,7 @@ class PassOn:
 class Refuse:
     """Answer a server's request with an error: only a speculation can have caused it."""
 
-    server: str
+    connection: ConnectionName
     request: int
 
 
@@ -62,6 +64,7 @@ class Refuse:
 class ForwardCancellation:
     """Send the client's cancellation on: the server has seen the id that it names."""
 
+    connection: ConnectionName
     call: CallId
 
 
@@ -69,7 +72,7 @@ class ForwardCancellation:
 class Withhold:
     """Drop the server notification just reported: only a speculation can have caused it."""
 
-    server: str
+    connection: ConnectionName
 
 
 # --- for the server -------------------------------------------------------------------------------------------------
@@ -79,6 +82,7 @@ class Withhold:
 class Launch:
     """Make the speculation's call under an id of ours and hold what comes back."""
 
+    connection: ConnectionName
     speculation: SpeculationId
     session: str
     server: str
@@ -91,6 +95,7 @@ class Launch:
 class CancelSpeculation:
     """Tell the server that the speculation's result is no longer wanted; its answer is still swallowed."""
 
+    connection: ConnectionName
     speculation: SpeculationId
 
 
@@ -98,6 +103,7 @@ class CancelSpeculation:
 class Drop:
     """Forget what is held for the speculation."""
 
+    connection: ConnectionName
     speculation: SpeculationId
 
 
@@ -105,6 +111,7 @@ class Drop:
 class Validate:
     """Read the validator's present value: before launch (`call` is None) or for the call that would adopt."""
 
+    connection: ConnectionName
     speculation: SpeculationId
     call: CallId | None
     validator: FileValidator | ToolValidator
@@ -115,6 +122,7 @@ class Validate:
 class Keep:
     """Shadow mode: keep the call's answer beside the client's copy, until `Compare` or `Drop` of the speculation."""
 
+    connection: ConnectionName
     speculation: SpeculationId
     call: CallId
 
@@ -123,6 +131,7 @@ class Keep:
 class Compare:
     """Shadow mode: compare the speculation's result with the call's, which has been kept; then `Drop` follows."""
 
+    connection: ConnectionName
     speculation: SpeculationId
     call: CallId
 
@@ -137,6 +146,7 @@ class ReadState:
     At `Moment.BEFORE` first take the right to the server instance, keep what was read, and look at `unless`.
     """
 
+    connection: ConnectionName
     speculation: SpeculationId
     moment: Moment
 
@@ -145,6 +155,7 @@ class ReadState:
 class Intend:
     """Put on disk all that is needed to undo the speculation; answered by `Recorded`."""
 
+    connection: ConnectionName
     speculation: SpeculationId
 
 
@@ -152,6 +163,7 @@ class Intend:
 class NoteOutcome:
     """Put on disk what the server answered, and the state that this left; nothing waits for it."""
 
+    connection: ConnectionName
     speculation: SpeculationId
     left: str | None
 
@@ -163,6 +175,7 @@ class Claim:
     Answered by `Claimed`.
     """
 
+    connection: ConnectionName
     speculation: SpeculationId
     into: State
 
@@ -171,6 +184,7 @@ class Claim:
 class Probe:
     """Ask the tool's `probe` whether the speculation took effect; answered by `Probed`."""
 
+    connection: ConnectionName
     speculation: SpeculationId
 
 
@@ -178,6 +192,7 @@ class Probe:
 class Undo:
     """Note on disk that the undo goes out, then make it; answered by `Undone`."""
 
+    connection: ConnectionName
     speculation: SpeculationId
 
 
@@ -189,6 +204,7 @@ class Settle:
     it touches is let go of only when the record is gone.
     """
 
+    connection: ConnectionName
     speculation: SpeculationId
     state: State
     reason: str
@@ -198,13 +214,14 @@ class Settle:
 class Wake:
     """Start the server, if it is down: something there has to be taken back."""
 
-    server: str
+    connection: ConnectionName
 
 
 @value
 class HoldNotification:
     """Keep the server notification just reported with the speculation that caused it, for the call that adopts it."""
 
+    connection: ConnectionName
     speculation: SpeculationId
 
 
@@ -212,6 +229,7 @@ class HoldNotification:
 class Tell:
     """Deliver what was kept with the speculation: what it did is a client's, who awaits no answer any more."""
 
+    connection: ConnectionName
     speculation: SpeculationId
 
 
@@ -219,6 +237,7 @@ class Tell:
 class Fail:
     """Answer the call with an error: it would see what a speculation left and could not take back in time."""
 
+    connection: ConnectionName
     call: CallId
     reason: str
 
@@ -252,6 +271,7 @@ class CallSettled:
     call: CallId
     session: str
     server: str
+    connection: ConnectionName
     tool: str
     how: How
     speculation: SpeculationId | None
@@ -266,6 +286,7 @@ class SpeculationEnded:
     speculation: SpeculationId
     session: str
     server: str
+    connection: ConnectionName
     tool: str
     arguments: Arguments
     state: State

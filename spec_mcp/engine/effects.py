@@ -128,6 +128,11 @@ UNLISTED = ToolPolicy(effect=Effect.UNSAFE)
 """What holds for a tool of which no manifest speaks."""
 
 
+def reads(policy: ToolPolicy) -> bool:
+    """Is a call of this tool known to be a read?"""
+    return policy.effect is Effect.READ
+
+
 @dataclass(frozen=True, slots=True)
 class ServerPolicy:
     """What the manifest says of one server."""

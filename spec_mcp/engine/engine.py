@@ -11,7 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from spec_mcp.engine import admission, expiring, lifecycle, lossy, reversing, servers, sessions, spoiling, undoing
+from spec_mcp.engine import (
+    admission,
+    expiring,
+    lifecycle,
+    lossy,
+    requests,
+    reversing,
+    servers,
+    sessions,
+    spoiling,
+    undoing,
+)
 from spec_mcp.engine.commands import (
     Command,
     ForwardCancellation,
@@ -20,18 +31,21 @@ from spec_mcp.engine.commands import (
     Predict,
     Validate,
 )
-from spec_mcp.engine.effects import ServerPolicy
+from spec_mcp.engine.connections import ServerState
+from spec_mcp.engine.effects import ServerPolicy, reads
 from spec_mcp.engine.events import (
     Answer,
+    Attached,
     BatchArrived,
     CallArrived,
     CallCancelled,
-    CallId,
     CallReturned,
     Claimed,
     ClientAnswered,
     ClientNotified,
     Connected,
+    ConnectionClosed,
+    ConnectionName,
     Disconnected,
     Event,
     Inherited,
@@ -56,12 +70,12 @@ from spec_mcp.engine.events import (
     Undone,
     Validated,
 )
-from spec_mcp.engine.ledger import Speculation
-from spec_mcp.engine.methods import PURE_ANSWERS, PURE_NOTIFICATIONS, READS_EVERYTHING, SUBSCRIBING, TOUCHES_NOTHING
+from spec_mcp.engine.inflight import CallState
 from spec_mcp.engine.policy import Settings
+from spec_mcp.engine.speculation import Speculation
 from spec_mcp.engine.states import Reason, State, Step
 from spec_mcp.engine.timing import Timing
-from spec_mcp.engine.world import CANCELLED_MAX, CallState, ServerState, SessionState, World, reads
+from spec_mcp.engine.world import SessionState, World
 
 JOIN_SLACK_S = 0.25
 """How far beyond what a call itself is expected to take a join may wait, at the least."""
@@ -85,20 +99,22 @@ class Engine:
     ) -> None:
         self.world = World(settings, policies, pins or {}, timing or Timing(), mode)
         self._handlers: dict[type, Callable[..., None]] = {
+            Attached: partial(servers.attached, self.world),
             Connected: partial(servers.connected, self.world),
             Disconnected: partial(servers.disconnected, self.world),
+            ConnectionClosed: partial(servers.closed, self.world),
             ToolsListed: partial(servers.tools_listed, self.world),
             ManifestFound: partial(servers.manifest_found, self.world),
             CallArrived: self._call_arrived,
-            RequestArrived: self._request_arrived,
+            RequestArrived: partial(requests.arrived, self.world),
             CallCancelled: self._call_cancelled,
-            ClientNotified: self._client_notified,
-            ClientAnswered: self._client_answered,
-            BatchArrived: self._batch_arrived,
+            ClientNotified: partial(requests.client_notified, self.world),
+            ClientAnswered: partial(requests.client_answered, self.world),
+            BatchArrived: partial(requests.batch_arrived, self.world),
             SessionClosed: partial(sessions.closed, self.world),
             CallReturned: self._call_returned,
             SpeculationReturned: self._speculation_returned,
-            TaskEnded: self._task_ended,
+            TaskEnded: partial(requests.task_ended, self.world),
             ServerNotified: partial(servers.notified, self.world),
             ServerAsked: partial(servers.asked, self.world),
             Validated: self._validated,
@@ -146,16 +162,22 @@ class Engine:
         """When `Ticked` is due; None while nothing is held or joined."""
         return expiring.deadline_s(self.world)
 
+    def is_settled(self, connection: ConnectionName) -> bool:
+        """Is nothing to be taken back over this connection, so that it may be closed?"""
+        return self.world.is_settled(connection)
+
     # --- calls ------------------------------------------------------------------------------------------------------
 
     def _call_arrived(self, event: CallArrived) -> None:
         world = self.world
-        session, server = world.session(event.session), world.server(event.server)
-        policy = server.tool(event.tool)
+        session, connection = world.session(event.session), world.connection(event.connection)
+        world.travels(session, connection)
+        policy = connection.tool(event.tool)
         call = CallState(
             event.call,
             event.session,
-            event.server,
+            connection.server.name,
+            connection.name,
             "tools/call",
             event.tool,
             event.key,
@@ -165,8 +187,8 @@ class Engine:
         )
         sessions.steps(world, session)
         if event.key is not None:
-            session.template[server.name] = event.key
-        self._take_in(call)
+            session.template[connection.name] = event.key
+        requests.take_in(world, call)
         if call.reads:
             self._answer_read(call)
         elif (foretold := self._foretold_write(call)) is not None:
@@ -175,7 +197,7 @@ class Engine:
             lossy.meet(world, call, set_before)
             self._take(call, set_before)
         else:
-            spoiling.begin_write(world, call, server.policy.tool(event.tool).settle_s)
+            spoiling.begin_write(world, call, connection.policy.tool(event.tool).settle_s)
             lifecycle.invoke(world, call)
         if call.id in world.calls:
             self._predict(session)
@@ -195,10 +217,6 @@ class Engine:
             self._adopt(call, speculation, How.LOSSY)
         else:
             self._join(call, speculation)
-
-    def _take_in(self, call: CallState) -> None:
-        self.world.calls[call.id] = call
-        spoiling.forget_one_call_too_many(self.world)
 
     def _answer_read(self, call: CallState) -> None:
         """A hit, a join or a miss."""
@@ -226,6 +244,7 @@ class Engine:
             return
         speculation.caller = call.id
         speculation.join_until = self.world.now_s + JOIN_SLACK_S
+        self.world.watch(speculation)
         call.speculation = speculation.id
         self._revalidate(speculation)
 
@@ -234,6 +253,7 @@ class Engine:
         speculation.move(Step.JOIN)
         speculation.caller = call.id
         speculation.join_until = world.now_s + self._join_bound_s(call)
+        world.watch(speculation)
         call.speculation = speculation.id
 
     def _join_bound_s(self, call: CallState) -> float:
@@ -246,10 +266,12 @@ class Engine:
         if self.world.mode is Mode.SHADOW and speculation.state in (State.LAUNCHED, State.READY):
             speculation.compared_with = call.id
             call.speculation = speculation.id
-            self.world.out.append(Keep(speculation.id, call.id))
+            self.world.out.append(Keep(speculation.connection, speculation.id, call.id))
             if (fresh := speculation.policy.fresh) is not None:
                 speculation.unproven = True
-                self.world.out.append(Validate(speculation.id, call.id, fresh, speculation.arguments))
+                self.world.out.append(
+                    Validate(speculation.connection, speculation.id, call.id, fresh, speculation.arguments)
+                )
 
     def _adopt(self, call: CallState, speculation: Speculation, how: How) -> None:
         world = self.world
@@ -260,8 +282,11 @@ class Engine:
         world = self.world
         assert speculation.returned_at is not None, "an adopted speculation was answered"
         spoiling.overtake(world, speculation.footprint, speculation.returned_at, speculation)
-        lifecycle.discard_all(world, world.ledger.overfull(), Reason.EVICTED)  # it may be kept for reuse
+        self._make_room(speculation.session)  # it may be kept for reuse
         self._step_answered(call)
+
+    def _make_room(self, session: str) -> None:
+        lifecycle.discard_all(self.world, self.world.ledger.overfull(session), Reason.EVICTED)
 
     def _step_answered(self, call: CallState) -> None:
         if (session := self.world.sessions.get(call.session)) is not None:
@@ -272,14 +297,13 @@ class Engine:
         world = self.world
         outcome = event.outcome
         if outcome.answer is not Answer.NONE:
-            world.ledger.close_write(event.call, world.now_s, outcome.task, outcome.answer is Answer.TASK)
+            world.ledger.writes.close(event.call, world.now_s, outcome.task, outcome.answer is Answer.TASK)
         call = world.calls.get(event.call)
         if call is None or not call.invoked:
-            for server in world.servers.values():
-                server.cancelled.pop(event.call, None)
+            world.calls.answered_late(event.call)
             return
-        server = world.server(call.server)
-        self._note_rate_limit(server, outcome)
+        connection = world.connection(call.connection)
+        self._note_rate_limit(connection.server, outcome)
         self._measure(call, outcome)
         shadowed = world.ledger.live.get(call.speculation) if call.speculation is not None else None
         lifecycle.settle(world, call)
@@ -289,7 +313,7 @@ class Engine:
             return
         if call.reads:
             spoiling.read_answered(world, call, outcome)
-        admission.fill_places(world, server)
+        admission.fill_places(world, connection)
         if call.is_tool_call:
             self._step_answered(call)
 
@@ -297,68 +321,25 @@ class Engine:
         world = self.world
         if call.is_tool_call and call.invoked_at is not None and outcome.answer in (Answer.RESULT, Answer.TOOL_ERROR):
             latency_s = world.now_s - call.invoked_at
-            world.timing.compared(call.server, call.tool, latency_s, call.beside)
+            world.timing.compared(call.server, call.tool, latency_s, call.beside, call.connection)
             world.timing.took(call.server, call.tool, latency_s)
 
     def _call_cancelled(self, event: CallCancelled) -> None:
         world = self.world
         if (call := world.calls.get(event.call)) is None:
             return
-        if call in world.kept_back:  # it may write, so it goes out and is cancelled as it would have been
-            lifecycle.wait_no_longer(world, call.server)
-        if call in world.kept_back:  # what is in its way still is
-            world.kept_back.remove(call)
+        if call.id in world.waiting:  # it may write, so it goes out and is cancelled as it would have been
+            lifecycle.wait_no_longer(world, call.connection)  # unless something is in its way still
         if not call.invoked:  # its server never sees it
-            world.ledger.writes.pop(call.id, None)
+            world.ledger.writes.drop(call.id)
         speculation = world.ledger.live.get(call.speculation) if call.speculation is not None else None
         if call.invoked:  # it may never be answered: what it writes stays open, but it is no longer waited for
-            world.out.append(ForwardCancellation(call.id))
-            cancelled = world.server(call.server).cancelled
-            cancelled[call.id] = None
-            if len(cancelled) > CANCELLED_MAX:
-                cancelled.popitem(last=False)
+            world.out.append(ForwardCancellation(call.connection, call.id))
+            world.calls.cancel(call)
         lifecycle.settle(world, call)
         if speculation is not None:
             speculation.caller = None
             lifecycle.discard(world, speculation, Reason.CANCELLED)
-
-    # --- what is not known to be a read -----------------------------------------------------------------------------
-
-    def _task_ended(self, event: TaskEnded) -> None:
-        self.world.ledger.end_task(event.server, event.task, self.world.now_s)
-
-    def _request_arrived(self, event: RequestArrived) -> None:
-        call = self._everything_call(event.call, event.session, event.server, event.method)
-        call.reads = event.method in READS_EVERYTHING
-        server = self.world.server(event.server)
-        server.subscribed |= event.method in SUBSCRIBING
-        self._take_in(call)
-        if not call.reads and event.method not in TOUCHES_NOTHING:
-            spoiling.begin_write(self.world, call, 0.0)
-        lifecycle.invoke(self.world, call)
-
-    def _batch_arrived(self, event: BatchArrived) -> None:
-        """Rule 11: a batch spoils as its elements do and is made for real."""
-        server = self.world.server(event.server)
-        call = self._everything_call(event.call, event.session, event.server, "batch")
-        server.subscribed |= any(method in SUBSCRIBING for method, _ in event.members)
-        call.reads = all(_only_looks(server, method, tool) for method, tool in event.members)
-        self._take_in(call)
-        if not call.reads:
-            spoiling.begin_write(self.world, call, server.longest_settle_s)
-        lifecycle.invoke(self.world, call)
-
-    def _everything_call(self, call: CallId, session: str, server: str, method: str) -> CallState:
-        return CallState(call, session, server, method, "", None, False, self.world.now_s)
-
-    def _client_notified(self, event: ClientNotified) -> None:
-        if event.method not in PURE_NOTIFICATIONS:
-            spoiling.take_notice(self.world, self.world.server(event.server))
-
-    def _client_answered(self, event: ClientAnswered) -> None:
-        """Rule 6: the roots that a server asked for, say, decide what its tools may read from now on."""
-        if event.method not in PURE_ANSWERS:
-            spoiling.take_notice(self.world, self.world.server(event.server))
 
     # --- speculations -----------------------------------------------------------------------------------------------
 
@@ -371,19 +352,19 @@ class Engine:
 
     def _speculation_returned(self, event: SpeculationReturned) -> None:
         world = self.world
-        speculation = world.ledger.outstanding.pop(event.speculation, None)
+        speculation = world.no_longer_outstanding(event.speculation)
         if speculation is None:
             return
-        server = world.server(speculation.server)
-        self._note_rate_limit(server, event.outcome)
+        connection = world.connection(speculation.connection)
+        self._note_rate_limit(connection.server, event.outcome)
         if speculation.policy.lossy:
             lossy.returned(world, speculation, event.outcome)
         if event.outcome.answer is Answer.NONE:  # rule 4, where the death itself is reported later
-            server.deadly.add(speculation.tool)
+            connection.server.deadly.add(speculation.tool)
         if event.speculation in world.ledger.live:
             self._hold(speculation, event.outcome)
         if event.outcome.answer is not Answer.NONE:
-            admission.fill_places(world, server)
+            admission.fill_places(world, connection)
 
     def _hold(self, speculation: Speculation, outcome: Outcome) -> None:
         """Rule 8: only a good answer is held; the call that waits for any other is made for real."""
@@ -408,7 +389,7 @@ class Engine:
         if speculation.compared_with is not None and speculation.compared_with not in world.calls:
             self._compare(speculation)
             return
-        lifecycle.discard_all(world, world.ledger.overfull(), Reason.EVICTED)
+        self._make_room(speculation.session)
         if speculation.state is State.READY:
             admission.look_beyond(world, speculation)
 
@@ -417,12 +398,18 @@ class Engine:
             self._adopt(call, speculation, How.LOSSY if speculation.policy.lossy else How.JOIN)
         else:
             self._revalidate(speculation)
-            lifecycle.discard_all(self.world, self.world.ledger.overfull(), Reason.EVICTED)
+            self._make_room(speculation.session)
 
     def _revalidate(self, speculation: Speculation) -> None:
         assert speculation.policy.fresh is not None, "only validated tools are validated"
         self.world.out.append(
-            Validate(speculation.id, speculation.caller, speculation.policy.fresh, speculation.arguments)
+            Validate(
+                speculation.connection,
+                speculation.id,
+                speculation.caller,
+                speculation.policy.fresh,
+                speculation.arguments,
+            )
         )
 
     def _validated(self, event: Validated) -> None:
@@ -473,7 +460,7 @@ class Engine:
             lifecycle.compare(self.world, speculation)
 
     def _release(self) -> None:
-        if self.world.kept_back:
+        if len(self.world.waiting):
             lifecycle.release(self.world)
 
     def _note_rate_limit(self, server: ServerState, outcome: Outcome) -> None:
@@ -489,10 +476,3 @@ def is_good(outcome: Outcome, speculation: Speculation) -> bool:
     if outcome.rate_limited:
         return False
     return outcome.answer is Answer.RESULT or (outcome.answer is Answer.TOOL_ERROR and speculation.policy.adopt_errors)
-
-
-def _only_looks(server: ServerState, method: str, tool: str | None) -> bool:
-    """Is a member of a batch known not to write?"""
-    if method == "tools/call":
-        return tool is not None and reads(server.tool(tool))
-    return method in TOUCHES_NOTHING | READS_EVERYTHING | PURE_NOTIFICATIONS

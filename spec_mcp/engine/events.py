@@ -20,6 +20,9 @@ CallId = int
 SpeculationId = int
 """One speculation, counted by the engine."""
 
+ConnectionName = str
+"""One connection to a server, for as long as its session or its server lasts, through all restarts."""
+
 
 class Mode(StrEnum):
     """What spec-mcp does with its predictions."""
@@ -123,33 +126,63 @@ class Candidate:
     """Which predictor said so, and by which evidence: shown to users, never decided by."""
     copied_whole: bool = False
     """Every argument value is a whole value that occurred earlier in the conversation."""
+    discloses: bool = False
+    """It would tell its server what only another server may know, by a way that no call has taken (rule 3)."""
 
 
 # --- connections and definitions ------------------------------------------------------------------------------------
 
 
 @value
-class Connected:
-    """A connection to a server stands; `epoch` is larger than that of any connection before it."""
+class Attached:
+    """From now on this session's calls to the server travel over this connection, and the connection is the server's.
 
+    A connection of which this is never told has the name of its server.
+    """
+
+    session: str
     server: str
+    connection: ConnectionName
+    principal: str = ""
+    """Of its calls' keys; empty: not told, the first call there shows it."""
+
+
+@value
+class Connected:
+    """A connection to a server stands; `epoch` is larger than any that it had before."""
+
+    connection: ConnectionName
     epoch: int
+    protocol: str = ""
+    """The version of the protocol that a handshake agreed on; empty where there was none: then each call says it."""
 
 
 @value
 class Disconnected:
     """The server died or was left; calls in flight there are answered by `CallReturned` with `Answer.NONE`."""
 
-    server: str
+    connection: ConnectionName
     ended: bool = True
     """What the server was doing goes on no more, since its process is gone; False where only the way to it was lost."""
+
+
+@value
+class ConnectionClosed:
+    """We have left the connection for good: nobody will speak of it again.
+
+    Due only once nothing is to be taken back there (`Engine.is_settled`); what is all the same, is stuck.
+    """
+
+    connection: ConnectionName
+    ended: bool = False
+    """What the server was doing goes on no more, as of `Disconnected`, where that was not told before."""
 
 
 @value
 class ToolsListed:
     """The complete tool list of this connection: name to fingerprint of the definition."""
 
-    server: str
+    connection: ConnectionName
     fingerprints: Mapping[str, str]
 
 
@@ -157,7 +190,7 @@ class ToolsListed:
 class ManifestFound:
     """The server has given its name: this is what is known of it."""
 
-    server: str
+    connection: ConnectionName
     policy: ServerPolicy
     pins: Mapping[str, str]
     """Fingerprints of its tools' definitions as they were seen first."""
@@ -172,7 +205,7 @@ class CallArrived:
 
     call: CallId
     session: str
-    server: str
+    connection: ConnectionName
     tool: str
     arguments: Arguments | None
     """None where they are no object or could not be read."""
@@ -186,7 +219,7 @@ class RequestArrived:
 
     call: CallId
     session: str
-    server: str
+    connection: ConnectionName
     method: str
     task: str | None = None
     """The task that it asks about."""
@@ -204,7 +237,7 @@ class ClientNotified:
     """A notification from a client other than a cancellation."""
 
     session: str
-    server: str
+    connection: ConnectionName
     method: str
 
 
@@ -213,7 +246,7 @@ class ClientAnswered:
     """A client answered a server's request of this method, with a result or an error."""
 
     session: str
-    server: str
+    connection: ConnectionName
     method: str
 
 
@@ -223,7 +256,7 @@ class BatchArrived:
 
     call: CallId
     session: str
-    server: str
+    connection: ConnectionName
     members: tuple[tuple[str, str | None], ...]
 
 
@@ -257,7 +290,7 @@ class SpeculationReturned:
 class TaskEnded:
     """A task is terminal."""
 
-    server: str
+    connection: ConnectionName
     task: str
 
 
@@ -265,7 +298,7 @@ class TaskEnded:
 class ServerNotified:
     """A notification from a server other than progress of a call or of a speculation."""
 
-    server: str
+    connection: ConnectionName
     method: str
 
 
@@ -273,7 +306,7 @@ class ServerNotified:
 class ServerAsked:
     """A request from a server to its client; answered by `PassOn` or `Refuse` under the same number."""
 
-    server: str
+    connection: ConnectionName
     request: int
     method: str
 
@@ -347,7 +380,7 @@ class Settled:
 class Inherited:
     """What an earlier process left to be settled at this server, told before anything of the present clients."""
 
-    server: str
+    connection: ConnectionName
     inheritances: tuple[Inheritance, ...]
 
 
@@ -374,8 +407,10 @@ class Ticked:
 
 
 Event = (
-    Connected
+    Attached
+    | Connected
     | Disconnected
+    | ConnectionClosed
     | ToolsListed
     | ManifestFound
     | CallArrived

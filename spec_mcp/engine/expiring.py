@@ -2,82 +2,56 @@
 
 from __future__ import annotations
 
-from spec_mcp.engine import admission, lifecycle, servers, undoing
-from spec_mcp.engine.ledger import Awaits, Reversal, Speculation
+from spec_mcp.engine import lifecycle, servers, undoing
+from spec_mcp.engine.ageing import ends_at
 from spec_mcp.engine.states import Reason, State
+from spec_mcp.engine.waiting import Silence
 from spec_mcp.engine.world import World
 
 RATE_LIMIT_PAUSE_S = 30.0
 """How long a server that answered with a rate limit is left alone."""
 
-VALIDATION_LIMIT_S = 5.0
-"""A validator that takes longer to read, on a lost network folder say, is of no use."""
-
 
 def deadline_s(world: World) -> float | None:
     """When `Ticked` is due; None while nothing is held or joined."""
-    times = [
-        time
-        for speculation in world.ledger.live.values()
-        for time in (_ends_at(speculation), speculation.join_until)
-        if time is not None
-    ]
-    times += [at for held in world.ledger.unadopted.values() if (at := undoing.due_at(held)) is not None]
-    for call in world.kept_back:
-        suspect_until = world.server(call.server).suspect_until
-        times += [at for at in (suspect_until, call.kept_until) if at is not None and at > world.now_s]
-    return min(times, default=None)
+    times = [world.ledger.deadlines.next_s, world.waiting.fails_s]
+    times += [world.connection(name).suspect_until for name in world.waiting.silences()]
+    return min((time for time in times if time is not None), default=None)
 
 
 def expire(world: World) -> None:
     """What is of no more use is dropped, what is due goes on, and who has waited long enough is told."""
-    for speculation in list(world.ledger.live.values()):
-        ends_at = _ends_at(speculation)
-        if speculation.id not in world.ledger.live:  # it fell with another
+    ledger, now_s = world.ledger, world.now_s
+    due = ledger.deadlines.due(now_s)
+    for number in due:
+        if (speculation := ledger.live.get(number)) is None:  # it fell with another
             continue
-        if speculation.join_until is not None and world.now_s >= speculation.join_until:
+        at_s = ends_at(speculation)
+        if speculation.join_until is not None and now_s >= speculation.join_until:
             lifecycle.discard(world, speculation, Reason.LATE)
-        elif ends_at is not None and world.now_s >= ends_at:
+        elif at_s is not None and now_s >= at_s:
             running = speculation.state in (State.LAUNCHED, State.PROPOSED)
             lifecycle.discard(world, speculation, Reason.LATE if running else Reason.EXPIRED)
-    if world.ledger.unadopted:
-        undoing.pass_time(world)
-    for call in list(world.kept_back):
-        if call.kept_until is not None and world.now_s >= call.kept_until:
-            lifecycle.fail(world, call)
+    for number in due:
+        if (speculation := ledger.unadopted.get(number)) is not None:
+            undoing.pass_time(world, speculation)
+        ledger.deadlines.tell(number)
+    for call in world.waiting.failed(now_s):
+        lifecycle.fail(world, call)
+    for name in world.waiting.silences():
+        if now_s >= world.connection(name).suspect_until:
+            world.waiting.wake(Silence(name))
 
 
 def clock_set_back(world: World) -> None:
     """Rule 7: no age can be told any more."""
-    lifecycle.discard_all(world, list(world.ledger.live.values()), Reason.EXPIRED)
+    lifecycle.discard_all(world, world.ledger.live, Reason.EXPIRED)
     undoing.clock_set_back(world)
-    world.ledger.settle_anew(world.now_s)
-    for call in world.kept_back:
+    world.ledger.writes.settle_anew(world.now_s)
+    for call in world.waiting:
         call.kept_until = None  # it waits anew
+    world.waiting.wake_all()
     for server in world.servers.values():
         server.quiet_until = min(server.quiet_until, world.now_s + RATE_LIMIT_PAUSE_S)
-        server.suspect_until = min(server.suspect_until, world.now_s + servers.SILENCE_S)
-
-
-def _ends_at(speculation: Speculation) -> float | None:
-    """When a speculation is of no more use if nothing happens."""
-    if speculation.reversal is not None and speculation.launched_at is not None:
-        return _reversible_ends_at(speculation, speculation.reversal)
-    if speculation.launched_at is None:
-        return speculation.proposed_at + VALIDATION_LIMIT_S
-    if speculation.state is State.JOINED:
-        return None
-    limits = [speculation.outdated_at] if speculation.outdated_at is not None else []
-    if speculation.state is State.ADOPTED:
-        limits.append(speculation.launched_at + speculation.policy.reuse_s)
-    elif speculation.policy.lossy:
-        limits.append(speculation.launched_at + admission.UNADOPTED_LIMIT_S)
-    elif speculation.state is State.LAUNCHED:
-        limits.append(speculation.launched_at + admission.SPECULATION_LIMIT_S)
-    return min(limits, default=None)
-
-
-def _reversible_ends_at(speculation: Speculation, reversal: Reversal) -> float | None:
-    if speculation.state is State.READY and reversal.awaits is not Awaits.ADOPTION:
-        return speculation.proposed_at + admission.UNADOPTED_LIMIT_S
-    return None
+    for connection in world.connections.values():
+        connection.suspect_until = min(connection.suspect_until, world.now_s + servers.SILENCE_S)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import insort
 from collections.abc import Iterable
 from functools import partial
 
@@ -21,20 +20,24 @@ from spec_mcp.engine.commands import (
     Tell,
 )
 from spec_mcp.engine.effects import Effect
-from spec_mcp.engine.events import SpeculationId
-from spec_mcp.engine.ledger import Speculation
+from spec_mcp.engine.events import ConnectionName, SpeculationId
+from spec_mcp.engine.inflight import CallState
 from spec_mcp.engine.methods import TOUCHES_NOTHING
+from spec_mcp.engine.speculation import Speculation
 from spec_mcp.engine.states import Reason, State, Step
-from spec_mcp.engine.world import CallState, World
+from spec_mcp.engine.waiting import Blocker, Older, Silence, Undo
+from spec_mcp.engine.world import World
 
 
 def launch(world: World, speculation: Speculation) -> None:
     """Make its call: from now on the server works for us."""
     speculation.move(Step.LAUNCH)
     speculation.launched_at = world.now_s
-    world.ledger.outstanding[speculation.id] = speculation
+    world.ledger.launched(speculation)
+    world.watch(speculation)
     world.out.append(
         Launch(
+            speculation.connection,
             speculation.id,
             speculation.session,
             speculation.server,
@@ -54,10 +57,11 @@ def adopt(world: World, speculation: Speculation, call: CallState, how: How) -> 
     speculation.caller = None
     speculation.join_until = None
     speculation.adopted_by = call.id
-    world.ledger.writes.pop(call.id, None)  # what it writes was written
+    world.ledger.writes.drop(call.id)  # what it writes was written
     latency_s = speculation.returned_at - speculation.launched_at
     saved_s = max(0.0, min(call.arrived_at - speculation.launched_at, latency_s))
-    world.out.append(Reply(call.id, speculation.id, how, saved_s))
+    world.out.append(Reply(call.connection, call.id, speculation.id, how, saved_s))
+    tell_others(world, speculation)
     forget(world, call)
     world.later.append(partial(adopted, world, speculation, call, how, saved_s, reused))
 
@@ -66,14 +70,15 @@ def adopted(world: World, speculation: Speculation, call: CallState, how: How, s
     """The call has its result: book it, and let go of what is not kept."""
     report(world, call, how, speculation.id, saved_s)
     if call.key is not None and call.reads:
-        world.ledger.remember_answer(call.key, world.footprint(call))
+        world.ledger.remember_answer(call.key, world.footprint(call), len(world.sessions))
     if not reused:
         end(world, speculation, "adopted")
     if keeps_for_reuse(world, speculation):
+        world.watch(speculation)
         return
     if speculation.id in world.ledger.live:
         world.ledger.remove(speculation)
-    world.out.append(Drop(speculation.id))
+    drop(world, speculation)
 
 
 def adopt_unheard(world: World, speculation: Speculation) -> None:
@@ -81,9 +86,23 @@ def adopt_unheard(world: World, speculation: Speculation) -> None:
     speculation.move(Step.ADOPT)
     speculation.caller = None
     world.ledger.remove(speculation)
-    world.out.append(Tell(speculation.id))
+    world.out.append(Tell(speculation.connection, speculation.id))
+    tell_others(world, speculation)
     end(world, speculation, "adopted")
-    world.out.append(Drop(speculation.id))
+    drop(world, speculation)
+
+
+def tell_others(world: World, speculation: Speculation) -> None:
+    """What it made its server tell over other connections, and was held there, is a client's doing now."""
+    if speculation.reversal is not None:
+        world.out += [Tell(connection, speculation.id) for connection in speculation.reversal.told_on]
+
+
+def drop(world: World, speculation: Speculation) -> None:
+    """Nothing of it is needed any more."""
+    world.out.append(Drop(speculation.connection, speculation.id))
+    if speculation.reversal is not None:
+        world.out += [Drop(connection, speculation.id) for connection in speculation.reversal.told_on]
 
 
 def keeps_for_reuse(world: World, speculation: Speculation) -> bool:
@@ -109,16 +128,16 @@ def discard(world: World, speculation: Speculation, reason: Reason) -> None:
         real.speculation = None
     if speculation.state is State.ADOPTED:  # kept for reuse only
         world.ledger.remove(speculation)
-        world.out.append(Drop(speculation.id))
+        drop(world, speculation)
         return
     running = speculation.id in world.ledger.outstanding
     speculation.move(Step.DISCARD)
     world.ledger.remove(speculation)
     if running and not speculation.policy.lossy and bears_cancellation(world, speculation.server):
-        speculation.cancelled_at = world.now_s
-        world.out.append(CancelSpeculation(speculation.id))
+        world.ledger.cancelled(speculation, world.now_s)
+        world.out.append(CancelSpeculation(speculation.connection, speculation.id))
     end(world, speculation, reason)
-    world.out.append(Drop(speculation.id))
+    drop(world, speculation)
 
 
 def let_go_of_caller(world: World, speculation: Speculation) -> None:
@@ -148,6 +167,7 @@ def end(world: World, speculation: Speculation, reason: str) -> None:
             speculation.id,
             speculation.session,
             speculation.server,
+            speculation.connection,
             speculation.tool,
             speculation.arguments,
             speculation.state,
@@ -165,51 +185,55 @@ def end(world: World, speculation: Speculation, reason: str) -> None:
 def compare(world: World, speculation: Speculation) -> None:
     """Shadow mode: both results are at hand."""
     assert speculation.compared_with is not None, "a compared speculation has its call"
-    world.out.append(Compare(speculation.id, speculation.compared_with))
+    world.out.append(Compare(speculation.connection, speculation.id, speculation.compared_with))
     speculation.move(Step.COMPARE)
     world.ledger.remove(speculation)
     end(world, speculation, "compared")
-    world.out.append(Drop(speculation.id))
+    drop(world, speculation)
 
 
 def invoke(world: World, call: CallState) -> None:
     """Make the call for real, unless what the server says could be taken for this call's just now, or the call could
     see what is not to be seen."""
     call.speculation = None
-    way_is_clear = reversing.clear_the_way(world, call)
-    if not way_is_clear or awaits_silence(world, call) or follows_one_that_waits(world, call):
-        keep_back(world, call)
-    else:
+    if (blocker := what_blocks(world, call)) is None:
         send(world, call)
+    else:
+        keep_back(world, call, blocker)
 
 
-def keep_back(world: World, call: CallState) -> None:
+def what_blocks(world: World, call: CallState) -> Blocker | None:
+    """What it has to wait for; what it must not see is being taken back from now on."""
+    if in_its_way := reversing.clear_the_way(world, call):
+        return Undo(in_its_way[0].id)
+    if awaits_silence(world, call):
+        return Silence(call.connection)
+    older = follows_one_that_waits(world, call)
+    return None if older is None else Older(older.id)
+
+
+def keep_back(world: World, call: CallState, blocker: Blocker) -> None:
     """Let it wait. For what is taken back it waits no longer than the manifest says."""
-    insort(world.kept_back, call, key=lambda waiting: waiting.id)  # one that had joined may be older than who waits
     waits_s = [held.policy.undo_wait_s for held in reversing.in_the_way(world, call)]
     if waits_s and call.kept_until is None:
         call.kept_until = world.now_s + max(waits_s)
+    world.waiting.keep(call, blocker, None if call.method in TOUCHES_NOTHING else world.footprint(call))
 
 
 def fail(world: World, call: CallState) -> None:
     """Rule 12: what a speculation left could not be taken back in time, and the call must not see it."""
     in_its_way = reversing.in_the_way(world, call)
     tools = " and ".join(dict.fromkeys(f"{held.server}.{held.tool}" for held in in_its_way)) or "an earlier call"
-    world.kept_back.remove(call)
-    world.ledger.writes.pop(call.id, None)
+    world.ledger.writes.drop(call.id)
     settle(world, call)
-    world.out.append(Fail(call.id, f"what was speculated with {tools} has not been taken back yet"))
+    world.out.append(Fail(call.connection, call.id, f"what was speculated with {tools} has not been taken back yet"))
 
 
-def follows_one_that_waits(world: World, call: CallState) -> bool:
-    """Rule 9: does an older request wait that it conflicts with? The client's order to a server never changes."""
-    if not world.kept_back or call.method in TOUCHES_NOTHING:
-        return False
-    return any(
-        not (waiting.reads and call.reads) and world.footprint(waiting).overlaps(world.footprint(call))
-        for waiting in world.kept_back
-        if waiting.id < call.id and waiting.method not in TOUCHES_NOTHING
-    )
+def follows_one_that_waits(world: World, call: CallState) -> CallState | None:
+    """Rule 9: which older request waits that it conflicts with? The client's order to a server never changes."""
+    if not len(world.waiting) or call.method in TOUCHES_NOTHING:
+        return None
+    return world.waiting.before(call, world.footprint(call))
 
 
 def awaits_silence(world: World, call: CallState) -> bool:
@@ -218,33 +242,31 @@ def awaits_silence(world: World, call: CallState) -> bool:
     All that come meanwhile wait as long, so that the client's requests keep their order; its notifications do not pass
     through here, and may overtake them.
     """
-    server = world.server(call.server)
-    return world.now_s < server.suspect_until and bool(world.ledger.outstanding_on(server.name, world.now_s))
+    suspect_until = world.connection(call.connection).suspect_until
+    return world.now_s < suspect_until and bool(world.ledger.outstanding_on(call.connection, world.now_s))
 
 
 def release(world: World) -> None:
-    """Make the calls that were kept back and need not be any more, in their order."""
-    waiting, world.kept_back = world.kept_back, []
-    for call in waiting:
-        if call.id in world.calls:  # else it was cancelled meanwhile, or its client has left
-            invoke(world, call)
+    """Make the calls that need not wait any more, in their order."""
+    while due := world.waiting.due:
+        for call in due:
+            if call.id in world.waiting:  # one before it may have led to its going out
+                invoke(world, call)
 
 
-def wait_no_longer(world: World, server: str) -> None:
-    """Make all the calls that a server is kept waiting for, but for those that must not see what is not taken back."""
-    waiting, world.kept_back = world.kept_back, []
-    for call in waiting:
-        if call.server != server or reversing.in_the_way(world, call) or follows_one_that_waits(world, call):
-            world.kept_back.append(call)
-        else:
+def wait_no_longer(world: World, connection: ConnectionName) -> None:
+    """Make all the calls that wait there, but for those that must not see what is not taken back."""
+    for call in sorted(world.waiting.on(connection), key=lambda call: call.id):
+        if not reversing.in_the_way(world, call) and follows_one_that_waits(world, call) is None:
             send(world, call)
 
 
 def send(world: World, call: CallState) -> None:
     """Let the call go to its server."""
-    call.invoked_at = world.now_s
-    call.beside = bool(world.ledger.outstanding_on(call.server, world.now_s))
-    world.out.append(Invoke(call.id))
+    world.waiting.remove(call)
+    world.calls.send(call, world.now_s)
+    call.beside = bool(world.ledger.outstanding_at(call.server, world.now_s))
+    world.out.append(Invoke(call.connection, call.id))
 
 
 def settle(world: World, call: CallState) -> None:
@@ -261,6 +283,7 @@ def report(world: World, call: CallState, how: How, speculation: SpeculationId |
             call.id,
             call.session,
             call.server,
+            call.connection,
             call.tool,
             how,
             speculation,
@@ -272,7 +295,8 @@ def report(world: World, call: CallState, how: How, speculation: SpeculationId |
 
 def forget(world: World, call: CallState) -> None:
     """The call is no longer in flight, and the client begins to think. Its session may have gone before it."""
-    del world.calls[call.id]
+    world.waiting.remove(call)
+    world.calls.remove(call)
     session = world.sessions.get(call.session)
     if session is not None and call.is_tool_call:
         session.outstanding -= 1

@@ -9,22 +9,24 @@ from __future__ import annotations
 
 from spec_mcp.engine import lifecycle
 from spec_mcp.engine.events import Answer, Outcome
-from spec_mcp.engine.ledger import OpenWrite, Speculation
+from spec_mcp.engine.inflight import CallState
+from spec_mcp.engine.speculation import Speculation
 from spec_mcp.engine.states import Reason, State
-from spec_mcp.engine.world import CallState, World
+from spec_mcp.engine.world import World
+from spec_mcp.engine.writes import OpenWrite
 
 
 def begin(world: World, speculation: Speculation) -> None:
     """It is launched: a write that nobody has asked for yet."""
     _spoil_others(world, speculation)
-    write = OpenWrite(speculation.footprint, speculation.policy.settle_s)
-    world.ledger.open_write(-speculation.id, write, world.now_s)  # calls have numbers above zero
+    write = OpenWrite(speculation.footprint, speculation.connection, speculation.policy.settle_s)
+    world.ledger.writes.open(-speculation.id, write, world.now_s)  # calls have numbers above zero
     lifecycle.launch(world, speculation)
 
 
 def returned(world: World, speculation: Speculation, outcome: Outcome) -> None:
     """It has been answered, or nobody will answer it any more."""
-    world.ledger.close_write(-speculation.id, world.now_s, outcome.task, outcome.answer is Answer.TASK)
+    world.ledger.writes.close(-speculation.id, world.now_s, outcome.task, outcome.answer is Answer.TASK)
 
 
 def find(world: World, call: CallState) -> Speculation | None:
@@ -40,7 +42,8 @@ def meet(world: World, call: CallState, speculation: Speculation) -> None:
     """The client's call comes: from now on what it sets is set by a client, and is a write even if made for real."""
     _spoil_others(world, speculation)
     world.ledger.forget_answers(world.footprint(call))
-    world.ledger.open_write(call.id, OpenWrite(world.footprint(call), speculation.policy.settle_s), world.now_s)
+    write = OpenWrite(world.footprint(call), call.connection, speculation.policy.settle_s)
+    world.ledger.writes.open(call.id, write, world.now_s)
 
 
 def _spoil_others(world: World, speculation: Speculation) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 MINUTE_S = 60.0
 
-COUNTED_MAX = 1024
-"""What is counted at the most; a bound beyond it holds as one of so many."""
+COUNTED_MAX = 8192
+"""What is counted at the most, for all sessions together; a bound beyond it holds as one of so many."""
 
 
 @dataclass(slots=True)

@@ -67,20 +67,28 @@ class Answered:
 class Overlaps:
     """What the calls of one server showed."""
 
-    recent: deque[Answered] = field(default_factory=lambda: deque[Answered](maxlen=CALLS_KEPT))
+    recent: dict[str, deque[Answered]] = field(default_factory=dict[str, "deque[Answered]"])
+    """By connection: calls over two of them may have gone to two processes."""
     seen: deque[bool] = field(default_factory=lambda: deque[bool](maxlen=SEEN_KEPT))
     """True for calls side by side, False for one that waited for another."""
 
-    def add(self, tool: str, sent_s: float, answered_s: float, usual_s: float, beside: bool) -> None:
+    def add(
+        self, tool: str, sent_s: float, answered_s: float, usual_s: float, beside: bool, connection: str = ""
+    ) -> None:
         """A call was answered; they come in the order of their answers. It is one observation at the most."""
-        if self.recent and self.recent[-1].answered_s > answered_s:  # the clock was set back
-            self.recent.clear()
-        during = [other for other in self.recent if other.answered_s > sent_s]
+        recent = self.recent.setdefault(connection, deque(maxlen=CALLS_KEPT))
+        if recent and recent[-1].answered_s > answered_s:  # the clock was set back
+            recent.clear()
+        during = [other for other in recent if other.answered_s > sent_s]
         call = Answered(tool, sent_s, answered_s, usual_s, beside, not during)
         observed = [found for other in during if (found := _observed(other, call)) is not None]
-        self.recent.append(call)
+        recent.append(call)
         if observed:
             self.seen.append(all(observed))
+
+    def forget(self, connection: str) -> None:
+        """No call will travel over it any more."""
+        self.recent.pop(connection, None)
 
     @property
     def are_side_by_side(self) -> bool:

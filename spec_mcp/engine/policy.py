@@ -31,10 +31,14 @@ ACTING_WORDS = (
     "optout",
     "opt-out",
     "token=",
+    "redirect",
 )
-"""A link with one of these may act when it is fetched."""
+"""A link with one of these may act when it is fetched, or leads who knows where."""
 
 ACTING = re.compile("|".join(re.escape(word) for word in ACTING_WORDS), re.IGNORECASE)
+
+LINK_ARGUMENT = re.compile(r"(^|[^a-z])(url|uri|link|href|host)s?$", re.IGNORECASE)
+"""An argument of this name says where to go, whatever its value looks like."""
 
 NO_LINK = re.compile(r"[^/?=]*")
 """Words without what every link has that says more than its host."""
@@ -47,6 +51,15 @@ LINK = re.compile(r"\s*([a-z][a-z0-9+.-]*:|//|\\\\|[\w-]+(\.[\w-]+)+(:\d+)?([/?#
 AMBIGUOUS = re.compile(r"[\s\\@\x00-\x1f\x7f]|://.*://")
 """Space, a backslash, a user's name or a second link: what one reader takes for the host another does not."""
 
+OTHER_LINK = re.compile(
+    r"//|\\|:/|=\s*([a-z][a-z0-9+.-]*:|[\w-]+(\.[\w-]+)*\.[a-z]{2,}([/:?&#]|$)|\d+(\.\d+){3})",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Behind a link's host: another link, or a name or an address that it may lead on to."""
+
+DECODINGS = 3
+"""How often a link is taken to be encoded: who decodes what was encoded twice reads another one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -56,6 +69,7 @@ class Settings:
     breadth: int = 4
     depth: int = 3
     in_flight: int = 4
+    """Speculations at once over a connection, for each session that uses it."""
     join: bool = True
     reversible: bool = False
     accept_unproven: frozenset[str] = frozenset()
@@ -75,12 +89,15 @@ def may_reach_outside(candidate: Candidate, policy: ToolPolicy) -> bool:
     """
     if not candidate.copied_whole or not policy.hosts:
         return False
-    return all(_link_is_allowed(text, policy.hosts) for text in _texts(candidate.arguments))
+    if not all(_link_is_allowed(text, policy.hosts) for text in _texts(candidate.arguments)):
+        return False
+    goals = [value for name, value in candidate.arguments.items() if LINK_ARGUMENT.search(name)]
+    return all(LINK.match(text) or text.lower() in policy.hosts for goal in goals for text in _texts(goal))
 
 
 def _link_is_allowed(text: str, hosts: tuple[str, ...]) -> bool:
-    """Is the text no link, or one to an allowed host that asks for nothing to be done there?"""
-    if ACTING.search(unquote(text)) and not NO_LINK.fullmatch(text):
+    """Is the text no link, or one to an allowed host that asks for nothing to be done there, and leads nowhere else?"""
+    if ACTING.search(_decoded(text)) and not NO_LINK.fullmatch(text):
         return False
     if not LINK.match(text):
         return True
@@ -91,9 +108,15 @@ def _link_is_allowed(text: str, hosts: tuple[str, ...]) -> bool:
         host = parts.hostname
     except ValueError:
         return False
-    if not host:
+    if not host or OTHER_LINK.search(_decoded(f"{parts.path}?{parts.query}#{parts.fragment}")):
         return False
     return any(_is_host(host, allowed.lower()) for allowed in hosts)
+
+
+def _decoded(text: str) -> str:
+    for _ in range(DECODINGS):
+        text = unquote(text)
+    return text
 
 
 def _is_host(host: str, allowed: str) -> bool:

@@ -67,9 +67,11 @@ class Footprint:
         """May both touch the same resource?"""
         if (self.patterns is None or other.patterns is None) and self.server == other.server:
             return True
-        return any(mine.overlaps(theirs) for mine in self._names() for theirs in other._names())
+        return any(mine.overlaps(theirs) for mine in self.names for theirs in other.names)
 
-    def _names(self) -> tuple[Pattern, ...]:
+    @property
+    def names(self) -> tuple[Pattern, ...]:
+        """What is compared with the patterns of other servers, and of its own where it is not everything."""
         return self.shared if self.patterns is None else self.patterns
 
 

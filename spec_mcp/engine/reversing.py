@@ -9,12 +9,15 @@ the one decision, adopted or taken back, is made on disk before anybody can see 
 from __future__ import annotations
 
 from spec_mcp.engine import lifecycle, undoing
-from spec_mcp.engine.commands import Claim, Drop, How, Intend, NoteOutcome, ReadState, Settle
+from spec_mcp.engine.commands import Claim, How, Intend, NoteOutcome, ReadState, Settle
+from spec_mcp.engine.connections import ConnectionState
 from spec_mcp.engine.events import Answer, Claimed, Moment, Outcome, Recorded, StateRead
-from spec_mcp.engine.ledger import Awaits, OpenWrite, Speculation
+from spec_mcp.engine.inflight import CallState
 from spec_mcp.engine.methods import SUBSCRIBING, TOUCHES_NOTHING
+from spec_mcp.engine.speculation import Awaits, Speculation
 from spec_mcp.engine.states import Reason, State, Step
-from spec_mcp.engine.world import CallState, ServerState, World
+from spec_mcp.engine.world import World
+from spec_mcp.engine.writes import OpenWrite
 
 # --- isolation ------------------------------------------------------------------------------------------------------
 
@@ -23,16 +26,15 @@ def in_the_way(world: World, call: CallState) -> list[Speculation]:
     """The reversible speculations whose effect the request could see or change."""
     if not world.ledger.unadopted or (call.method in TOUCHES_NOTHING and call.method not in SUBSCRIBING):
         return []
-    touched = world.footprint(call)
-    return [held for held in world.ledger.unadopted.values() if touched.overlaps(held.footprint)]
+    return world.ledger.unadopted.overlapping(world.footprint(call))
 
 
-def clear_the_way(world: World, call: CallState) -> bool:
-    """Rule 12: have taken back what is in the request's way; is the way clear now?"""
+def clear_the_way(world: World, call: CallState) -> list[Speculation]:
+    """Rule 12: have taken back what is in the request's way; what is there still."""
     for speculation in in_the_way(world, call):
         if speculation.reversal is not None and speculation.reversal.awaits is not Awaits.ADOPTION:
             lifecycle.discard(world, speculation, Reason.MISPREDICTED)
-    return not in_the_way(world, call)
+    return in_the_way(world, call)
 
 
 def stands_on_its_own(world: World, speculation: Speculation) -> bool:
@@ -45,8 +47,8 @@ def stands_on_its_own(world: World, speculation: Speculation) -> bool:
 
 def prepare(world: World, speculation: Speculation) -> None:
     """Begin with the state before it; isolation holds from now on."""
-    world.ledger.unadopted[speculation.id] = speculation
-    undoing.ask(world, speculation, Awaits.BEFORE, ReadState(speculation.id, Moment.BEFORE))
+    world.ledger.unadopted.add(speculation)
+    undoing.ask(world, speculation, Awaits.BEFORE, ReadState(speculation.connection, speculation.id, Moment.BEFORE))
 
 
 def state_before(world: World, speculation: Speculation, event: StateRead) -> None:
@@ -57,7 +59,7 @@ def state_before(world: World, speculation: Speculation, event: StateRead) -> No
         return
     speculation.reversal.before = event.digest
     speculation.reversal.intended = True
-    undoing.ask(world, speculation, Awaits.RECORD, Intend(speculation.id))
+    undoing.ask(world, speculation, Awaits.RECORD, Intend(speculation.connection, speculation.id))
 
 
 def recorded(world: World, event: Recorded) -> None:
@@ -79,11 +81,12 @@ def give_up_unlaunched(world: World, speculation: Speculation, reason: Reason) -
     speculation.ended_as = reason
     world.ledger.remove(speculation)
     lifecycle.end(world, speculation, reason)
-    world.out.append(Drop(speculation.id))
+    lifecycle.drop(world, speculation)
     if speculation.reversal.intended:
         undoing.settle(world, speculation)
     else:
-        del world.ledger.unadopted[speculation.id]
+        world.let_go(speculation)
+        world.forget_if_closed(speculation.connection)
 
 
 # --- its answer -------------------------------------------------------------------------------------------------------
@@ -110,6 +113,7 @@ def returned(world: World, speculation: Speculation, outcome: Outcome, good: boo
         return
     speculation.move(Step.RETURN)
     undoing.look(world, speculation)
+    world.watch(speculation)
 
 
 def state_left(world: World, speculation: Speculation, event: StateRead) -> None:
@@ -117,28 +121,37 @@ def state_left(world: World, speculation: Speculation, event: StateRead) -> None
     assert speculation.reversal is not None, "only reversible ones leave a state"
     speculation.reversal.left = event.digest
     speculation.reversal.awaits = Awaits.NOTHING
-    world.out.append(NoteOutcome(speculation.id, event.digest))
+    world.out.append(NoteOutcome(speculation.connection, speculation.id, event.digest))
 
 
-def connection_lost(world: World, server: ServerState) -> None:
+def connection_lost(world: World, connection: ConnectionState) -> None:
     """What has not been launched is given up; of what has been, nobody knows whether it was done."""
-    for speculation in reversed(world.ledger.unadopted_on(server.name)):
+    for speculation in reversed(list(world.ledger.unadopted.on(connection.name))):
         if speculation.state is State.PROPOSED:
             give_up_unlaunched(world, speculation, Reason.DISCONNECTED)
         elif speculation.reversal is not None and speculation.reversal.awaits is Awaits.ANSWER:
             undoing.lose(world, speculation)
 
 
-def has_caused(world: World, server: ServerState, method: str) -> Speculation | None:
-    """The one that must have made the server tell of a change, since no client has asked it for anything."""
-    if method == "notifications/tools/list_changed" or world.works_for_clients(server):
-        return None
-    launched = (
+def has_caused(world: World, connection: ConnectionState, method: str) -> Speculation | None:
+    """The one that must have made the server tell of a change, since no client has asked it for anything.
+
+    A server may tell all its clients, whichever connection the change came by.
+    """
+    server = connection.server
+    launched = [
         speculation
-        for speculation in reversed(world.ledger.unadopted_on(server.name))
+        for speculation in world.ledger.unadopted.at(server.name)
         if speculation.launched_at is not None and speculation.state is not State.STUCK
-    )
-    return next(launched, None)
+    ]
+    if method == "notifications/tools/list_changed" or not launched:
+        return None
+    if any(world.works_for_clients(other) for other in server.connections.values()):
+        return None
+    found, reversal = launched[-1], launched[-1].reversal
+    if reversal is not None and connection.name not in (found.connection, *reversal.told_on):
+        reversal.told_on += (connection.name,)
+    return found
 
 
 # --- adoption ---------------------------------------------------------------------------------------------------------
@@ -163,7 +176,7 @@ def _others_see(world: World, call: CallState, speculation: Speculation) -> bool
         other is not speculation and speculation.id not in other.depends_on for other in in_the_way(world, call)
     ) or any(
         other is not call and other.method not in TOUCHES_NOTHING and world.footprint(other).overlaps(touched)
-        for other in world.calls.values()
+        for other in world.calls
     )
 
 
@@ -176,7 +189,8 @@ def meet(world: World, call: CallState, speculation: Speculation) -> None:
     ]
     lifecycle.discard_all(world, spoiled, Reason.SPOILED)
     world.ledger.forget_answers(world.footprint(call))
-    world.ledger.open_write(call.id, OpenWrite(world.footprint(call), speculation.policy.settle_s), world.now_s)
+    write = OpenWrite(world.footprint(call), call.connection, speculation.policy.settle_s)
+    world.ledger.writes.open(call.id, write, world.now_s)
     speculation.caller = call.id
     call.speculation = speculation.id
     if speculation.state is State.LAUNCHED:
@@ -187,7 +201,7 @@ def meet(world: World, call: CallState, speculation: Speculation) -> None:
 
 def claim_adoption(world: World, speculation: Speculation) -> None:
     """Decide for it on disk; the reply goes out when that is there."""
-    undoing.ask(world, speculation, Awaits.ADOPTION, Claim(speculation.id, State.ADOPTED))
+    undoing.ask(world, speculation, Awaits.ADOPTION, Claim(speculation.connection, speculation.id, State.ADOPTED))
 
 
 def adoption_claimed(world: World, event: Claimed) -> tuple[CallState, Speculation, How] | None:
@@ -199,13 +213,14 @@ def adoption_claimed(world: World, event: Claimed) -> tuple[CallState, Speculati
     if not event.ok:
         undoing.begin(world, speculation, Reason.UNRECORDED)
         return None
-    del world.ledger.unadopted[speculation.id]
+    world.let_go(speculation)
     speculation.reversal.awaits = Awaits.NOTHING
-    world.out.append(Settle(speculation.id, State.ADOPTED, "adopted"))
+    world.out.append(Settle(speculation.connection, speculation.id, State.ADOPTED, "adopted"))
     _settles(world, speculation)
     how = How.JOIN if speculation.state is State.JOINED else How.HIT
     if call is None:  # cancelled after the decision: the write is the client's all the same
         lifecycle.adopt_unheard(world, speculation)
+        world.forget_if_closed(speculation.connection)
         return None
     return call, speculation, how
 
@@ -215,5 +230,5 @@ def _settles(world: World, speculation: Speculation) -> None:
     assert speculation.returned_at is not None, "what is adopted was answered"
     until = speculation.returned_at + speculation.policy.settle_s
     if until > world.now_s:
-        write = OpenWrite(speculation.footprint, speculation.policy.settle_s, until)
-        world.ledger.writes[-speculation.id] = write  # calls have numbers above zero
+        write = OpenWrite(speculation.footprint, speculation.connection, speculation.policy.settle_s, until)
+        world.ledger.writes.open(-speculation.id, write, world.now_s)  # calls have numbers above zero

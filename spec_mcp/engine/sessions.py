@@ -10,27 +10,28 @@ from spec_mcp.engine.world import SessionState, World
 
 def closed(world: World, event: SessionClosed) -> None:
     """Its speculations end, but calls of others that wait for them are made for real."""
-    for server in {call.server for call in world.kept_back if call.session == event.session}:
-        lifecycle.wait_no_longer(world, server)
-    own = [speculation for speculation in world.ledger.live.values() if speculation.session == event.session]
-    for call in [call for call in world.calls.values() if call.session == event.session and not call.invoked]:
+    for connection in {call.connection for call in world.calls.of(event.session) if call.id in world.waiting}:
+        lifecycle.wait_no_longer(world, connection)
+    own = list(world.ledger.live.of(event.session))
+    for call in [call for call in world.calls.of(event.session) if not call.invoked]:
         speculation = None if call.speculation is None else world.ledger.live.get(call.speculation)
         if call.reads:  # else it would have been made by now
-            del world.calls[call.id]
+            world.waiting.remove(call)
+            world.calls.remove(call)
         if speculation is not None and speculation not in own:
             own.append(speculation)
     lifecycle.discard_all(world, own, Reason.SESSION_ENDED)
-    world.clear_queues(event.session)
-    world.sessions.pop(event.session, None)
+    if (session := world.sessions.get(event.session)) is not None:
+        world.forget_session(session)
 
 
 def mode_set(world: World, event: ModeSet) -> None:
     """Somebody switched the mode."""
     world.mode = event.mode
     if event.mode is not Mode.ON:
-        lifecycle.discard_all(world, world.ledger.live.values(), Reason.SWITCHED_OFF)
-        for server in world.servers.values():
-            server.queue.clear()
+        lifecycle.discard_all(world, world.ledger.live, Reason.SWITCHED_OFF)
+        for connection in world.connections.values():
+            connection.queue.clear()
 
 
 def steps(world: World, session: SessionState) -> None:
@@ -39,4 +40,4 @@ def steps(world: World, session: SessionState) -> None:
         world.timing.thought(world.now_s - session.idle_since)
     session.outstanding += 1
     session.step += 1
-    world.clear_queues(session.name)
+    world.clear_queues(session)

@@ -8,11 +8,14 @@ here, before anything that it leads to goes out.
 from __future__ import annotations
 
 from spec_mcp.engine import lifecycle
+from spec_mcp.engine.connections import ConnectionState
 from spec_mcp.engine.events import Answer, Outcome
-from spec_mcp.engine.ledger import OpenWrite, Speculation
+from spec_mcp.engine.inflight import CallState
 from spec_mcp.engine.resources import Footprint
+from spec_mcp.engine.speculation import Speculation
 from spec_mcp.engine.states import Reason
-from spec_mcp.engine.world import CallState, ServerState, World
+from spec_mcp.engine.world import World
+from spec_mcp.engine.writes import OpenWrite
 
 NOTICE_SETTLE_S = 2.0
 """How long a server is taken to act on a message that has no answer: after `roots/list_changed` it asks for the roots
@@ -23,17 +26,15 @@ def begin_write(world: World, call: CallState, settle_s: float) -> None:
     """Rules 6 and 9: it spoils what it overlaps, and joined reads that came before it go out before it."""
     written = world.footprint(call)
     spoil(world, written)
-    if not world.ledger.open_write(call.id, OpenWrite(written, settle_s), world.now_s):
-        seal(world, world.server(call.server))
+    if not world.ledger.writes.open(call.id, OpenWrite(written, call.connection, settle_s), world.now_s):
+        seal(world, world.connection(call.connection))
 
 
-def take_notice(world: World, server: ServerState, settle_s: float | None = None) -> None:
+def take_notice(world: World, connection: ConnectionState, settle_s: float | None = None) -> None:
     """The server may act on something to which it gives no answer: what a client told it, for one."""
-    spoil(world, server.everything)
+    spoil(world, connection.everything)
     settle_s = NOTICE_SETTLE_S if settle_s is None else settle_s
-    last = world.ledger.notices.get(server.name)
-    until = max(world.now_s + settle_s, 0.0 if last is None or last.until is None else last.until)
-    world.ledger.notices[server.name] = OpenWrite(server.everything, settle_s, until)
+    world.ledger.writes.notice(connection.name, connection.everything, settle_s, world.now_s)
 
 
 def spoil(world: World, written: Footprint) -> None:
@@ -66,29 +67,28 @@ def read_answered(world: World, call: CallState, outcome: Outcome) -> None:
     """A real reply: what it shows is remembered as seen, and as answered. A task looks on until it ends."""
     seen = world.footprint(call)
     if outcome.answer is Answer.TASK:
-        world.ledger.open_write(call.id, OpenWrite(seen, task=outcome.task), world.now_s)
+        world.ledger.writes.open(call.id, OpenWrite(seen, call.connection, task=outcome.task), world.now_s)
     overtake(world, seen, world.now_s, None)
-    if call.key is not None and call.is_tool_call and not world.ledger.being_written(seen, world.now_s):
-        world.ledger.remember_answer(call.key, seen)
+    if call.key is not None and call.is_tool_call and not world.ledger.writes.touch(seen, world.now_s):
+        world.ledger.remember_answer(call.key, seen, len(world.sessions))
 
 
-def leave(world: World, server: ServerState, reason: Reason) -> None:
-    """Hold nothing of this server any more."""
-    server.queue.clear()
-    lifecycle.discard_all(world, world.ledger.live_on(server.name), reason)
-    world.ledger.forget_answers(server.everything)
+def leave(world: World, connection: ConnectionState, reason: Reason) -> None:
+    """Hold nothing of this connection any more. What others hold of the same server is not touched by that."""
+    connection.queue.clear()
+    lifecycle.discard_all(world, world.ledger.live.on(connection.name), reason)
 
 
-def seal(world: World, server: ServerState) -> None:
+def seal(world: World, connection: ConnectionState) -> None:
     """Rule 16: more is unanswered there than can be kept apart, so nothing is held of it until it starts anew."""
-    spoil(world, server.everything)
-    world.ledger.seal(server.everything)
+    spoil(world, connection.everything)
+    world.ledger.writes.seal(connection.name, connection.everything)
 
 
-def forget_one_call_too_many(world: World) -> None:
+def forget_one_call_too_many(world: World, session: str) -> None:
     """Rule 16: its answer goes through as ever, but nothing is known any more of what it shows or does."""
-    if (call := world.oldest_call_too_many()) is None:
+    if (call := world.calls.one_too_many(session)) is None:
         return
     lifecycle.forget(world, call)
     if call.reads or call.id in world.ledger.writes:
-        seal(world, world.server(call.server))
+        seal(world, world.connection(call.connection))

@@ -96,6 +96,7 @@ class Reason(StrEnum):
     BUSY = "busy"
     TOO_SLOW = "too-slow"
     OPEN_WORLD = "open-world"
+    DISCLOSES = "discloses"
     RATE_LIMITED = "rate-limited"
     RATE = "rate"
     DEMOTED = "demoted"

@@ -80,13 +80,21 @@ class Timing:
         if len(self.latencies) > TOOLS_MEASURED_MAX:
             del self.latencies[next(iter(self.latencies))]
 
-    def compared(self, server: str, tool: str, latency_s: float, beside: bool) -> None:
-        """A call was answered just now and took this long, with or without a speculation running beside it."""
+    def compared(self, server: str, tool: str, latency_s: float, beside: bool, connection: str = "") -> None:
+        """A call was answered just now and took this long, with or without a speculation running beside it.
+
+        Calls over two connections at the same time say nothing of one: each may have a process of its own.
+        """
         usual_s = self.latency_s(server, tool, 0.5)
         kind = self.beside if beside else self.alone
         kind.setdefault(server, Durations()).add(latency_s / max(usual_s, 1e-4))
         now_s = self.clock()
-        self.overlaps.setdefault(server, Overlaps()).add(tool, now_s - latency_s, now_s, usual_s, beside)
+        self.overlaps.setdefault(server, Overlaps()).add(tool, now_s - latency_s, now_s, usual_s, beside, connection)
+
+    def forget(self, server: str, connection: str) -> None:
+        """The connection is gone for good."""
+        if (overlaps := self.overlaps.get(server)) is not None:
+            overlaps.forget(connection)
 
     def thought(self, gap_s: float) -> None:
         """The client made its next call this long after its last answer."""

@@ -13,8 +13,10 @@ Each step awaits one answer; `Awaits` says which. A step that fails is tried aga
 from __future__ import annotations
 
 from spec_mcp.engine import lifecycle
+from spec_mcp.engine.ageing import OF_SERVER, steps_at
 from spec_mcp.engine.calls import CallKey
-from spec_mcp.engine.commands import Claim, Command, Drop, NoteOutcome, Probe, ReadState, Settle, Undo, Wake
+from spec_mcp.engine.commands import Claim, Command, NoteOutcome, Probe, ReadState, Settle, Undo, Wake
+from spec_mcp.engine.connections import ConnectionState
 from spec_mcp.engine.events import (
     Claimed,
     Inheritance,
@@ -27,21 +29,15 @@ from spec_mcp.engine.events import (
     Undone,
     UndoOutcome,
 )
-from spec_mcp.engine.ledger import Awaits, Reversal, Speculation
 from spec_mcp.engine.resources import footprint
+from spec_mcp.engine.speculation import Awaits, Reversal, Speculation
 from spec_mcp.engine.states import Reason, State, Step
-from spec_mcp.engine.world import ServerState, World
+from spec_mcp.engine.world import World
 
 RETRY_FIRST_S = 0.25
 RETRY_MAX_S = 30.0
 ATTEMPTS_MAX = 5
 """Steps that fail before it is stuck: about eight seconds, which is within what a waiting call waits by default."""
-
-STEP_LIMIT_S = 120.0
-"""An undo, or a reading for it, that is not answered for this long: the server hangs."""
-
-OF_SERVER = frozenset({Awaits.NOW, Awaits.PROBE, Awaits.UNDO, Awaits.RESTORED})
-"""Answers of the server while something is taken back."""
 
 READINGS = frozenset({Awaits.BEFORE, Awaits.LEFT})
 """Answers of the server before that."""
@@ -52,6 +48,7 @@ def ask(world: World, speculation: Speculation, awaits: Awaits, command: Command
     assert speculation.reversal is not None, "only reversible ones have steps"
     speculation.reversal.awaits = awaits
     speculation.reversal.asked_at = world.now_s
+    world.watch(speculation)
     world.out.append(command)
 
 
@@ -94,7 +91,7 @@ def begin(world: World, speculation: Speculation, reason: Reason) -> None:
     speculation.reversal.doomed = reason
     speculation.move(Step.COMPENSATE)
     lifecycle.let_go_of_caller(world, speculation)
-    for other in reversed(list(world.ledger.live.values())):
+    for other in reversed(list(world.ledger.dependent)):
         if speculation.id in other.depends_on and other.id in world.ledger.live:
             lifecycle.discard(world, other, Reason.SPOILED)
     go_on(world, speculation)
@@ -102,26 +99,28 @@ def begin(world: World, speculation: Speculation, reason: Reason) -> None:
 
 def inherited(world: World, event: Inherited) -> None:
     """What an earlier process left is unadopted here too, until it is settled."""
-    server = world.server(event.server)
+    connection = world.connection(event.connection)
     for left_behind in event.inheritances:
-        speculation = _taken_over(world, server, left_behind)
-        world.ledger.unadopted[speculation.id] = speculation
+        speculation = _taken_over(world, connection, left_behind)
+        world.ledger.unadopted.add(speculation)
         if not left_behind.stuck:
-            world.ledger.live[speculation.id] = speculation
+            world.ledger.live.add(speculation)
             speculation.move(Step.COMPENSATE)
-    for speculation in reversed(list(world.ledger.unadopted.values())):
-        if speculation.id < 0 and speculation.server == server.name and speculation.state is State.COMPENSATING:
+    for speculation in reversed(list(world.ledger.unadopted.on(connection.name))):
+        if speculation.id < 0 and speculation.state is State.COMPENSATING:
             go_on(world, speculation)
 
 
-def _taken_over(world: World, server: ServerState, left_behind: Inheritance) -> Speculation:
-    key = CallKey(server.name, -1, "", left_behind.tool, "", str(left_behind.speculation), "")  # matches no call
+def _taken_over(world: World, connection: ConnectionState, left_behind: Inheritance) -> Speculation:
+    server = connection.server
+    key = CallKey(connection.name, -1, "", left_behind.tool, "", str(left_behind.speculation), "")  # matches no call
     touched = footprint(server.name, left_behind.policy.touches, left_behind.arguments, left_behind.policy.equal)
-    older = [number for number in world.ledger.unadopted if number < 0]
+    older = [held.id for held in world.ledger.unadopted.at(server.name) if held.id < 0]
     speculation = Speculation(
         left_behind.speculation,
         left_behind.session,
         server.name,
+        connection.name,
         left_behind.tool,
         left_behind.arguments,
         key,
@@ -155,13 +154,15 @@ def go_on(world: World, speculation: Speculation) -> None:
     reversal = speculation.reversal
     assert reversal is not None, "only reversible ones are taken back"
     reversal.retry_at = None
-    server = world.server(speculation.server)
-    if _newer(world, speculation):
+    connection = world.connection(speculation.connection)
+    if connection.closed:  # whoever could do it is gone for good
+        stick(world, speculation, Reason.DISCONNECTED)
+    elif _newer(world, speculation):
         reversal.awaits = Awaits.NEWER
     elif not reversal.claimed:
-        ask(world, speculation, Awaits.CLAIM, Claim(speculation.id, State.COMPENSATING))
-    elif not server.connected or server.fingerprints is None:
-        ask(world, speculation, Awaits.CONNECTION, Wake(server.name))
+        ask(world, speculation, Awaits.CLAIM, Claim(speculation.connection, speculation.id, State.COMPENSATING))
+    elif not connection.connected or connection.fingerprints is None:
+        ask(world, speculation, Awaits.CONNECTION, Wake(speculation.connection))
     else:
         look(world, speculation)
 
@@ -172,23 +173,23 @@ def look(world: World, speculation: Speculation) -> None:
     assert reversal is not None, "only reversible ones are looked at"
     if world.now_s < reversal.quiet_at:
         reversal.awaits = Awaits.EFFECT
+        world.watch(speculation)
     elif speculation.state is State.READY:
-        ask(world, speculation, Awaits.LEFT, ReadState(speculation.id, Moment.LEFT))
+        ask(world, speculation, Awaits.LEFT, ReadState(speculation.connection, speculation.id, Moment.LEFT))
     else:
-        ask(world, speculation, Awaits.NOW, ReadState(speculation.id, Moment.NOW))
+        ask(world, speculation, Awaits.NOW, ReadState(speculation.connection, speculation.id, Moment.NOW))
 
 
 def _newer(world: World, speculation: Speculation) -> list[Speculation]:
     """Newest first: those that came after it, touch the same and are still to be taken back."""
     return [
         other
-        for other in world.ledger.unadopted.values()
+        for other in world.ledger.unadopted.overlapping(speculation.footprint)
         if other.state is not State.STUCK
         and (
             speculation.id in other.depends_on
             or (other.reversal is not None and speculation.id in other.reversal.newer_than)
         )
-        and other.footprint.overlaps(speculation.footprint)
     ]
 
 
@@ -228,16 +229,16 @@ def state_now(world: World, speculation: Speculation, digest: str | None) -> Non
 def _undo(world: World, speculation: Speculation, left: str) -> None:
     assert speculation.reversal is not None, "only reversible ones are taken back"
     if speculation.reversal.left is None:
-        world.out.append(NoteOutcome(speculation.id, left))
+        world.out.append(NoteOutcome(speculation.connection, speculation.id, left))
     speculation.reversal.left = left
-    ask(world, speculation, Awaits.UNDO, Undo(speculation.id))
+    ask(world, speculation, Awaits.UNDO, Undo(speculation.connection, speculation.id))
 
 
 def _ask_whether_done(world: World, speculation: Speculation) -> None:
     if speculation.policy.probe is None:
         stick(world, speculation, Reason.OUTCOME_UNKNOWN)
     else:
-        ask(world, speculation, Awaits.PROBE, Probe(speculation.id))
+        ask(world, speculation, Awaits.PROBE, Probe(speculation.connection, speculation.id))
 
 
 def probed(world: World, event: Probed) -> None:
@@ -262,7 +263,7 @@ def undone(world: World, event: Undone) -> None:
         return
     if event.outcome is UndoOutcome.DONE:
         speculation.reversal.undo_sent = True
-        ask(world, speculation, Awaits.RESTORED, ReadState(speculation.id, Moment.RESTORED))
+        ask(world, speculation, Awaits.RESTORED, ReadState(speculation.connection, speculation.id, Moment.RESTORED))
     elif event.outcome is UndoOutcome.UNBOUND:
         stick(world, speculation, Reason.UNBOUND)
     elif event.outcome is UndoOutcome.GOES_ON:
@@ -303,6 +304,7 @@ def _pause(world: World, speculation: Speculation) -> None:
     reversal.awaits = Awaits.RETRY
     reversal.retry_at = world.now_s + min(RETRY_MAX_S, RETRY_FIRST_S * 2.0**reversal.pauses)
     reversal.pauses += 1
+    world.watch(speculation)
 
 
 def _is_idempotent(speculation: Speculation) -> bool:
@@ -322,7 +324,12 @@ def _restored(world: World, speculation: Speculation) -> None:
 
 def settle(world: World, speculation: Speculation) -> None:
     """Have its record forgotten. Until that is so on disk it stays in the way: a crash would have it taken back."""
-    ask(world, speculation, Awaits.SETTLED, Settle(speculation.id, speculation.state, speculation.ended_as))
+    ask(
+        world,
+        speculation,
+        Awaits.SETTLED,
+        Settle(speculation.connection, speculation.id, speculation.state, speculation.ended_as),
+    )
 
 
 def settled(world: World, event: Settled) -> None:
@@ -331,11 +338,11 @@ def settled(world: World, event: Settled) -> None:
     if speculation is None or speculation.reversal is None:
         return
     if event.ok:
-        del world.ledger.unadopted[speculation.id]
-        _let_older_go_on(world)
+        _let_go(world, speculation)
     else:
         _pause(world, speculation)
         speculation.reversal.awaits = Awaits.SETTLE_AGAIN
+        world.watch(speculation)
 
 
 def stick(world: World, speculation: Speculation, reason: Reason) -> None:
@@ -344,29 +351,36 @@ def stick(world: World, speculation: Speculation, reason: Reason) -> None:
     speculation.reversal.awaits = Awaits.NOTHING
     speculation.move(Step.STICK)
     _leave(world, speculation, reason)
-    world.out.append(Settle(speculation.id, speculation.state, reason))
+    world.out.append(Settle(speculation.connection, speculation.id, speculation.state, reason))
     _let_older_go_on(world)
+    world.forget_if_closed(speculation.connection)
 
 
 def _leave(world: World, speculation: Speculation, reason: Reason) -> None:
     speculation.ended_as = reason
     world.ledger.remove(speculation)
     lifecycle.end(world, speculation, reason)
-    world.out.append(Drop(speculation.id))
+    lifecycle.drop(world, speculation)
+
+
+def _let_go(world: World, speculation: Speculation) -> None:
+    world.let_go(speculation)
+    _let_older_go_on(world)
+    world.forget_if_closed(speculation.connection)
 
 
 def _let_older_go_on(world: World) -> None:
-    for speculation in list(world.ledger.unadopted.values()):
+    for speculation in list(world.ledger.unadopted):
         if speculation.reversal is not None and speculation.reversal.awaits is Awaits.NEWER:
             go_on(world, speculation)
 
 
-# --- servers and time -----------------------------------------------------------------------------------------------
+# --- connections and time ---------------------------------------------------------------------------------------------
 
 
-def connection_lost(world: World, server: ServerState) -> None:
+def connection_lost(world: World, connection: ConnectionState) -> None:
     """The answers that were awaited of it will not come."""
-    for speculation in reversed(world.ledger.unadopted_on(server.name)):
+    for speculation in reversed(list(world.ledger.unadopted.on(connection.name))):
         reversal = speculation.reversal
         if reversal is None or speculation.state is not State.COMPENSATING:
             continue
@@ -377,52 +391,45 @@ def connection_lost(world: World, server: ServerState) -> None:
             _pause(world, speculation)
 
 
-def asks(world: World, server: ServerState) -> bool:
+def connection_closed(world: World, connection: ConnectionState) -> None:
+    """What is not taken back by now never will be."""
+    for speculation in reversed(list(world.ledger.unadopted.on(connection.name))):
+        reversal = speculation.reversal
+        if reversal is not None and speculation.state is State.COMPENSATING and reversal.awaits is not Awaits.CLAIM:
+            go_on(world, speculation)
+
+
+def asks(world: World, connection: ConnectionState) -> bool:
     """Is the server working on a step of taking something back, or on a reading?"""
     return any(
         speculation.reversal is not None and speculation.reversal.awaits in OF_SERVER | READINGS
-        for speculation in world.ledger.unadopted_on(server.name)
+        for speculation in world.ledger.unadopted.on(connection.name)
     )
 
 
-def can_be_asked(world: World, server: ServerState) -> None:
+def can_be_asked(world: World, connection: ConnectionState) -> None:
     """It is connected, and its tools are known: what waited for that goes on."""
-    for speculation in reversed(world.ledger.unadopted_on(server.name)):
+    for speculation in reversed(list(world.ledger.unadopted.on(connection.name))):
         if speculation.reversal is not None and speculation.reversal.awaits is Awaits.CONNECTION:
             go_on(world, speculation)
 
 
 def clock_set_back(world: World) -> None:
     """Nothing is due later than it was."""
-    for speculation in world.ledger.unadopted.values():
+    for speculation in world.ledger.unadopted:
         if (reversal := speculation.reversal) is not None:
             reversal.asked_at = min(reversal.asked_at, world.now_s)
             reversal.quiet_at = min(reversal.quiet_at, world.now_s + speculation.policy.settle_s)
             if reversal.retry_at is not None:
                 reversal.retry_at = min(reversal.retry_at, world.now_s + RETRY_MAX_S)
+            world.watch(speculation)
 
 
-def due_at(speculation: Speculation) -> float | None:
-    """When time alone moves it on."""
-    reversal = speculation.reversal
-    if reversal is None:
-        return None
-    if reversal.awaits in (Awaits.RETRY, Awaits.SETTLE_AGAIN):
-        return reversal.retry_at
-    if reversal.awaits is Awaits.EFFECT:
-        return reversal.quiet_at
-    return reversal.asked_at + STEP_LIMIT_S if reversal.awaits in OF_SERVER else None
-
-
-def pass_time(world: World) -> None:
-    """What is due goes on: a pause is over, or the server hangs."""
-    for speculation in list(world.ledger.unadopted.values()):
-        due = due_at(speculation)
-        if due is not None and world.now_s >= due:
-            _go_on_in_time(world, speculation)
-
-
-def _go_on_in_time(world: World, speculation: Speculation) -> None:
+def pass_time(world: World, speculation: Speculation) -> None:
+    """Where it is due it goes on: a pause is over, or the server hangs."""
+    due_s = steps_at(speculation)
+    if due_s is None or world.now_s < due_s:
+        return
     assert speculation.reversal is not None, "only reversible ones are taken back"
     if speculation.reversal.awaits is Awaits.SETTLE_AGAIN:
         settle(world, speculation)

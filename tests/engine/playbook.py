@@ -194,14 +194,16 @@ class Playbook:
         given: dict[str, Any] = {"server": SERVER, "principal": "me", "meta": {}, "protocol": "p"} | members
         server = given["server"]
         try:
-            text = canonical_arguments(dict(arguments), self.policies[server].tool(tool).equal)
+            connection = self.engine.world.connection(server)
+            text = canonical_arguments(dict(arguments), connection.policy.tool(tool).equal)
         except Unmatchable:
             return None
-        epoch = self.engine.world.server(server).epoch
-        return CallKey(server, epoch, given["protocol"], tool, given["principal"], text, canonical(given["meta"]))
+        return CallKey(
+            server, connection.epoch, given["protocol"], tool, given["principal"], text, canonical(given["meta"])
+        )
 
     def call(self, number: int, tool: str, session: str = CLIENT, server: str = SERVER, /, **arguments: Any) -> Event:
-        """A client calls."""
+        """A client calls, over the connection that has the server's name or another."""
         key = self.key(tool, arguments, server=server)
         return events.CallArrived(number, session, server, tool, arguments, key)
 
@@ -222,6 +224,14 @@ class Playbook:
         """The validator asked for last has this value."""
         asked = self.validating[-1]
         return events.Validated(asked.speculation, asked.call, value)
+
+    def attached(self, session: str, connection: str, server: str = SERVER) -> Playbook:
+        """A session goes to the server over this connection, and has made a first call."""
+        _ = self << events.Attached(session, server, connection)
+        if not self.engine.world.connection(connection).connected:
+            tools = self.policies[server].tools
+            _ = self << events.Connected(connection, 1) << listing(tools, server=connection)
+        return self.begun(session, connection)
 
     # --- beginnings that many transcripts share -----------------------------------------------------------------
 

@@ -8,12 +8,14 @@ from random import Random
 
 import pytest
 
-from spec_mcp.engine import events, ledger, world
+from spec_mcp.engine import events, inflight, ledger, world, writes
 from spec_mcp.engine.admission import QUEUE_MAX
 from spec_mcp.engine.events import Mode, Outcome
-from spec_mcp.engine.ledger import ANSWERED_MAX, HELD_MAX, HELD_MAX_BYTES, OPEN_WRITES_MAX
+from spec_mcp.engine.inflight import CALLS_MAX, CANCELLED_MAX
+from spec_mcp.engine.ledger import ANSWERED_MAX, HELD_MAX, HELD_MAX_BYTES
 from spec_mcp.engine.policy import Settings
-from spec_mcp.engine.world import CALLS_MAX, CANCELLED_MAX, SESSIONS_MAX
+from spec_mcp.engine.world import SESSIONS_MAX
+from spec_mcp.engine.writes import OPEN_WRITES_MAX
 from tests.engine.playbook import (
     CLIENT,
     HIT,
@@ -86,7 +88,7 @@ def test_candidates_that_wait_for_a_place_are_bounded():
     with Playbook(settings=settings, concurrent=False).begun() as play:
         play << play.predicted(*(guess("get", id=number) for number in range(100))) >> launch("get")
         play >> skipped("full")
-        assert len(play.engine.world.servers[SERVER].queue) == QUEUE_MAX
+        assert len(play.engine.world.connections[SERVER].queue) == QUEUE_MAX
 
 
 def test_answered_calls_are_remembered_up_to_a_bound():
@@ -102,7 +104,7 @@ def test_a_server_that_answers_no_write_is_sealed_until_it_starts_anew():
             play << play.call(number, "put", id=f"w{number}") >> invoke(number)
             play << events.CallCancelled(number)
             play.pending.clear()
-        assert len(play.engine.world.ledger.writes) == 0
+        assert len(play.engine.world.ledger.writes) == 1, "the seal alone"
         play << play.predicted(guess("get", id=1)) >> skipped("conflict")
         play << events.CallReturned(1, RESULT) << play.predicted(guess("get", id=1)) >> skipped("conflict")
         play << events.Disconnected(SERVER) << events.Connected(SERVER, 2) << listing(TOOLS)
@@ -111,7 +113,7 @@ def test_a_server_that_answers_no_write_is_sealed_until_it_starts_anew():
 
 
 def test_calls_that_are_never_answered_are_forgotten_and_their_server_sealed(monkeypatch):
-    monkeypatch.setattr(world, "CALLS_MAX", 20)
+    monkeypatch.setattr(inflight, "CALLS_MAX", 20)
     assert CALLS_MAX > 20
     with Playbook().begun() as play:
         for number in range(25):
@@ -123,7 +125,7 @@ def test_calls_that_are_never_answered_are_forgotten_and_their_server_sealed(mon
 
 
 def test_forgotten_listening_streams_seal_nothing(monkeypatch):
-    monkeypatch.setattr(world, "CALLS_MAX", 20)
+    monkeypatch.setattr(inflight, "CALLS_MAX", 20)
     with Playbook().begun() as play:
         for number in range(25):
             play << events.RequestArrived(number, CLIENT, SERVER, "subscriptions/listen") >> invoke(number)
@@ -143,7 +145,7 @@ def test_cancelled_calls_are_remembered_up_to_a_bound():
         for number in range(CANCELLED_MAX + 10):
             play << play.call(number, "look", id=number) >> invoke(number) << events.CallCancelled(number)
             play.pending.clear()
-        assert len(play.engine.world.servers[SERVER].cancelled) == CANCELLED_MAX
+        assert len(play.engine.world.calls.cancelled_on(SERVER)) == CANCELLED_MAX
 
 
 def containers(thing: object, path: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, int]]:
@@ -198,10 +200,11 @@ def clutter(play: Playbook, random: Random, number: int) -> events.Event:
 
 def test_whatever_happens_no_container_grows_beyond_its_bound(monkeypatch):
     for module, name in [
-        (world, "CALLS_MAX"),
+        (inflight, "CALLS_MAX"),
+        (inflight, "ALL_CALLS_MAX"),
         (world, "SESSIONS_MAX"),
-        (world, "CANCELLED_MAX"),
-        (ledger, "OPEN_WRITES_MAX"),
+        (inflight, "CANCELLED_MAX"),
+        (writes, "OPEN_WRITES_MAX"),
         (ledger, "ANSWERED_MAX"),
     ]:
         monkeypatch.setattr(module, name, 40)

@@ -6,11 +6,11 @@ from __future__ import annotations
 import pytest
 
 from spec_mcp.engine import events
+from spec_mcp.engine.ageing import VALIDATION_LIMIT_S
 from spec_mcp.engine.commands import Refuse
 from spec_mcp.engine.effects import ToolValidator
 from spec_mcp.engine.engine import JOIN_SLACK_S
 from spec_mcp.engine.events import Answer, Outcome
-from spec_mcp.engine.expiring import VALIDATION_LIMIT_S
 from tests.engine.playbook import (
     CLIENT,
     ERROR,

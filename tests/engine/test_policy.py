@@ -23,6 +23,8 @@ def may(value: object, **changed: object) -> bool:
     [
         "https://ok.com",
         "https://ok.com/a?b=c#d",
+        "https://ok.com/search?q=a%20b&page=2&version=1.2",
+        "https://ok.com/v1.2/index.html#top",
         "HTTPS://OK.com/a",
         "http://ok.com:8080/a",
         "https://en.wiki.org/a",
@@ -78,11 +80,50 @@ def test_a_link_to_any_other_host_is_not_followed(value):
     assert not may(value)
 
 
-@pytest.mark.parametrize("word", ["confirm", "unsubscribe", "reset", "Delete", "%63onfirm", "?token=x", "optout"])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "?to=https://evil.com",
+        "?to=https%3A%2F%2Fevil.com",
+        "?to=https%253A%252F%252Fevil.com",
+        "?to=//evil.com",
+        "?to=evil.com",
+        "?to=evil.com/path",
+        "?to=%65vil.com",
+        "?to=https:evil.com",
+        "?to=10.0.0.1",
+        "#evil.com/?a=evil.com",
+        "/https://evil.com",
+        "/https:/evil.com",
+        "/%5c%5cevil.com",
+        "//evil.com",
+    ],
+)
+def test_a_link_that_leads_on_to_another_host_is_not_followed(rest):
+    assert not may(f"https://ok.com/go{rest}")
+    assert not may(f"ok.com/go{rest}")
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["confirm", "unsubscribe", "reset", "Delete", "%63onfirm", "%2563onfirm", "?token=x", "optout", "redirect?to=7"],
+)
 def test_a_link_that_may_act_is_not_followed(word):
     assert not may(f"https://ok.com/{word}")
     assert not may(f"/path/{word}")
     assert not may(f"ok.com/{word}")
+
+
+@pytest.mark.parametrize("name", ["url", "URLs", "page_url", "link", "host", "target-uri"])
+@pytest.mark.parametrize("value", ["CU-77120", "plain words", "/wiki/Page", ["https://ok.com", "CU-77120"]])
+def test_what_is_no_link_is_not_told_where_one_is_meant(name, value):
+    candidate = Candidate("s", "t", {name: value}, 0.9, "test", copied_whole=True)
+    assert not may_reach_outside(candidate, POLICY)
+
+
+@pytest.mark.parametrize(("name", "value"), [("url", "https://ok.com/a"), ("host", "ok.com"), ("curl", "plain words")])
+def test_an_allowed_link_is_told_where_one_is_meant(name, value):
+    assert may_reach_outside(Candidate("s", "t", {name: value}, 0.9, "test", copied_whole=True), POLICY)
 
 
 def test_a_value_that_was_not_copied_whole_is_not_told():

@@ -80,12 +80,12 @@ def settle(state: State, **members: Any) -> Wanted:
 
 
 def state(book: Playbook, moment: Moment, digest: str | None, **more: Any) -> events.StateRead:
-    (held, *_) = [held for held in book.engine.world.ledger.unadopted.values() if held.reversal is not None][-1:]
+    (held, *_) = [held for held in book.engine.world.ledger.unadopted if held.reversal is not None][-1:]
     return events.StateRead(held.id, moment, digest, **more)
 
 
 def newest(book: Playbook) -> int:
-    return [*book.engine.world.ledger.unadopted][-1]
+    return [*book.engine.world.ledger.unadopted][-1].id
 
 
 def proposed(book: Playbook, tool: str = "set", **arguments: Any) -> Playbook:

@@ -49,7 +49,7 @@ def test_every_state_but_the_first_is_reached():
 
 def test_an_illegal_step_leaves_the_speculation_as_it_was():
     play = Playbook().begun().holds("get", id=1)
-    (held,) = play.engine.world.ledger.live.values()
+    (held,) = play.engine.world.ledger.live
     with pytest.raises(IllegalStep):
         held.move(Step.JOIN)
     assert held.state is State.READY

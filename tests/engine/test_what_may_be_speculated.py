@@ -10,7 +10,7 @@ import pytest
 
 from spec_mcp.engine import commands as do
 from spec_mcp.engine import events
-from spec_mcp.engine.effects import Effect, ToolPolicy, ToolValidator
+from spec_mcp.engine.effects import Effect, ServerPolicy, ToolPolicy, ToolValidator
 from spec_mcp.engine.events import Answer, Candidate, Outcome
 from spec_mcp.engine.expiring import RATE_LIMIT_PAUSE_S
 from spec_mcp.engine.policy import Settings
@@ -180,6 +180,70 @@ def test_the_outside_world_is_reached_within_a_budget():
         play.wait(60.0) << play.predicted(guess("fetch", url="https://ok.com/3")) >> launch("fetch")
 
 
+def test_what_would_tell_a_server_of_another_is_not_speculated():
+    with Playbook().begun() as play:
+        telling = replace(guess("get", id=1), discloses=True)
+        play << play.predicted(telling, guess("get", id=2)) >> skipped("discloses") >> launch("get", id=2)
+        play << play.call(1, "get", id=1) >> invoke(1)
+
+
+# --- before the first call to a server --------------------------------------------------------------------------------
+
+OTHER = "t"
+TWO = {name: ServerPolicy(name, TOOLS, concurrent=True) for name in (SERVER, OTHER)}
+STATELESS_META = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+
+
+def _two_servers(protocol: str) -> Playbook:
+    """One session in front of two servers, of which it has called neither."""
+    play = Playbook(servers=TWO, connect=False)
+    for server in TWO:
+        play << events.Attached(CLIENT, server, server, "me") << events.Connected(server, 1, protocol)
+        play << listing(TOOLS, server=server)
+    return play
+
+
+def test_a_server_that_the_client_has_not_called_yet_is_speculated_on():
+    with _two_servers("p") as play:
+        play << play.call(1, "unheard-of", id=1) >> invoke(1) << events.CallReturned(1, RESULT)
+        play << play.predicted(guess("get", server=OTHER, id=1)) >> launch("get", id=1) << play.returned()
+        play << play.call(2, "get", CLIENT, OTHER, id=1) >> reply(2, HIT)
+
+
+def test_it_is_even_where_no_call_to_another_server_could_ever_match():
+    with _two_servers("p") as play:
+        play << events.CallArrived(1, CLIENT, SERVER, "unheard-of", None, None) >> invoke(1)
+        play << events.CallReturned(1, RESULT)
+        play << play.predicted(guess("get", server=OTHER, id=1)) >> launch("get", id=1)
+
+
+def test_without_a_handshake_it_is_asked_as_the_other_servers_are():
+    with _two_servers("") as play:
+        play << play.call_as(1, "unheard-of", {}, meta=STATELESS_META, protocol="2026-07-28") >> invoke(1)
+        play << events.CallReturned(1, RESULT)
+        play << play.predicted(guess("get", server=OTHER, id=1)) >> launch("get", id=1) << play.returned()
+        key = play.key("get", {"id": 1}, server=OTHER, meta=STATELESS_META, protocol="2026-07-28")
+        play << events.CallArrived(2, CLIENT, OTHER, "get", {"id": 1}, key) >> reply(2, HIT)
+
+
+def test_without_a_handshake_nothing_is_asked_before_the_client_has_said_who_it_is():
+    with _two_servers("") as play:
+        play << events.CallArrived(1, CLIENT, SERVER, "unheard-of", None, None) >> invoke(1)
+        play << events.CallReturned(1, RESULT)
+        play << play.predicted(guess("get", server=OTHER, id=1)) >> skipped("unmatchable")
+
+
+@pytest.mark.parametrize("protocol", ["p", ""])
+def test_what_a_client_tells_one_server_beside_its_calls_is_not_told_to_another(protocol: str):
+    with _two_servers(protocol) as play:
+        meta = STATELESS_META | {"example.com/customer": "Anna"}
+        play << play.call_as(1, "unheard-of", {}, meta=meta) >> invoke(1) << events.CallReturned(1, RESULT)
+        play << play.predicted(guess("get", server=OTHER, id=1)) >> skipped("unmatchable")
+
+
 # --- the user's bound -------------------------------------------------------------------------------------------------
 
 
@@ -301,7 +365,7 @@ def test_no_confidence_is_larger_than_certainty():
     with Playbook().begun() as play:
         play.launches("get", id=1)
         play << play.predicted(Candidate(SERVER, "look", {"id": 1}, 1e9, "liar")) >> launch("look")
-        assert max(held.q for held in play.engine.world.ledger.live.values()) <= 1.0
+        assert max(held.q for held in play.engine.world.ledger.live) <= 1.0
 
 
 def test_no_more_candidates_of_a_step_are_admitted_than_the_breadth():
@@ -343,7 +407,8 @@ def test_a_chained_candidate_is_as_likely_as_its_whole_chain():
         play.launches("get", id=1) << play.returned()
         parent = play.launched[-1]
         play << play.predicted(guess("get", q=0.5, id=2), lineage=(parent,)) >> launch("get", id=2)
-        assert play.engine.world.ledger.live[play.launched[-1]].q == pytest.approx(0.45)
+        (_, held) = play.engine.world.ledger.live
+        assert held.q == pytest.approx(0.45)
 
 
 def test_what_was_predicted_upon_a_spoiled_result_is_not_launched():

@@ -24,6 +24,7 @@ class Asked:
     place: tuple[int, int]
     """Turn and place in it: the same in every run of the plan."""
     server: str
+    connection: str
     calls: tuple[Call, ...]
     method: str
     arrived_at: float
@@ -94,6 +95,8 @@ class Client:
         self.waits_for = {asked.number for asked in made}
         for asked in made:
             self.relay.client_asks(asked)
+        if self.script.hasty and any(call.tool == "put_slow" for call in turn.calls):
+            self.relay.clock.after(0.05, self.leave)
         delay_s = turn.cancel_after_s if turn.cancel_after_s is not None else PATIENCE_S
         for asked in made:
             self.relay.clock.after(delay_s, lambda asked=asked: self._cancel(asked))
@@ -101,7 +104,8 @@ class Client:
     def _ask(self, place: int, server: str, calls: tuple[Call, ...], method: str) -> Asked:
         number = self.relay.next_call()
         now_s = self.relay.clock.now_s
-        asked = Asked(number, self, (self.turn, place), server, calls, method, now_s, dict(self.known))
+        connection = self.relay.plan.way(self.name, server)
+        asked = Asked(number, self, (self.turn, place), server, connection, calls, method, now_s, dict(self.known))
         self.asked.append(asked)
         return asked
 

@@ -16,8 +16,10 @@ from spec_mcp.engine import (
     admission,
     engine,
     expiring,
+    ledger,
     lifecycle,
     methods,
+    requests,
     resources,
     servers,
     sessions,
@@ -27,13 +29,17 @@ from spec_mcp.engine import (
 )
 from spec_mcp.engine.calls import CallKey, canonical
 from spec_mcp.engine.commands import ForwardCancellation, PassOn
+from spec_mcp.engine.connections import ConnectionState, ServerState
 from spec_mcp.engine.effects import Effect, ServerPolicy, ToolPolicy
 from spec_mcp.engine.engine import Engine
-from spec_mcp.engine.ledger import Ledger, Speculation
+from spec_mcp.engine.inflight import CallState
+from spec_mcp.engine.ledger import Ledger
 from spec_mcp.engine.resources import Footprint, everything
+from spec_mcp.engine.speculation import Speculation
 from spec_mcp.engine.states import Reason
 from spec_mcp.engine.timing import Timing
-from spec_mcp.engine.world import ServerState, World
+from spec_mcp.engine.world import SessionState, World
+from spec_mcp.engine.writes import OpenWrite, OpenWrites
 from tests.sim import relay
 
 Mutation = Callable[[], AbstractContextManager[Any]]
@@ -69,13 +75,13 @@ def _blind_to(*reasons: Reason) -> Mutation:
     """The doubt about a definition is not raised for these reasons."""
 
     def make(doubt: Callable[..., Reason | None]) -> Callable[..., Reason | None]:
-        def blind(self: ServerState, tool: str) -> Reason | None:
+        def blind(self: ConnectionState, tool: str) -> Reason | None:
             reason = doubt(self, tool)
             return None if reason in reasons else reason
 
         return blind
 
-    return _wrap(ServerState, "doubt", make)
+    return _wrap(ConnectionState, "doubt", make)
 
 
 def _takes_unlisted_for_reads(self: ServerPolicy, name: str) -> ToolPolicy:
@@ -84,7 +90,7 @@ def _takes_unlisted_for_reads(self: ServerPolicy, name: str) -> ToolPolicy:
 
 def _stays_connected(world: World, event: Any) -> None:
     servers_disconnected(world, event)
-    world.server(event.server).connected = True
+    world.connection(event.connection).connected = True
 
 
 servers_disconnected = servers.disconnected
@@ -113,7 +119,7 @@ def _loose_arguments(arguments: Mapping[str, Any], equal: object) -> str:
         return canonical(dict(arguments))
 
 
-def _nothing_left(world: World, server: ServerState, reason: Reason) -> None:
+def _nothing_left(world: World, connection: ConnectionState, reason: Reason) -> None:
     """Nothing is discarded when a server goes or comes."""
 
 
@@ -131,11 +137,26 @@ def _spoils_only_what_nobody_waits_for(world: World, written: Footprint) -> None
     world.ledger.forget_answers(written)
 
 
+def _spoils_its_own_connection(world: World, call: CallState, settle_s: float) -> None:
+    written = world.footprint(call)
+    own = [held for held in world.ledger.conflicting(written) if held.connection == call.connection]
+    lifecycle.discard_all(world, own, Reason.SPOILED)
+    world.ledger.forget_answers(written)
+    world.ledger.writes.open(call.id, OpenWrite(written, call.connection, settle_s), world.now_s)
+
+
+def _trusts_when_anybody_leaves(parts: Callable[..., None]) -> Callable[..., None]:
+    def trusts(self: World, session: SessionState, connection: ConnectionState) -> None:
+        parts(self, session, connection)
+        connection.mistrusted_for = None
+
+    return trusts
+
+
 def _settles_at_once(close: Callable[..., None]) -> Callable[..., None]:
-    def closes(self: Ledger, call: int, now_s: float, task: str | None, is_task: bool) -> None:
+    def closes(self: OpenWrites, call: int, now_s: float, task: str | None, is_task: bool) -> None:
+        self.settles_with(call, 0.0)
         close(self, call, now_s, task, is_task)
-        if (write := self.writes.get(call)) is not None and write.until is not None:
-            write.until = now_s
 
     return closes
 
@@ -144,15 +165,15 @@ def _task_is_final(close: Callable[..., None]) -> Callable[..., None]:
     return lambda self, call, now_s, task, is_task: close(self, call, now_s, None, False)
 
 
-def _forgets_all_writes(self: Ledger, server: str) -> None:
-    for call in [call for call, write in self.writes.items() if write.footprint.server == server]:
-        del self.writes[call]
+def _forgets_all_writes(self: OpenWrites, connection: str, *_: float) -> None:
+    for place in list(self._on.of(connection)):
+        self._forget(place)
 
 
 def _cancelled_is_final(cancelled: Callable[..., None]) -> Callable[..., None]:
     def cancels(self: Engine, event: Any) -> None:
         cancelled(self, event)
-        self.world.ledger.writes.pop(event.call, None)
+        self.world.ledger.writes.drop(event.call)
 
     return cancels
 
@@ -193,7 +214,7 @@ def _forwards_always(cancelled: Callable[..., None]) -> Callable[..., None]:
         call = self.world.calls.get(event.call)
         cancelled(self, event)
         if call is not None and not call.invoked:
-            self.world.out.append(ForwardCancellation(event.call))
+            self.world.out.append(ForwardCancellation(call.connection, event.call))
 
     return cancels
 
@@ -209,7 +230,7 @@ def _joins_on(cancelled: Callable[..., None]) -> Callable[..., None]:
 
 def _leaves_callers(closed: Callable[..., None]) -> Callable[..., None]:
     def closes(world: World, event: Any) -> None:
-        for speculation in world.ledger.live.values():
+        for speculation in world.ledger.live:
             if speculation.session == event.session:
                 speculation.caller = None
         closed(world, event)
@@ -217,12 +238,12 @@ def _leaves_callers(closed: Callable[..., None]) -> Callable[..., None]:
     return closes
 
 
-def _goes_on_speculating(world: World, server: ServerState) -> None:
-    spoiling.leave(world, server, Reason.PROMPTED)
+def _goes_on_speculating(world: World, connection: ConnectionState) -> None:
+    spoiling.leave(world, connection, Reason.PROMPTED)
 
 
 def _passes_all_on(world: World, event: Any) -> None:
-    world.out.append(PassOn(event.server, event.request))
+    world.out.append(PassOn(event.connection, event.request))
 
 
 def _only_sets_the_mode(world: World, event: Any) -> None:
@@ -272,15 +293,20 @@ RULES: dict[str, Rule] = {
         ),
     ),
     "one result answers once": Rule(
-        "mixed", _both(_put(lifecycle, "keeps_for_reuse", lambda *_: True), _put(expiring, "_ends_at", lambda _: None))
+        "mixed",
+        _both(
+            _put(lifecycle, "keeps_for_reuse", lambda *_: True),
+            _put(expiring, "ends_at", lambda _: None),
+            _put(ledger, "ends_at", lambda _: None),
+        ),
     ),
     # rule 6
     "writes spoil": Rule("order", _put(spoiling, "spoil", _flushes_only)),
-    "open writes stop launches": Rule("late", _put(Ledger, "being_written", lambda *_: False)),
-    "writes settle": Rule("late", _wrap(Ledger, "close_write", _settles_at_once)),
-    "tasks go on": Rule("late", _wrap(Ledger, "close_write", _task_is_final)),
+    "open writes stop launches": Rule("late", _put(OpenWrites, "touch", lambda *_: False)),
+    "writes settle": Rule("late", _wrap(OpenWrites, "close", _settles_at_once)),
+    "tasks go on": Rule("late", _wrap(OpenWrites, "close", _task_is_final)),
     "cancelled writes stay open": Rule("late", _wrap(Engine, "_call_cancelled", _cancelled_is_final)),
-    "writes wait through a restart": Rule("restarts", _put(Ledger, "forget_lost_writes", _forgets_all_writes)),
+    "writes wait through a restart": Rule("restarts", _put(OpenWrites, "forget_lost", _forgets_all_writes)),
     "notices spoil": Rule("roots", _put(spoiling, "take_notice", lambda *_: None)),
     "notices settle": Rule("roots", _put(spoiling, "NOTICE_SETTLE_S", 0.0)),
     "servers tell of changes": Rule(
@@ -291,9 +317,9 @@ RULES: dict[str, Rule] = {
         ),
     ),
     "unknown requests write": Rule(
-        "roots", _put(engine, "TOUCHES_NOTHING", methods.TOUCHES_NOTHING | {"logging/setLevel"})
+        "roots", _put(requests, "TOUCHES_NOTHING", methods.TOUCHES_NOTHING | {"logging/setLevel"})
     ),
-    "batches write": Rule("order", _put(engine, "_only_looks", lambda *_: True)),
+    "batches write": Rule("order", _put(requests, "_only_looks", lambda *_: True)),
     "undeclared touches everything": Rule(
         "mixed",
         _both(_put(world, "footprint_by", _touches_nothing), _put(admission, "footprint_by", _touches_nothing)),
@@ -321,7 +347,12 @@ RULES: dict[str, Rule] = {
     "speculations' logs are withheld": Rule("mixed", _put(servers, "may_be_ours", lambda *_: False)),
     "calls' prompts are passed on": Rule("mixed", _put(World, "works_for_clients", lambda *_: False)),
     "doubt ends speculation": Rule("mixed", _put(servers, "stop_speculating_on", _goes_on_speculating)),
+    # many sessions
+    "connections are told apart": Rule("many", _keys_without("connection")),
+    "writes spoil over all connections": Rule("many", _put(spoiling, "begin_write", _spoils_its_own_connection)),
+    "what is left behind may go on": Rule("many", _put(OpenWrites, "abandon", _forgets_all_writes)),
+    "doubt lasts while its sessions do": Rule("many", _wrap(World, "parts", _trusts_when_anybody_leaves)),
     # rules 16 to 18
-    "held results are bounded": Rule("order", _put(Ledger, "overfull", lambda _: iter(()))),
+    "held results are bounded": Rule("order", _put(Ledger, "overfull", lambda *_: iter(()))),
     "switching off is heeded": Rule("mixed", _put(sessions, "mode_set", _only_sets_the_mode)),
 }

@@ -12,11 +12,12 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 from spec_mcp.engine import commands as do
+from spec_mcp.engine.ageing import ends_at
 from spec_mcp.engine.calls import CallKey
+from spec_mcp.engine.effects import reads
 from spec_mcp.engine.events import Answer, CallId, Mode, SpeculationId
 from spec_mcp.engine.expiring import RATE_LIMIT_PAUSE_S
-from spec_mcp.engine.ledger import HELD_MAX, HELD_MAX_BYTES
-from spec_mcp.engine.world import reads
+from spec_mcp.engine.ledger import HELD_MAX, HELD_MAX_BYTES, using
 from tests.sim.plan import TOOLS
 from tests.sim.server import Request, Result, Server, Violation, expected_answer, expected_notes
 
@@ -38,12 +39,15 @@ class Oracle:
         self.cancelled: set[SpeculationId] = set()
         self._settled: set[CallId] = set()
         self._reused: Counter[int] = Counter()
-        self._written: dict[str, list[CallId]] = {name: [] for name in relay.plan.policies}
-        self._writes_received: dict[str, list[CallId]] = {name: [] for name in relay.plan.policies}
+        self._written: dict[str, list[CallId]] = {connection: [] for connection in relay.servers}
+        self._writes_received: dict[str, list[CallId]] = {connection: [] for connection in relay.servers}
         self._requests_open: set[int] = set()
         self._slow_down_at: dict[str, float] = {}
         self._deadly: set[tuple[str, str]] = set()
-        self._doubted: set[str] = set()
+        self._doubted: dict[str, set[str]] = {}
+        """By connection, the sessions that were there when it could not be told apart what it says."""
+        self._seen_on: dict[str, set[str]] = {connection: set() for connection in relay.servers}
+        """The sessions that have called over a connection, or are attached to it."""
         self._polls: set[CallKey] = set()
         self._open_writes = 0
         self._outside_at: deque[float] = deque()
@@ -58,12 +62,14 @@ class Oracle:
     def arrived(self, asked: Asked) -> None:
         """A client asked."""
         self.stats["calls"] += 1
-        server = self.relay.engine.world.server(asked.server)
+        server = self.relay.engine.world.connection(asked.connection)
+        if asked.method == "tools/call":
+            self._seen_on[asked.connection].add(asked.client.name)
         asked.known_read = asked.method == "resources/read" or all(
             reads(server.tool(call.tool)) for call in asked.calls
         )
         if self._writes(asked):
-            self._written[asked.server].append(asked.number)
+            self._written[asked.connection].append(asked.number)
             asked.known_read = False
         if not asked.known_read:
             self._polls.clear()
@@ -99,14 +105,14 @@ class Oracle:
 
     def _check_order(self, server: Server, request: Request) -> None:
         """Rule 9: a read must not arrive behind a write of the same things that its client made after it."""
-        if request.number in self._written[server.name]:
-            self._writes_received[server.name].append(request.number)
-            order = self._written[server.name][: len(self._writes_received[server.name])]
-            if self._writes_received[server.name] != order:
+        if request.number in self._written[server.connection]:
+            self._writes_received[server.connection].append(request.number)
+            order = self._written[server.connection][: len(self._writes_received[server.connection])]
+            if self._writes_received[server.connection] != order:
                 raise Violation(f"writes arrive in another order than they were made: {order}")
             return
         names = {name for tool, arguments in request.members for name in self.relay.things.names(tool, arguments)}
-        for number in reversed(self._writes_received[server.name]):
+        for number in reversed(self._writes_received[server.connection]):
             if number < request.number:
                 return
             if names & self._written_names(number):
@@ -135,7 +141,7 @@ class Oracle:
         """Does it change anything, as its server is now?"""
         if not asked.calls:
             return asked.method != "resources/read"
-        return any(self.relay.servers[asked.server].writes(TOOLS[call.tool]) for call in asked.calls)
+        return any(self.relay.servers[asked.connection].writes(TOOLS[call.tool]) for call in asked.calls)
 
     def answered_for_real(self, asked: Asked) -> None:
         """A server answered a call."""
@@ -170,7 +176,7 @@ class Oracle:
             and result.answer is not expected_answer(members, result.seen)
         ):
             raise Violation(f"{asked.place} {asked.calls} was answered with {result}")
-        echo = " ".join(self.relay.echo(asked.client.script.principal, call) for call in asked.calls)
+        echo = self.relay.echo_of(asked)
         if result.echo != echo:
             raise Violation(f"{asked.place} asked for {echo} and got {result.echo}")
         if asked.calls and result.seen and result.notes != expected_notes(members):
@@ -204,13 +210,15 @@ class Oracle:
     def launched(self, command: do.Launch) -> None:
         """The engine launches."""
         self.stats["launches"] += 1
-        relay, server = self.relay, self.relay.servers[command.server]
+        relay, server = self.relay, self.relay.servers[command.connection]
+        if server.name != command.server or relay.plan.way(command.session, command.server) != command.connection:
+            raise Violation(f"a speculation for {command.session} goes over {command.connection}")
         if relay.engine.world.mode is Mode.OFF:
             raise Violation("a launch while speculation is off")
         if not server.alive:
             raise Violation(f"a speculation would start {server.name}")
-        if command.server in self._doubted:
-            raise Violation(f"{command.server} is speculated on, though what it says cannot be told apart")
+        if command.connection in self._doubted:
+            raise Violation(f"{command.connection} is speculated on, though what it says cannot be told apart")
         if (command.server, command.tool) in self._deadly:
             raise Violation(f"{command.server} died under {command.tool}, which is speculated again")
         told_s = self._slow_down_at.get(command.server)
@@ -218,7 +226,8 @@ class Oracle:
             raise Violation(f"{command.server} was pestered after it had asked to slow down")
         if command.key in self._polls:
             raise Violation(f"a poll was speculated: {command.tool} {command.arguments}")
-        running = relay.engine.world.ledger.using(command.server, relay.engine_s)
+        there = relay.engine.world.ledger.outstanding_on(command.connection, relay.engine_s)
+        running = using((other for other in there if other.session == command.session), relay.engine_s)
         if running > relay.plan.settings.in_flight:
             raise Violation(f"{running} speculations at once")
         self._check_rate(command.server)
@@ -258,8 +267,7 @@ class Oracle:
             self._polls.add(key)
 
     def _late_writes_settled(self) -> bool:
-        ledger = self.relay.engine.world.ledger
-        return not ledger.notices and not any(write.until is not None for write in ledger.writes.values())
+        return not self.relay.engine.world.ledger.writes.are_settling(self.relay.engine_s)
 
     def disturbed(self) -> None:
         """Something happened after which an equal question may be asked again."""
@@ -292,7 +300,7 @@ class Oracle:
     def _doubt(self, server: Server, what: str) -> None:
         self.stats["doubts"] += 1
         mine = [other for other in server.running + server.waiting if not other.speculated]
-        waiting = self.relay.engine.world.works_for_clients(self.relay.engine.world.server(server.name))
+        waiting = self.relay.engine.world.works_for_clients(self.relay.engine.world.connection(server.connection))
         if not mine and not waiting:
             raise Violation(f"{what} that only a speculation can have caused reached the client")
 
@@ -300,7 +308,16 @@ class Oracle:
         """It says something that may belong to a speculation: from now on it is not speculated on."""
         self.disturbed()
         if any(other.speculated and not other.cancelled for other in server.running + server.waiting):
-            self._doubted.add(server.name)
+            there = self._seen_on[server.connection] | set(self.relay.plan.users(server.connection))
+            left = {client.name for client in self.relay.clients if client.gone}
+            self._doubted.setdefault(server.connection, set()).update(there - left)
+
+    def left(self, session: str) -> None:
+        """A client has left; what was said beside its calls is no doubt of others."""
+        for connection, sessions in list(self._doubted.items()):
+            sessions.discard(session)
+            if not sessions:
+                del self._doubted[connection]
 
     # --- bounds and ends ----------------------------------------------------------------------------------------------
 
@@ -309,11 +326,23 @@ class Oracle:
         ledger = self.relay.engine.world.ledger
         if self._requests_open:
             raise Violation("a server's request was neither passed on nor refused")
-        spare_bytes = sum(held.size_bytes for held in ledger.live.values() if held.caller is None)
-        if spare_bytes > HELD_MAX_BYTES:
-            raise Violation(f"{spare_bytes} bytes are held that nobody waits for")
-        if len(ledger.live) > HELD_MAX + self.relay.plan.settings.in_flight * len(self.relay.servers):
-            raise Violation(f"{len(ledger.live)} speculations are held")
+        spare_bytes: Counter[str] = Counter()
+        held_by = Counter(held.session for held in ledger.live)
+        for held in ledger.live:
+            spare_bytes[held.session] += held.size_bytes if held.caller is None else 0
+        if spare_bytes and max(spare_bytes.values()) > HELD_MAX_BYTES:
+            raise Violation(f"bytes are held that nobody waits for: {spare_bytes}")
+        if held_by and max(held_by.values()) > HELD_MAX + self.relay.plan.settings.in_flight * len(self.relay.servers):
+            raise Violation(f"speculations are held: {held_by}")
+        self._check_deadline()
+
+    def _check_deadline(self) -> None:
+        """What is due by time alone is never due later than the engine says."""
+        engine = self.relay.engine
+        due = [at_s for held in engine.world.ledger.live for at_s in (ends_at(held), held.join_until)]
+        soonest_s = min((at_s for at_s in due if at_s is not None), default=None)
+        if soonest_s is not None and (engine.deadline_s is None or engine.deadline_s > soonest_s):
+            raise Violation(f"something is due at {soonest_s}, and the engine says {engine.deadline_s}")
 
     def at_rest(self) -> None:
         """What must hold when the last client has left."""
@@ -326,8 +355,8 @@ class Oracle:
                 late = asked.cancelled and self.now_s - asked.arrived_at > 40.0 and asked.number not in self.sent
                 if late and client.script.turns[asked.place[0]].cancel_after_s is None and not hangs:
                     raise Violation(f"{asked.place} was never answered and never sent")
-        if world.sessions or world.ledger.live:
-            raise Violation(f"left behind: {list(world.sessions)} {list(world.ledger.live.values())}")
+        if world.sessions or world.ledger.live or (self.relay.clients[0].script.ways and world.connections):
+            raise Violation(f"left behind: {list(world.sessions)} {list(world.connections)} {list(world.ledger.live)}")
         for name, written in self._written.items():
             received = self._writes_received[name]
             if received != written[: len(received)]:

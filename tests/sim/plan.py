@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from spec_mcp.engine.calls import Arguments
@@ -99,8 +100,15 @@ THEMES: dict[str, tuple[str, ...]] = {
     "late": ("get_ex", "get_ex", "get_ex", "list_ex", "many_ex", "put_late", "put_task", "put_slow"),
     "roots": ("get_root", "get_root", "get_root", "get_level", "get_ex", "get_out"),
     "definitions": ("drift", "drift", "get_ex", "put_ex"),
+    "many": ("get_ex", "get_ex", "get_ex", "slow_ex", "slow_ex", "get_out", "survey", "put_ex", "put_slow"),
 }
 """What a world is about: the tools that its clients use most."""
+
+PER_CONNECTION = frozenset({"get_mem", "put_mem", "get_root", "get_level"})
+"""Tools that speak of one process or of one client: not to be read over another connection."""
+
+OWN = ("get_ex", "slow_ex", "again_ex", "odd_ex", "cat", "put_ex", "put_slow", "put_file", "put_fails")
+"""Tools by which sessions that keep to their own things cannot meet."""
 
 LOOSE_THEMES = frozenset({"restarts", "roots", "departures", "outside", "late", "definitions"})
 """Worlds that have more than one outcome even without speculation."""
@@ -141,6 +149,10 @@ class Script:
     principal: str
     turns: tuple[Turn, ...]
     leaves_after_s: float | None = None
+    ways: dict[str, str] = field(default_factory=dict[str, str])
+    """By server, the connection over which it calls; where none is named, that of the server's own name."""
+    hasty: bool = False
+    """It leaves while a slow write of its own is under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +187,23 @@ class Plan:
     """Results are megabytes."""
     spiteful: bool
     """A client leaves at the moment when another's call waits for what was speculated for it."""
+    ends_when_left: bool = True
+    """A process ends with its connection."""
+
+    @property
+    def connections(self) -> dict[str, str]:
+        """The server at the end of each."""
+        ways = {connection: server for script in self.scripts for server, connection in script.ways.items()}
+        return ways or {server: server for server in self.policies}
+
+    def way(self, session: str, server: str) -> str:
+        """Over which connection a session calls a server."""
+        script = next(script for script in self.scripts if script.session == session)
+        return script.ways.get(server, server)
+
+    def users(self, connection: str) -> list[str]:
+        """The sessions whose calls travel over a connection."""
+        return [script.session for script in self.scripts if connection in script.ways.values()]
 
 
 def draw(seed: int, theme: str = "") -> Plan:
@@ -182,6 +211,8 @@ def draw(seed: int, theme: str = "") -> Plan:
     random = Random(seed)
     own = random.choice([*THEMES])
     theme = theme or own
+    if theme == "many":
+        return _draw_many(random, seed)
     exact = theme not in LOOSE_THEMES and random.random() < 0.6
     calm = random.random() < 0.4
     concurrent = theme == "departures" or random.random() < 0.55
@@ -234,6 +265,83 @@ def draw(seed: int, theme: str = "") -> Plan:
         random.random() < 0.1,
         theme == "departures" and random.random() < 0.5,
     )
+
+
+def _draw_many(random: Random, seed: int) -> Plan:
+    """Several sessions, with connections of their own and with shared ones, to one server or two."""
+    exact, calm = random.random() < 0.4, random.random() < 0.4
+    concurrent = random.random() < 0.7
+    names = [name for name in TOOLS if name not in PER_CONNECTION and name != "hidden"]
+    usable = {*names, *SECOND}
+    policies = {"s": _policy(random, "s", names, concurrent)}
+    if random.random() < 0.5:
+        policies["t"] = _policy(random, "t", [name for name in SECOND if name != "hidden"], concurrent)
+    pool = [(server, name) for server, name in _pool(random, "many", exact, "t" in policies) if name in usable]
+    if exact:
+        pool = [(server, name) for server, name in pool if name in OWN] or [("s", "get_ex")]
+    temper = Temper(exact, True, "many", 0.05)
+    strangers = random.random() < 0.5
+    scripts: list[Script] = []
+    for number in range(random.randint(2, 4)):
+        own = range(number, number + 1) if exact else range(IDS)
+        turns = tuple(_within(_turn(random, pool, temper), own) for _ in range(random.randint(6, 14)))
+        if not exact and scripts and random.random() < 0.3:  # twins
+            turns = scripts[0].turns
+        session = f"client-{number}"
+        leaves = random.uniform(1.0, 20.0) if not exact and random.random() < 0.4 else None
+        principal = f"p{number}" if strangers else "p"
+        hasty = not exact and random.random() < 0.3
+        scripts.append(Script(session, principal, turns, leaves, _ways(random, session, policies), hasty))
+    return Plan(
+        seed,
+        exact,
+        policies,
+        random.random() < 0.15,
+        tuple(scripts),
+        Settings(0.0005, random.choice([2, 4, 8]), random.choice([1, 3]), random.choice([2, 4, 8])),
+        Mode.SHADOW if random.random() < 0.05 else Mode.ON,
+        (),
+        0.0 if exact or random.random() < 0.5 else random.choice([1.0, 4.0]),
+        random.choice([0.1, 0.8]),
+        0.0,
+        0.0 if exact or random.random() < 0.8 else random.uniform(3.0, 10.0),
+        0.0 if calm else 0.1,
+        0.0 if calm or exact else random.choice([0.0, 0.02]),
+        0.0 if calm else random.choice([0.0, 0.0, 0.01]),
+        random.choice([0.0, 0.2]),
+        random.choice([0.0, 0.0, 0.01, 0.3]),
+        random.choice([0.0, 0.0, 0.01, 0.3]),
+        random.random() < 0.1,
+        False,
+        random.random() < 0.5,
+    )
+
+
+def _ways(random: Random, session: str, policies: Mapping[str, ServerPolicy]) -> dict[str, str]:
+    """Its own connections, shared ones, or one of a few."""
+    kinds = {
+        "own": lambda server: f"{server}#{session}",
+        "shared": lambda server: f"{server}#shared",
+        "pool": lambda server: f"{server}#{random.randrange(2)}",
+    }
+    return {server: kinds[random.choice([*kinds])](server) for server in policies}
+
+
+def _within(turn: Turn, own: range) -> Turn:
+    """The same turn, about these things alone."""
+    if len(own) == IDS:
+        return turn
+    calls = turn.calls or (Call("s", "get_ex", {"id": 0}),)  # what other requests look at is not its own
+    kind = turn.kind if turn.calls else "calls"
+    return replace(turn, kind=kind, calls=tuple(replace(call, arguments=_among(call.arguments, own)) for call in calls))
+
+
+def _among(arguments: Arguments, own: range) -> Arguments:
+    identity = arguments.get("id")
+    if identity is None:
+        return arguments
+    number = own[int(float(str(identity))) % len(own)]
+    return arguments | {"id": type(identity)(number)}  # type: ignore[call-arg]
 
 
 def _mode_changes(random: Random) -> tuple[tuple[float, Mode], ...]:

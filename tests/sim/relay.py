@@ -45,14 +45,18 @@ class Relay:
         late = plan.manifest_late
         policies = {name: ServerPolicy(name, concurrent=policy.concurrent) for name, policy in plan.policies.items()}
         self.engine = Engine(plan.settings, policies if late else plan.policies, mode=mode)
-        self.servers = {name: Server(name, plan, self.clock, self.things, self.random) for name in plan.policies}
+        self.servers = {
+            connection: Server(name, connection, plan, self.clock, self.things, self.random)
+            for connection, name in plan.connections.items()
+        }
+        """By connection."""
         self.oracle = Oracle(self)
         self.clients = [Client(script, self) for script in plan.scripts]
         self.predictor = Predictor(plan, self.random)
         self.asked: dict[CallId, Asked] = {}
         self.speculated: dict[SpeculationId, Speculated] = {}
         self.kept: dict[CallId, Result | None] = {}
-        self.epochs = dict.fromkeys(plan.policies, 0)
+        self.epochs = dict.fromkeys(self.servers, 0)
         self.connecting: dict[str, list[Request]] = {}
         self.set_back_s = 0.0
         self._calls = count(1)
@@ -82,9 +86,14 @@ class Relay:
 
     def run(self) -> None:
         """Let all clients go through their scripts, then let everything come to rest."""
+        early = self.random.random() < 0.5
+        if early:
+            self._attach()
         for server in self.servers.values():
             server.relay = self
             self._connect(server)
+        if not early:
+            self._attach()
         for client in self.clients:
             client.begin()
         self._trouble()
@@ -92,6 +101,11 @@ class Relay:
         rest_s = self.clock.now_s + LEFT_AT_MOST_S
         self.clock.run(lambda: self.clock.now_s > rest_s)
         self.oracle.at_rest()
+
+    def _attach(self) -> None:
+        for script in self.plan.scripts:
+            for server, connection in script.ways.items():
+                self.feed(events.Attached(script.session, server, connection))
 
     def _trouble(self) -> None:
         plan, after = self.plan, self.clock.after
@@ -105,14 +119,16 @@ class Relay:
         if plan.clock_jumps_at_s:
             after(plan.clock_jumps_at_s, self._set_clock_back)
         if plan.drifts_at_s:
-            after(plan.drifts_at_s, self.servers["s"].drift)
+            drifting = [server for server in self.servers.values() if server.name == "s"]
+            after(plan.drifts_at_s, self.random.choice(drifting).drift)
 
     def _set_mode(self, mode: Mode) -> None:
         self.feed(events.ModeSet(mode))
 
     def _find_manifests(self) -> None:
-        for name, policy in self.plan.policies.items():
-            self.feed(events.ManifestFound(name, policy, {}))
+        for connection, server in self.servers.items():
+            if connection in self.engine.world.connections:
+                self.feed(events.ManifestFound(connection, self.plan.policies[server.name], {}))
 
     def _set_clock_back(self) -> None:
         self.set_back_s += self.random.choice([0.5, 3.0, 100.0])
@@ -125,7 +141,11 @@ class Relay:
         self.things.histories[name].change(self.clock.now_s, known=told)
         if told:
             self.oracle.disturbed()
-            self.feed(events.ServerNotified("s", "notifications/resources/updated"))
+            telling = [server.connection for server in self.servers.values() if server.name == "s" and server.alive]
+            for connection in telling[: 1 if self.random.random() < 0.5 else None]:
+                self.feed(events.ServerNotified(connection, "notifications/resources/updated"))
+            if not telling:
+                self.things.histories[name].known_at[-1] = float("inf")
         if not all(client.gone for client in self.clients):
             self.clock.after(self.random.expovariate(1 / self.plan.outside_every_s), self._change_outside)
 
@@ -147,7 +167,7 @@ class Relay:
 
     def _leave_others_waiting(self) -> None:
         world = self.engine.world
-        for speculation in world.ledger.live.values():
+        for speculation in world.ledger.live:
             call = world.caller_of(speculation)
             if call is not None and call.session != speculation.session:
                 leaver = next(client for client in self.clients if client.name == speculation.session)
@@ -174,58 +194,63 @@ class Relay:
 
     def _connect(self, server: Server) -> None:
         server.alive = True
-        self.epochs[server.name] += 1
+        self.epochs[server.connection] += 1
         self.oracle.disturbed()
-        self.feed(events.Connected(server.name, self.epochs[server.name]))
+        self.feed(events.Connected(server.connection, self.epochs[server.connection]))
         self._list(server)
-        for request in self.connecting.pop(server.name, []):
+        for request in self.connecting.pop(server.connection, []):
             self.oracle.received(server, request)
             server.receive(request)
 
     def _list(self, server: Server) -> None:
-        epoch = self.epochs[server.name]
+        epoch = self.epochs[server.connection]
 
         def listed() -> None:
-            if server.alive and epoch == self.epochs[server.name]:
-                self.feed(events.ToolsListed(server.name, server.fingerprints()))
+            if server.alive and epoch == self.epochs[server.connection]:
+                self.feed(events.ToolsListed(server.connection, server.fingerprints()))
 
         self.clock.after(self.random.choice([0.0, 0.1, 1.0]), listed)
 
     def list_changed(self, server: Server) -> None:
         self.oracle.disturbed()
-        self.feed(events.ServerNotified(server.name, "notifications/tools/list_changed"))
+        self.feed(events.ServerNotified(server.connection, "notifications/tools/list_changed"))
         self._list(server)
 
     def server_died(self, server: Server) -> None:
         self.oracle.disturbed()
         for asked in list(self.asked.values()):
-            if asked.server == server.name and asked.number in self.oracle.sent:
+            if asked.connection == server.connection and asked.number in self.oracle.sent:
                 del self.asked[asked.number]
                 self.feed(events.CallReturned(asked.number, Outcome(Answer.NONE)))
                 asked.client.lost(asked)
         if self.random.random() < 0.5:
-            for number, of_server in list(self.engine.world.ledger.outstanding.items()):
-                if of_server.server == server.name:
-                    self.feed(events.SpeculationReturned(number, Outcome(Answer.NONE)))
-        self.feed(events.Disconnected(server.name))
+            for running in list(self.engine.world.ledger.outstanding):
+                if running.connection == server.connection:
+                    self.feed(events.SpeculationReturned(running.id, Outcome(Answer.NONE)))
+        self.feed(events.Disconnected(server.connection))
         if self.random.random() < 0.5:
             self._restart(server)
 
     def _restart(self, server: Server) -> None:
-        if server.name not in self.connecting:
-            self.connecting[server.name] = []
-            self.clock.after(self.random.choice([0.0, 0.2, 2.0]), lambda: self._connect(server))
+        if server.connection not in self.connecting:
+            self.connecting[server.connection] = []
+            self.clock.after(
+                self.random.choice([0.0, 0.2, 2.0]),
+                lambda: self._connect(server) if server.connection in self.connecting else None,
+            )
 
     def _deliver(self, server: Server, request: Request) -> None:
-        if not server.alive or server.name in self.connecting:
+        if not server.alive or server.connection in self.connecting:
             self._restart(server)
-            self.connecting[server.name].append(request)
+            self.connecting[server.connection].append(request)
             return
         self.oracle.received(server, request)
         server.receive(request)
 
     def answered(self, server: Server, request: Request, result: Result, outcome: Outcome) -> None:
         """A server answered; a speculation's notes are held with its result."""
+        if not server.alive:  # it goes on for nobody
+            return
         if outcome.rate_limited:
             self.oracle.slow_down_answered(server.name)
         if request.speculated:
@@ -248,20 +273,25 @@ class Relay:
 
     def task_ended(self, server: Server, task: str) -> None:
         self.oracle.disturbed()
-        self.feed(events.TaskEnded(server.name, task))
+        if server.alive:
+            self.feed(events.TaskEnded(server.connection, task))
 
     def server_asks(self, server: Server, number: int, method: str) -> None:
+        if not server.alive:
+            return
         ours = next(self._numbers)
         self._server_numbers[ours] = (server, number)
         self.oracle.asked_by_server(ours)
         if method != "roots/list":
             self.oracle.cannot_be_told_apart(server)
-        self.feed(events.ServerAsked(server.name, ours, method))
+        self.feed(events.ServerAsked(server.connection, ours, method))
 
     def server_logs(self, server: Server, request: Request) -> None:
+        if not server.alive:
+            return
         self._withheld = False
         self.oracle.cannot_be_told_apart(server)
-        self.feed(events.ServerNotified(server.name, "notifications/message"))
+        self.feed(events.ServerNotified(server.connection, "notifications/message"))
         self.oracle.logged(server, request, self._withheld)
 
     # --- clients ----------------------------------------------------------------------------------------------------
@@ -275,22 +305,24 @@ class Relay:
         session = asked.client.name
         if asked.method == "batch":
             members = tuple(("tools/call", call.tool) for call in asked.calls)
-            self.feed(events.BatchArrived(asked.number, session, asked.server, members))
+            self.feed(events.BatchArrived(asked.number, session, asked.connection, members))
         elif asked.method != "tools/call":
-            self.feed(events.RequestArrived(asked.number, session, asked.server, asked.method))
+            self.feed(events.RequestArrived(asked.number, session, asked.connection, asked.method))
         else:
             (call,) = asked.calls
             key = self.key(asked.client, call)
-            self.feed(events.CallArrived(asked.number, session, call.server, call.tool, call.arguments, key))
+            self.feed(events.CallArrived(asked.number, session, asked.connection, call.tool, call.arguments, key))
 
     def key(self, client: Client, call: Call) -> CallKey | None:
         """The identity of a call."""
-        policy = self.engine.world.server(call.server).policy.tool(call.tool)
+        connection = self.plan.way(client.name, call.server)
+        policy = self.engine.world.connection(connection).policy.tool(call.tool)
         try:
             arguments, meta = canonical_arguments(call.arguments, policy.equal), canonical_meta(call.meta)
         except Unmatchable:
             return None
-        return CallKey(call.server, self.epochs[call.server], "p", call.tool, client.script.principal, arguments, meta)
+        epoch, principal = self.epochs[connection], client.script.principal
+        return CallKey(connection, epoch, "p", call.tool, principal, arguments, meta)
 
     def client_cancels(self, asked: Asked) -> None:
         self.feed(events.CallCancelled(asked.number))
@@ -299,14 +331,26 @@ class Relay:
 
     def client_notifies(self, client: Client, server: str, method: str) -> None:
         self.oracle.disturbed()
-        self.feed(events.ClientNotified(client.name, server, method))
-        if self.servers[server].alive:
-            self.servers[server].roots_changed()
+        connection = self.plan.way(client.name, server)
+        self.feed(events.ClientNotified(client.name, connection, method))
+        if self.servers[connection].alive:
+            self.servers[connection].roots_changed()
 
     def client_left(self, client: Client) -> None:
         self.feed(events.SessionClosed(client.name))
+        self.oracle.left(client.name)
         for number in [number for number, asked in self.asked.items() if asked.client is client]:
             del self.asked[number]
+        for connection in set(client.script.ways.values()):
+            if all(other.gone for other in self.clients if connection in other.script.ways.values()):
+                self.clock.after(self.random.choice([0.0, 0.0, 0.5, 5.0]), lambda left=connection: self._leave(left))
+
+    def _leave(self, connection: str) -> None:
+        """Nobody uses the connection any more."""
+        self.oracle.disturbed()
+        self.servers[connection].left()
+        self.connecting.pop(connection, None)
+        self.feed(events.ConnectionClosed(connection, self.plan.ends_when_left))
 
     # --- commands ---------------------------------------------------------------------------------------------------
 
@@ -314,23 +358,31 @@ class Relay:
         asked = self.asked.get(command.call)
         if asked is None:
             raise Violation(f"call {command.call} was made, though its client waits for it no more")
-        echo = " ".join(self.echo(asked.client.script.principal, call) for call in asked.calls)
+        if asked.connection != command.connection:
+            raise Violation(f"{asked.place} goes over {command.connection}, not over {asked.connection}")
         members = tuple((TOOLS[call.tool], call.arguments) for call in asked.calls)
         self.oracle.invoked(asked)
-        self._deliver(self.servers[asked.server], Request(asked.number, False, echo, members, asked.method))
+        request = Request(asked.number, False, self.echo_of(asked), members, asked.method)
+        self._deliver(self.servers[asked.connection], request)
 
-    def echo(self, principal: str, call: Call) -> str:
+    def echo(self, connection: str, principal: str, call: Call) -> str:
         """What an answer must say that it answers."""
-        return f"{principal} {call.tool} {call.arguments!r} {call.meta!r}"
+        return f"{connection} {principal} {call.tool} {call.arguments!r} {call.meta!r}"
+
+    def echo_of(self, asked: Asked) -> str:
+        """What the answer to a request must say that it answers."""
+        principal = asked.client.script.principal
+        return " ".join(self.echo(asked.connection, principal, call) for call in asked.calls)
 
     def _launch(self, command: do.Launch) -> None:
         key = command.key
         self.oracle.launched(command)
         self.speculated[command.speculation] = Speculated(command)
         meta: Arguments = {"locale": "de"} if "locale" in key.meta else {}
-        echo = self.echo(key.principal, Call(command.server, command.tool, command.arguments, meta))
+        call = Call(command.server, command.tool, command.arguments, meta)
+        echo = self.echo(command.connection, key.principal, call)
         members = ((TOOLS[command.tool], command.arguments),)
-        self._deliver(self.servers[command.server], Request(command.speculation, True, echo, members))
+        self._deliver(self.servers[command.connection], Request(command.speculation, True, echo, members))
 
     def _reply(self, command: do.Reply) -> None:
         asked = self.asked.pop(command.call, None)
@@ -350,11 +402,12 @@ class Relay:
         if by is not None:
             self.oracle.prompted(server, by)
         method = "roots/list" if by is None else "sampling/createMessage"
-        session = self.clients[0].name
+        session = next(iter(self.plan.users(server.connection)), self.clients[0].name)
 
         def answer() -> None:
             self.oracle.disturbed()
-            self.feed(events.ClientAnswered(session, server.name, method))
+            if server.connection in self.engine.world.connections:  # else nobody is there any more
+                self.feed(events.ClientAnswered(session, server.connection, method))
             server.told(number, refused=False)
 
         self.clock.after(self.random.choice([0.0, 0.3]), answer)
@@ -370,14 +423,15 @@ class Relay:
     def _forward_cancellation(self, command: do.ForwardCancellation) -> None:
         if command.call not in self.oracle.sent:
             raise Violation("a cancellation names an id that the server has not seen")
-        for server in self.servers.values():
-            server.cancel(command.call, speculated=False)
+        self.servers[command.connection].cancel(command.call, speculated=False)
 
     def _withhold(self, command: do.Withhold) -> None:
         self._withheld = True
 
     def _cancel_speculation(self, command: do.CancelSpeculation) -> None:
-        server = self.servers[self.speculated[command.speculation].launch.server]
+        server = self.servers[command.connection]
+        if self.speculated[command.speculation].launch.connection != command.connection:
+            raise Violation("a speculation was cancelled over another connection")
         if not server.plan.policies[server.name].cancel:
             raise Violation(f"a speculation was cancelled on {server.name}, which does not bear it")
         self.oracle.cancelled.add(command.speculation)

@@ -135,10 +135,11 @@ def _number(value: object) -> int:
 
 
 class Server:
-    """One server's process, again and again."""
+    """The process of a server at the end of one connection, again and again."""
 
-    def __init__(self, name: str, plan: Plan, clock: Clock, things: Things, random: Random) -> None:
-        self.name, self.plan, self.clock, self.things, self.random = name, plan, clock, things, random
+    def __init__(self, name: str, connection: str, plan: Plan, clock: Clock, things: Things, random: Random) -> None:
+        self.name, self.connection = name, connection
+        self.plan, self.clock, self.things, self.random = plan, clock, things, random
         self.serial = not plan.policies[name].concurrent
         self.relay: Relay
         self.running: list[Request] = []
@@ -332,7 +333,16 @@ class Server:
 
     # --- life and death -----------------------------------------------------------------------------------------------
 
+    def left(self) -> None:
+        """Nobody is at the other end any more: it ends, or goes on with what it does, for nobody."""
+        self.alive = False
+        if self.plan.ends_when_left:
+            self.lives += 1
+
     def _die(self, under: Request | None = None) -> None:
+        if not self.alive:  # nobody is told
+            self.lives += 1
+            return
         if under is not None:
             self.relay.oracle.died_under(self.name, under.members[0][0].name)
         self.alive = False

@@ -8,9 +8,12 @@ from typing import Any
 from spec_mcp.engine import admission, lifecycle, reversing, undoing
 from spec_mcp.engine.commands import Drop, Settle
 from spec_mcp.engine.events import Claimed, Recorded, UndoOutcome
-from spec_mcp.engine.ledger import Awaits, Speculation
+from spec_mcp.engine.inflight import CallState
+from spec_mcp.engine.resources import Footprint
+from spec_mcp.engine.speculation import Awaits, Speculation
 from spec_mcp.engine.states import Reason, State, Step
-from spec_mcp.engine.world import CallState, World
+from spec_mcp.engine.waiting import Blocker, Waiting
+from spec_mcp.engine.world import World
 from tests.sim.mutations import Rule, _put, _wrap  # pyright: ignore[reportPrivateUsage]
 
 
@@ -55,11 +58,11 @@ def _claims_always(claimed: Callable[..., Any]) -> Callable[..., Any]:
 
 def _lets_go_at_once(world: World, speculation: Speculation) -> None:
     speculation.reversal.awaits = Awaits.NOTHING  # type: ignore[union-attr]
-    world.ledger.unadopted.pop(speculation.id, None)
+    world.let_go(speculation)
 
 
 def _lets_others_come(world: World, speculation: Speculation) -> None:
-    world.out.append(Settle(speculation.id, speculation.state, speculation.ended_as))
+    world.out.append(Settle(speculation.connection, speculation.id, speculation.state, speculation.ended_as))
     _lets_go_at_once(world, speculation)
     undoing._let_older_go_on(world)  # pyright: ignore[reportPrivateUsage]
 
@@ -74,8 +77,8 @@ def _discards(world: World, speculation: Speculation, reason: Reason) -> None:
         lifecycle.let_go_of_caller(world, speculation)
         speculation.state = State.DISCARDED
         world.ledger.remove(speculation)
-        world.ledger.unadopted.pop(speculation.id, None)
-        world.out.append(Drop(speculation.id))
+        world.let_go(speculation)
+        world.out.append(Drop(speculation.connection, speculation.id))
 
 
 def _undoes_whatever_is_there(state_now: Callable[..., Any]) -> Callable[..., Any]:
@@ -103,35 +106,57 @@ def _gives_up_a_failing_undo(undone: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _fails_early(keep_back: Callable[..., Any]) -> Callable[..., Any]:
-    def keeps(world: World, call: CallState) -> None:
-        keep_back(world, call)
-        if call.kept_until is not None:
+    def keeps(world: World, call: CallState, blocker: Blocker) -> None:
+        if reversing.in_the_way(world, call):
             call.kept_until = world.now_s
+        keep_back(world, call, blocker)
 
     return keeps
+
+
+def _began_to_wait_before(self: Waiting, call: CallState, touched: Footprint) -> CallState | None:
+    for other in self:
+        if other is call:
+            return None
+        if other.footprint is not None and touched.overlaps(other.footprint) and not (other.reads and call.reads):
+            return other
+    return None
 
 
 def _unlaunched(world: World, speculation: Speculation, reason: Reason) -> None:
     speculation.move(Step.DISCARD)
     world.ledger.remove(speculation)
     lifecycle.end(world, speculation, reason)
-    world.out.append(Drop(speculation.id))
-    del world.ledger.unadopted[speculation.id]
+    world.out.append(Drop(speculation.connection, speculation.id))
+    world.let_go(speculation)
+
+
+def _only_its_own_connection(in_the_way: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda world, call: [held for held in in_the_way(world, call) if held.connection == call.connection]
+
+
+def _looks_at_its_own_connection(world: World, touched: Footprint) -> bool:
+    """As if each connection led to another server."""
+    return any(touched.overlaps(held.footprint) for held in world.ledger.outstanding)
 
 
 RULES: dict[str, Rule] = {
     # rule 12
     "conflicting requests wait": Rule("crowd", _put(reversing, "in_the_way", _sees_all)),
     "reads wait too": Rule("crowd", _wrap(reversing, "in_the_way", _only_writes_wait)),
+    "who calls over another connection waits too": Rule(
+        "apart", _wrap(reversing, "in_the_way", _only_its_own_connection)
+    ),
+    "nothing is launched beside calls over other connections": Rule(
+        "apart", _put(admission, "_is_looked_at", _looks_at_its_own_connection)
+    ),
     "nothing is launched beside what conflicts": Rule("calm", _put(admission, "_is_looked_at", lambda *_: False)),
     "what follows an effect falls with it": Rule("chains", _put(reversing, "stands_on_its_own", lambda *_: True)),
     "only what follows an effect may look at it": Rule(
         "crowd", _put(admission, "_depends_on", lambda *_: frozenset[int]())
     ),
-    "who waits keeps the order": Rule("crowd", _put(lifecycle, "follows_one_that_waits", lambda *_: False)),
-    "who had joined waits where it came": Rule(
-        "disk", _put(lifecycle, "insort", lambda waiting, call, **_: waiting.append(call))
-    ),
+    "who waits keeps the order": Rule("crowd", _put(lifecycle, "follows_one_that_waits", lambda *_: None)),
+    "who had joined waits where it came": Rule("disk", _put(Waiting, "before", _began_to_wait_before)),
     "a call fails in its time": Rule("broken", _wrap(lifecycle, "keep_back", _fails_early)),
     # rule 13
     "a record comes before the launch": Rule("mixed", _put(reversing, "state_before", _launches_unrecorded)),

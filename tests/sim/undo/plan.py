@@ -10,8 +10,9 @@ from spec_mcp.engine.effects import ServerPolicy
 from spec_mcp.engine.policy import Settings
 from tests.sim.undo.world import NAMES, TOOLS
 
-THEMES = ("mixed", "calm", "crowd", "chains", "broken", "foreign", "disk", "deaths")
-"""`calm`: nothing goes wrong but the guesses; `crowd`: many clients, few things; `broken`: undos that fail or lie."""
+THEMES = ("mixed", "calm", "crowd", "chains", "broken", "foreign", "disk", "deaths", "apart")
+"""`calm`: nothing goes wrong but the guesses; `crowd`: many clients, few things; `broken`: undos that fail or lie;
+`apart`: a crowd of clients with connections of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def draw(seed: int, theme: str = "") -> Plan:
     own = random.choice(THEMES)
     theme = theme or own
     calm = theme in ("calm", "chains", "foreign")
-    clients = 3 if theme == "crowd" else random.choice([1, 1, 2])
+    clients = 3 if theme in ("crowd", "apart") else random.choice([1, 1, 2])
     named = {name: tool.policy for name, tool in TOOLS.items()}
     return Plan(
         seed,
@@ -104,7 +105,7 @@ def call_for(random: Random, theme: str) -> Call:
     tool = random.choices([*weights], [*weights.values()])[0]
     if tool == "all":
         return Call(tool, {})
-    arguments: Arguments = {"id": random.randrange(NAMES if theme != "crowd" else 2)}
+    arguments: Arguments = {"id": random.randrange(2 if theme in ("crowd", "apart") else NAMES)}
     if tool in ("put", "set"):
         arguments["value"] = random.randint(1, 9)
     if tool == "add":

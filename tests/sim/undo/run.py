@@ -9,6 +9,7 @@ from random import Random
 
 from spec_mcp.engine import commands as do
 from spec_mcp.engine import events
+from spec_mcp.engine.ageing import ends_at, steps_at
 from spec_mcp.engine.calls import Arguments, CallKey, Json, canonical
 from spec_mcp.engine.engine import Engine
 from spec_mcp.engine.events import Answer, Candidate, Event, Mode, Moment, Outcome, UndoOutcome
@@ -61,6 +62,7 @@ class Client:
 
     def __init__(self, name: str, script: tuple[Turn, ...], run: Run) -> None:
         self.name, self.script, self.run = name, script, run
+        self.connection = f"s#{name}" if run.plan.theme == "apart" else "s"
         self.turn = -1
         self.waits_for: set[int] = set()
         self.gone = False
@@ -123,6 +125,7 @@ class Run:
         self.commands = 0
         self.life = 0
         self._made: dict[int, Made] = {}
+        self._closed: set[str] = set()
         self._adopted: set[tuple[int, int]] = set()
         self._now_read_at: dict[int, float] = {}
         self._queue: deque[Event] = deque()
@@ -197,19 +200,45 @@ class Run:
         self.stats["inherited"] += len(left_behind)
         if left_behind:
             self.feed(events.Inherited("s", tuple(left_behind)))
+        for client in self.clients:
+            if client.connection != "s" and client.connection not in self._closed:
+                self.feed(events.Attached(client.name, "s", client.connection))
         self._connect()
 
     def _connect(self) -> None:
         self.server.alive = True
         self._epoch += 1
-        self.feed(events.Connected("s", self._epoch))
+        for connection in self._connections:
+            self.feed(events.Connected(connection, self._epoch))
         life, epoch = self.life, self._epoch
 
         def listed() -> None:
             if (life, epoch) == (self.life, self._epoch) and self.server.alive:
-                self.feed(events.ToolsListed("s", dict.fromkeys(TOOLS, "first")))
+                for connection in self._connections:
+                    self.feed(events.ToolsListed(connection, dict.fromkeys(TOOLS, "first")))
 
         self.clock.after(self.random.choice([0.0, 0.1]), listed)
+
+    @property
+    def _connections(self) -> list[str]:
+        """Those that are there; the server's own is for what an earlier process left."""
+        own = [client.connection for client in self.clients if client.connection not in self._closed]
+        return list(dict.fromkeys(["s", *own]))
+
+    def _close_connections(self) -> None:
+        """Of those who have left, once nothing is to be taken back there."""
+        for client in self.clients:
+            connection = client.connection
+            if (
+                client.gone
+                and connection != "s"
+                and connection not in self._closed
+                and self.engine.is_settled(connection)
+            ):
+                self._closed.add(connection)
+                self.feed(events.ConnectionClosed(connection))
+                if connection in self.engine.world.connections:
+                    raise Violation(f"{connection} is not forgotten")
 
     def _restart(self) -> None:
         """The process is killed, with its server; another takes its place."""
@@ -236,7 +265,8 @@ class Run:
             del self.asked[asked.number]
             self.feed(events.CallReturned(asked.number, Outcome(Answer.NONE)))
             asked.client.done_with(asked)
-        self.feed(events.Disconnected("s"))
+        for connection in self._connections:
+            self.feed(events.Disconnected(connection))
         life = self.life
         if self.random.random() < 0.7 or self.asked:
             self.clock.after(0.5, lambda: self._connect() if life == self.life and not self.server.alive else None)
@@ -254,10 +284,16 @@ class Run:
                 if self.commands in self.crash_after:
                     raise Crash
         self._feeding = False
+        self._close_connections()
         self._wind_up()
 
     def _wind_up(self) -> None:
         deadline_s = self.engine.deadline_s
+        due = [at_s for held in self.engine.world.ledger.live for at_s in (ends_at(held), held.join_until)]
+        due += [steps_at(held) for held in self.engine.world.ledger.unadopted]
+        soonest_s = min((at_s for at_s in due if at_s is not None), default=None)
+        if soonest_s is not None and (deadline_s is None or deadline_s > soonest_s):
+            raise Violation(f"something is due at {soonest_s}, and the engine says {deadline_s}")
         if deadline_s is None or deadline_s == self._ticks_at:
             return
         self._ticks_at = deadline_s
@@ -286,10 +322,11 @@ class Run:
         self.stats["calls"] += 1
         self.asked[asked.number] = asked
         if asked.method != "tools/call":
-            self.feed(events.RequestArrived(asked.number, asked.client.name, "s", asked.method))
+            self.feed(events.RequestArrived(asked.number, asked.client.name, asked.client.connection, asked.method))
             return
-        key = self._key(asked.tool, asked.arguments)
-        self.feed(events.CallArrived(asked.number, asked.client.name, "s", asked.tool, asked.arguments, key))
+        connection = asked.client.connection
+        key = CallKey(connection, self._epoch, "p", asked.tool, "me", canonical(asked.arguments), "{}")
+        self.feed(events.CallArrived(asked.number, asked.client.name, connection, asked.tool, asked.arguments, key))
 
     def cancels(self, asked: Asked) -> None:
         if asked.number in self.asked:
@@ -302,9 +339,6 @@ class Run:
     def client_left(self, client: Client) -> None:
         self.feed(events.SessionClosed(client.name))
 
-    def _key(self, tool: str, arguments: Arguments) -> CallKey:
-        return CallKey("s", self._epoch, "p", tool, "me", canonical(arguments), "{}")
-
     # --- commands for clients -----------------------------------------------------------------------------------------
 
     def _carry_out(self, command: do.Command) -> None:
@@ -316,6 +350,8 @@ class Run:
         asked = self.asked[command.call]
         if asked.sent:
             raise Violation(f"{asked.tool} {asked.arguments} was sent twice")
+        if asked.client.connection != command.connection:
+            raise Violation(f"{asked.tool} {asked.arguments} goes over {command.connection}")
         asked.sent = True
         self._check_order(asked)
         answered = self._ours(lambda result, is_error: self._answered(asked))
@@ -405,6 +441,8 @@ class Run:
     def do_launch(self, command: do.Launch) -> None:
         self.stats["launched writes" if TOOLS[command.tool].writes else "launched reads"] += 1
         made = self._made.setdefault(command.speculation, self._new(command.speculation))
+        if command.connection not in [client.connection for client in self.clients if client.name == made.session]:
+            raise Violation(f"{command.tool} was launched over {command.connection}")
         if TOOLS[command.tool].writes and made.key not in self.disk.entries:
             raise Violation(f"{command.tool} was launched, and nothing of it is on disk")
 
@@ -416,7 +454,8 @@ class Run:
         self.server.receive(Request("speculation", command.tool, command.arguments, self._ours(returned), made.key))
 
     def _new(self, number: int) -> Made:
-        held = self.engine.world.ledger.live[number]
+        held = self.engine.world.ledger.live.get(number)
+        assert held is not None
         return Made((self.disk.owner, number), held.tool, held.arguments, held.session)
 
     def do_read_state(self, command: do.ReadState) -> None:
@@ -544,18 +583,18 @@ class Run:
         if self.plan.foreign_every_s:
             return True
         stuck = [entry.arguments for entry in self.disk.entries.values() if entry.stuck]
-        stuck += [held.arguments for held in self.engine.world.ledger.unadopted.values() if held.state is State.STUCK]
+        stuck += [held.arguments for held in self.engine.world.ledger.unadopted if held.state is State.STUCK]
         return any(world.name_of(arguments) in touched for arguments in stuck)
 
     def _check_rest(self) -> None:
         ledger = self.engine.world.ledger
-        left = [held for held in ledger.unadopted.values() if held.state is not State.STUCK]
-        if left or self.engine.world.kept_back:
-            raise Violation(f"left behind: {left} {self.engine.world.kept_back}")
+        left = [held for held in ledger.unadopted if held.state is not State.STUCK]
+        if left or len(self.engine.world.waiting):
+            raise Violation(f"left behind: {left} {list(self.engine.world.waiting)}")
         if waiting := [asked for asked in self.asked.values() if not asked.client.gone]:
             raise Violation(f"never answered: {waiting}")
         stuck = {world.name_of(entry.arguments) for entry in self.disk.entries.values() if entry.stuck}
-        stuck |= {world.name_of(held.arguments) for held in ledger.unadopted.values()}
+        stuck |= {world.name_of(held.arguments) for held in ledger.unadopted}
         open_ones = [entry for entry in self.disk.entries.values() if not entry.stuck]
         if open_ones and not self.plan.disk_refuses:
             raise Violation(f"left on disk: {open_ones}")

@@ -1,0 +1,136 @@
+"""One speculation: what it was made for, how far it has come, and what it awaits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from spec_mcp.engine.calls import Arguments, CallKey
+from spec_mcp.engine.effects import ToolPolicy
+from spec_mcp.engine.events import CallId, ConnectionName, SpeculationId
+from spec_mcp.engine.resources import Footprint
+from spec_mcp.engine.states import Reason, State, Step, after
+
+
+class Awaits(StrEnum):
+    """Which answer a reversible speculation awaits. The readings have the names of their `Moment`."""
+
+    NOTHING = "nothing"
+    BEFORE = "before"
+    RECORD = "record"
+    ANSWER = "answer"
+    EFFECT = "effect"
+    """It was answered, and may take effect for a while yet."""
+    LEFT = "left"
+    ADOPTION = "adoption"
+    """The decision for it is on its way to the disk: nothing dooms it any more."""
+    NEWER = "newer"
+    """What came after it is taken back first."""
+    CLAIM = "claim"
+    CONNECTION = "connection"
+    NOW = "now"
+    PROBE = "probe"
+    UNDO = "undo"
+    RESTORED = "restored"
+    RETRY = "retry"
+    SETTLED = "settled"
+    SETTLE_AGAIN = "settle-again"
+
+
+@dataclass(slots=True)
+class Reversal:
+    """How far a reversible speculation has come on its way to being adopted or taken back."""
+
+    awaits: Awaits = Awaits.NOTHING
+    asked_at: float = 0.0
+    before: str = ""
+    """The digest of the state before it."""
+    left: str | None = None
+    """The digest of the state after it."""
+    is_task: bool = False
+    """It goes on, and nobody knows for how long."""
+    answered: bool = False
+    """Its answer has come in this process: whatever it left is there by now."""
+    quiet_at: float = 0.0
+    """When it can take effect no more."""
+    intended: bool = False
+    """There is, or may be, a record of it on disk."""
+    doomed: Reason | None = None
+    """Why it is taken back, or will be once its answer is there."""
+    claimed: bool = False
+    """It is decided on disk that it is taken back."""
+    undo_sent: bool = False
+    """An undo went out of which it is not known that it failed."""
+    seen: str = ""
+    """The digest of the last reading, while the probe is asked."""
+    attempts: int = 0
+    pauses: int = 0
+    retry_at: float | None = None
+    newer_than: frozenset[SpeculationId] = frozenset()
+    """What the same earlier process had speculated before it."""
+    told_on: tuple[ConnectionName, ...] = ()
+    """Other connections to its server, over which something was told that it has caused."""
+
+
+@dataclass(slots=True)
+class Speculation:
+    """One speculation and all that is needed to judge it."""
+
+    id: SpeculationId
+    session: str
+    server: str
+    connection: ConnectionName
+    tool: str
+    arguments: Arguments
+    key: CallKey
+    policy: ToolPolicy
+    footprint: Footprint
+    q: float
+    source: str
+    lineage: tuple[SpeculationId, ...]
+    """Its ancestors in a chain, the nearest last."""
+    proposed_at: float
+    state: State = State.PROPOSED
+    launched_at: float | None = None
+    returned_at: float | None = None
+    size_bytes: int = 0
+    valid: str | None = None
+    """What its validator said before launch."""
+    caller: CallId | None = None
+    """The call that joined it, or for which its validator is being read."""
+    chained_at: int | None = None
+    """The step at which its result was last predicted upon."""
+    compared_with: CallId | None = None
+    """The call that it is compared with, in shadow mode."""
+    unproven: bool = False
+    """Its validator is being read, to see whether that comparison counts."""
+    join_until: float | None = None
+    cancelled_at: float | None = None
+    """When its server was told that its result is no longer wanted; it may say something all the same."""
+    adopted_by: CallId | None = None
+    reversal: Reversal | None = None
+    """For a reversible one."""
+    ended_as: str = ""
+    """The reason of its end, for a reversible one."""
+    depends_on: frozenset[SpeculationId] = frozenset()
+    """Reversible speculations whose effect it may have seen: it falls with them."""
+
+    def move(self, step: Step) -> None:
+        """Go to the state that the table gives.
+
+        Raises:
+            IllegalStep: there is none.
+        """
+        self.state = after(self.state, step)
+
+    @property
+    def outdated_at(self) -> float | None:
+        """When its result becomes too old to adopt; None if never, or not launched."""
+        if self.launched_at is None or self.policy.ttl_s is None:
+            return None
+        return self.launched_at + self.policy.ttl_s
+
+    @property
+    def may_be_overtaken(self) -> bool:
+        """Would a later real reply on its resources make it run backwards in time?"""
+        return not self.policy.exclusive and self.policy.fresh is None
