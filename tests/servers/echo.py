@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import mcp_types as types
 from mcp.server.lowlevel.server import Server
-from mcp.server.stdio import stdio_server
+from serving import serve
 
-SCHEMA = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
+SCHEMA: dict[str, Any] = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
 
 
 async def list_tools(context: Any, params: Any) -> types.ListToolsResult:
@@ -27,11 +26,5 @@ async def call_tool(context: Any, params: types.CallToolRequestParams) -> types.
     return types.CallToolResult(content=[types.TextContent(type="text", text=text)])
 
 
-async def main() -> None:
-    server = Server("echo", on_list_tools=list_tools, on_call_tool=call_tool)
-    async with stdio_server() as (reading, writing):
-        await server.run(reading, writing, server.create_initialization_options())
-
-
 if __name__ == "__main__":
-    asyncio.run(main())
+    serve(Server("echo", on_list_tools=list_tools, on_call_tool=call_tool))

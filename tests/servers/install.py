@@ -1,8 +1,9 @@
 """Install the servers that the tests and the benchmark wrap: `python tests/servers/install.py [NAME...]`.
 
-Everything goes below `.servers` in the checkout: the Node servers by `npm ci` from the committed lock, each PyPI
-server into an environment of its own from its committed pins. A stamp remembers what an installation was made from,
-so that a second run costs a few milliseconds and a changed pin installs anew. Only the standard library is used.
+Everything goes below `.servers` in the checkout: the Node servers and the conformance suite, with the Node that it
+needs, by `npm ci` from the committed locks, each PyPI server into an environment of its own from its committed pins.
+A stamp remembers what an installation was made from, so that a second run costs a few milliseconds and a changed pin
+installs anew. Only the standard library is used.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 INSTALLED = ROOT / ".servers"
-NPM = "npm"
+CONFORMANCE = "conformance"
+NPM = ("npm", CONFORMANCE)
 PYPI = ("mcp-server-git", "mcp-server-time", "mcp-server-fetch")
 ON_REQUEST = ("fastmcp",)
 """Only the benchmark compares with it."""
@@ -34,7 +36,7 @@ class InstallationError(Exception):
     """A server cannot be installed. The message says what to do."""
 
 
-def ensure(names: Sequence[str] = (NPM, *PYPI)) -> None:
+def ensure(names: Sequence[str] = (*NPM, *PYPI)) -> None:
     """Install what is missing or was made from other pins.
 
     Raises:
@@ -50,15 +52,15 @@ def ensure(names: Sequence[str] = (NPM, *PYPI)) -> None:
                 continue
             print(f"installing {name} into {INSTALLED / name}", file=sys.stderr)
             shutil.rmtree(INSTALLED / name, ignore_errors=True)
-            if name == NPM:
-                _install_npm(sources)
+            if name in NPM:
+                _install_npm(name, sources)
             else:
                 _install_pypi(name, sources[0])
             stamp.write_text(digest)
 
 
-def _install_npm(sources: Sequence[Path]) -> None:
-    folder = INSTALLED / NPM
+def _install_npm(name: str, sources: Sequence[Path]) -> None:
+    folder = INSTALLED / name
     folder.mkdir()
     for source in sources:
         shutil.copy(source, folder)
@@ -86,8 +88,8 @@ def _run(command: Sequence[str], folder: Path) -> None:
 
 
 def _sources(name: str) -> list[Path]:
-    if name == NPM:
-        return [HERE / "npm" / "package.json", HERE / "npm" / "package-lock.json"]
+    if name in NPM:
+        return [HERE / name / "package.json", HERE / name / "package-lock.json"]
     return [HERE / "pypi" / f"{name}.txt"]
 
 
@@ -108,9 +110,9 @@ def _lock() -> Generator[None]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Install the servers that the tests wrap.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {NPM}, {', '.join((*PYPI, *ON_REQUEST))}")
-    names = parser.parse_args().names or (NPM, *PYPI)
-    unknown = set(names) - {NPM, *PYPI, *ON_REQUEST}
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join((*NPM, *PYPI, *ON_REQUEST))}")
+    names = parser.parse_args().names or (*NPM, *PYPI)
+    unknown = set(names) - {*NPM, *PYPI, *ON_REQUEST}
     if unknown:
         print(f"install.py: no such server: {', '.join(sorted(unknown))}", file=sys.stderr)
         return 2
