@@ -1,0 +1,265 @@
+"""The gateway over Streamable HTTP, as an ASGI application: `/mcp` for clients of both eras, and what else is asked of
+a server.
+
+    hosts, door      is the request meant for us, and whose is it?
+    messages         what does it say?
+    modern           a client of the stateless era: each request stands for itself (stateless)
+    here             a client of the handshake era: its session (handshake) and that one's streams
+    saying           the answer
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from spec_mcp.relay.clock import now_s
+from spec_mcp.relay.front import sdk
+from spec_mcp.relay.front.door import METADATA_HEADERS, METADATA_PATH, Door
+from spec_mcp.relay.front.handshake import BATCH_VERSION, HandshakeSession
+from spec_mcp.relay.front.hosts import Hosts
+from spec_mcp.relay.front.http import JSON, Gone, Http, Refusal
+from spec_mcp.relay.front.keys import Fetch, fetch
+from spec_mcp.relay.front.messages import Message, error_body, read_messages
+from spec_mcp.relay.front.modern import Modern, SchemaOf, is_modern, no_schema
+from spec_mcp.relay.front.saying import say_all
+from spec_mcp.relay.front.sessions import Sessions
+from spec_mcp.relay.front.settings import HttpSettings
+from spec_mcp.relay.front.stream import Reader, Stream
+from spec_mcp.relay.gateway.ports import Gateway, Visitor
+from spec_mcp.relay.saying import say
+
+MCP_PATH = "/mcp"
+NO_DETAILS = (JSON, (b"cache-control", b"no-store"))
+
+HURRIED = frozenset((408, 500))
+"""After these nothing more is waited for."""
+
+UNREAD = frozenset((413, *HURRIED))
+"""These are said before the rest of the body has come."""
+
+REFUSED_MAX_BYTES = 2**20
+"""So much of the body of a request that is refused is taken and thrown away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Can clients be served, and how are the servers?"""
+
+    is_ready: bool
+    servers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """A word on each, by name."""
+
+
+def always_ready() -> Readiness:
+    """Where nobody says otherwise."""
+    return Readiness(True)
+
+
+class HttpFront:
+    """The application. `sweep` has to run beside it; `drain` and then `close` end it."""
+
+    def __init__(
+        self,
+        settings: HttpSettings,
+        gateway: Gateway,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        ready: Callable[[], Readiness] = always_ready,
+        schema_of: SchemaOf = no_schema,
+        get: Fetch = fetch,
+        steady_s: Callable[[], float] = now_s,
+        wall_s: Callable[[], float] = time.time,
+    ) -> None:
+        self.settings = settings
+        self.sessions = Sessions(gateway, settings.listen, steady_s, wall_s)
+        self.is_draining = False
+        self._listen = settings.listen
+        self._hosts = Hosts(settings, host)
+        name = f"[{host}]" if ":" in host else host
+        self._door = Door(settings, f"http://{name}:{port}{MCP_PATH}", get, steady_s, wall_s)
+        self._modern = Modern(self.sessions, settings.listen, schema_of)
+        self._ready = ready
+        self._paths: dict[str, Callable[[Http], Awaitable[None]]] = {
+            MCP_PATH: self._mcp,
+            MCP_PATH + "/": self._mcp,
+            "/healthz": self._healthz,
+            "/readyz": self._readyz,
+            METADATA_PATH: self._metadata,
+            METADATA_PATH + MCP_PATH: self._metadata,
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            raise RuntimeError(f"{scope['type']} is not served")
+        http = Http(scope, receive, send)
+        try:
+            await self._answer(http)
+        except Gone:
+            http.connection.abort()
+        except Exception as error:  # noqa: BLE001  the boundary: a fault of ours costs one request
+            _tell_fault(error)
+            if http.answered:
+                http.connection.abort()
+            else:
+                await self._refuse(http, Refusal(500, "An error of the gateway", code=sdk.INTERNAL_ERROR))
+
+    async def _answer(self, http: Http) -> None:
+        try:
+            await self._paths.get(http.path, _not_found)(http)
+        except Refusal as refusal:
+            await self._refuse(http, refusal)
+
+    async def sweep(self) -> None:
+        """End sessions whose time has come, for ever."""
+        await self.sessions.sweep()
+
+    def drain(self) -> None:
+        """Take nothing more on, and let what is under way come to its end."""
+        self.is_draining = True
+        self.sessions.quieten()
+
+    def close(self) -> None:
+        """End all sessions."""
+        self.is_draining = True
+        self.sessions.close_all("the gateway stops")
+
+    # --- /mcp -------------------------------------------------------------------------------------------------------
+
+    async def _mcp(self, http: Http) -> None:
+        self._hosts.check(http)
+        http.require_clear_headers(self._listen.header_bytes)
+        visitor = await self._door.visitor(http)
+        if http.method == "POST":
+            await self._post(http, visitor)
+        elif http.method not in ("GET", "DELETE"):
+            raise Refusal(405, "Method not allowed").with_header(b"allow", b"GET, POST, DELETE")
+        elif is_modern(http.header(b"mcp-protocol-version")):
+            raise Refusal(405, "This revision knows POST alone").with_header(b"allow", b"POST")
+        elif http.method == "GET":
+            await self._listen_to(http, self._session(http, visitor))
+        else:
+            self.sessions.close(self._session(http, visitor), "the client ended the session")
+            await http.reply(204)
+
+    async def _post(self, http: Http, visitor: Visitor) -> None:
+        if self.is_draining:
+            raise Refusal(503, "The gateway stops", code=sdk.INTERNAL_ERROR)
+        if not (http.accepts("application/json") and http.accepts("text/event-stream")):
+            raise Refusal(406, "Accept has to name application/json and text/event-stream")
+        if http.header(b"content-type").partition(";")[0].strip().lower() != "application/json":
+            raise Refusal(415, "The content type has to be application/json")
+        said = read_messages(await http.body(self._listen.body_bytes, self._listen.slow_s))
+        version = http.header(b"mcp-protocol-version")
+        if is_modern(version) or (not version and self._modern.means(http, said)):
+            await self._modern.post(http, visitor, said)
+        elif isinstance(said, Message) and said.envelope.method == "initialize" and said.envelope.is_request:
+            await self._initialize(http, visitor, said)
+        else:
+            await self._here(http, self._session(http, visitor), said)
+
+    def _session(self, http: Http, visitor: Visitor) -> HandshakeSession:
+        session_id = http.header(b"mcp-session-id")
+        if not session_id:
+            raise Refusal(400, "Missing session id: send initialize first, then its Mcp-Session-Id")
+        return self.sessions.find(session_id, visitor.principal, visitor.until_s)
+
+    # --- the handshake era ------------------------------------------------------------------------------------------
+
+    async def _initialize(self, http: Http, visitor: Visitor, message: Message) -> None:
+        if http.header(b"mcp-session-id"):  # once more: the gateway says what it thinks of that
+            await self._here(http, self._session(http, visitor), message)
+            return
+        session = self.sessions.open(visitor)
+        try:
+            await self._here(http, session, message)
+        finally:
+            if not session.version:
+                self.sessions.close(session, "the handshake failed")
+
+    async def _here(self, http: Http, session: HandshakeSession, said: Message | list[Message]) -> None:
+        is_batch = isinstance(said, list)
+        messages = said if isinstance(said, list) else [said]
+        if is_batch and session.version != BATCH_VERSION:
+            raise Refusal(400, f"Only {BATCH_VERSION} has batches")
+        if any(message.envelope.is_request for message in messages):
+            stream, reader = session.ask(messages, is_batch)
+            await self._say(http, session, stream, reader)
+            return
+        for message in messages:
+            session.tell(message)
+        await http.reply(202, headers=session.headers())
+
+    async def _listen_to(self, http: Http, session: HandshakeSession) -> None:
+        if not http.accepts("text/event-stream"):
+            raise Refusal(406, "Accept has to name text/event-stream")
+        if self.is_draining:
+            raise Refusal(503, "The gateway stops", code=sdk.INTERNAL_ERROR)
+        event_id = http.header(b"last-event-id")
+        stream, reader = session.resumed(event_id) if event_id else (session.own, session.own.attach())
+        await self._say(http, session, stream, reader)
+
+    async def _say(self, http: Http, session: HandshakeSession, stream: Stream, reader: Reader) -> None:
+        def headers() -> tuple[tuple[bytes, bytes], ...]:
+            return () if stream.ended and not session.version else session.headers()
+
+        try:
+            await say_all(http, stream, reader, primes=session.primes, slow_s=self._listen.slow_s, headers=headers)
+        finally:
+            session.left(stream, reader)
+
+    # --- what else is asked -----------------------------------------------------------------------------------------
+
+    async def _healthz(self, http: Http) -> None:
+        await http.reply(200, b'{"alive":true}', NO_DETAILS)
+
+    async def _readyz(self, http: Http) -> None:
+        readiness = self._ready()
+        is_ready = readiness.is_ready and not self.is_draining
+        told: dict[str, object] = {"ready": is_ready}
+        if await self._may_see_details(http):
+            told["servers"] = dict(readiness.servers)
+        await http.reply(200 if is_ready else 503, msgspec.json.encode(told), NO_DETAILS)
+
+    async def _may_see_details(self, http: Http) -> bool:
+        try:
+            self._hosts.check(http)
+            await self._door.visitor(http)
+        except Refusal:
+            return False
+        return True
+
+    async def _metadata(self, http: Http) -> None:
+        body = self._door.metadata()
+        if body is None:
+            await _not_found(http)
+        if http.method not in ("GET", "HEAD"):
+            raise Refusal(405, "Method not allowed").with_header(b"allow", b"GET")
+        await http.reply(200, body or b"", METADATA_HEADERS)
+
+    async def _refuse(self, http: Http, refusal: Refusal) -> None:
+        body = error_body(refusal.code, refusal.message, refusal.id_raw, refusal.data)
+        headers = (JSON, *refusal.headers)
+        slow_s = self._listen.slow_s
+        if refusal.status not in UNREAD and await http.is_read_out(REFUSED_MAX_BYTES, slow_s):
+            await http.reply(refusal.status, body, headers)
+        else:
+            await http.reply_and_close(refusal.status, body, headers, 0 if refusal.status in HURRIED else slow_s)
+
+
+async def _not_found(http: Http) -> None:
+    raise Refusal(404, "Not found; the gateway is at /mcp")
+
+
+def _tell_fault(error: Exception) -> None:
+    """The kind and the place of a fault: what it says may hold what a client or a server has said."""
+    at = traceback.extract_tb(error.__traceback__)[-1:]
+    place = f" at {at[0].filename}:{at[0].lineno}" if at else ""
+    say(f"a request over HTTP failed: {type(error).__name__}{place}")

@@ -1,0 +1,168 @@
+"""All clients that are here over HTTP: how many there may be, and when one that has left is forgotten."""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import anyio
+
+from spec_mcp.config import Listen
+from spec_mcp.relay.front.handshake import HandshakeSession
+from spec_mcp.relay.front.http import Refusal
+from spec_mcp.relay.front.stateless import Conversation
+from spec_mcp.relay.gateway.ports import Gateway, Principal, TooManySessions, Visitor
+
+SWEEP_S = 1.0
+"""How late a session may end: it costs a comparison for each."""
+
+SESSION_ID_BYTES = 24
+"""Nobody guesses one."""
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    session: HandshakeSession | Conversation
+    principal: Principal
+    used_s: float
+
+
+class Sessions:
+    """Those of both eras. `now_s` counts idleness, `wall_s` is the clock that tokens expire by."""
+
+    def __init__(
+        self, gateway: Gateway, listen: Listen, now_s: Callable[[], float], wall_s: Callable[[], float]
+    ) -> None:
+        self._gateway = gateway
+        self._listen = listen
+        self._now_s = now_s
+        self._wall_s = wall_s
+        self._entries: OrderedDict[str | tuple[Principal, str], _Entry] = OrderedDict()
+        """By session id, or by principal and conversation; the one used last at the end."""
+        self._of_principal: Counter[Principal] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def open(self, visitor: Visitor) -> HandshakeSession:
+        """A new session of the handshake era.
+
+        Raises:
+            Refusal: there is room for no more.
+        """
+        self._make_room(visitor.principal)
+        session = HandshakeSession(secrets.token_urlsafe(SESSION_ID_BYTES), visitor.principal, self._listen)
+        self._enter(session.id, session, visitor)
+        return session
+
+    def find(self, session_id: str, principal: Principal, until_s: float | None) -> HandshakeSession:
+        """The session of this id, where it is this principal's.
+
+        Raises:
+            Refusal: it has none of that id; whether another has is not to be seen.
+        """
+        entry = self._entries.get(session_id)
+        if entry is None or entry.principal != principal or not isinstance(entry.session, HandshakeSession):
+            raise Refusal(404, "Session not found")
+        self._used(session_id, entry, until_s)
+        return entry.session
+
+    def conversation(self, visitor: Visitor) -> Conversation:
+        """What is known of a stateless client, or a new one.
+
+        Raises:
+            Refusal: there is room for no more.
+        """
+        key = (visitor.principal, visitor.conversation)
+        entry = self._entries.get(key)
+        if entry is not None and isinstance(entry.session, Conversation):
+            self._used(key, entry, visitor.until_s)
+            return entry.session
+        self._make_room(visitor.principal)
+        conversation = Conversation(self._listen)
+        self._enter(key, conversation, visitor)
+        return conversation
+
+    def close(self, session: HandshakeSession, why: str) -> None:
+        """End this session."""
+        if self._entries.get(session.id) is not None:
+            self._close(session.id, why)
+
+    def close_all(self, why: str) -> None:
+        """End all of them, since nobody is served any more."""
+        for key in list(self._entries):
+            self._forget(key).close(why, 503)
+
+    def quieten(self) -> None:
+        """End the answers that wait for nothing in particular, so that what is under way can come to its end."""
+        for entry in self._entries.values():
+            entry.session.quieten()
+
+    async def sweep(self) -> None:
+        """End those that are idle or whose token has expired, for ever."""
+        while True:
+            await anyio.sleep(SWEEP_S)
+            self.sweep_once()
+
+    def sweep_once(self) -> None:
+        """End those that are idle or whose token has expired."""
+        now_s, wall_s = self._now_s(), self._wall_s()
+        for key, entry in list(self._entries.items()):
+            session = entry.session
+            patience_s = self._listen.stateless_idle_s if isinstance(session, Conversation) else self._listen.idle_s
+            if session.until_s is not None and session.until_s <= wall_s:
+                self._close(key, "the token has expired")
+            elif not session.is_idle:
+                entry.used_s = now_s
+            elif now_s - entry.used_s > patience_s:
+                self._close(key, "nobody used the session")
+
+    def _used(self, key: str | tuple[Principal, str], entry: _Entry, until_s: float | None) -> None:
+        """A client that comes with a newer token of the same principal stays until that expires."""
+        entry.used_s = self._now_s()
+        self._entries.move_to_end(key)
+        if until_s is not None and entry.session.until_s is not None:
+            entry.session.until_s = max(entry.session.until_s, until_s)
+
+    def _make_room(self, principal: Principal) -> None:
+        listen = self._listen
+        if self._of_principal[principal] >= listen.sessions_per_principal:
+            self._forget_oldest(principal, "sessions_per_principal")
+        if len(self._entries) >= listen.sessions:
+            self._forget_oldest(None, "sessions")
+
+    def _forget_oldest(self, principal: Principal | None, setting: str) -> None:
+        """A stateless client loses nothing when it is forgotten; others are not driven out."""
+        for key, entry in self._entries.items():
+            is_cheap = isinstance(entry.session, Conversation) and entry.session.is_idle
+            if is_cheap and principal in (None, entry.principal):
+                self._close(key, "room was needed")
+                return
+        raise _full(f"Too many sessions ([listen] {setting})")
+
+    def _enter(
+        self, key: str | tuple[Principal, str], session: HandshakeSession | Conversation, visitor: Visitor
+    ) -> None:
+        try:
+            client = self._gateway.open(visitor, session)
+        except TooManySessions as error:
+            raise _full(str(error)) from error
+        session.enter(client, visitor.until_s)
+        self._entries[key] = _Entry(session, visitor.principal, self._now_s())
+        self._of_principal[visitor.principal] += 1
+
+    def _close(self, key: str | tuple[Principal, str], why: str) -> None:
+        self._forget(key).close(why)
+
+    def _forget(self, key: str | tuple[Principal, str]) -> HandshakeSession | Conversation:
+        entry = self._entries.pop(key)
+        self._of_principal[entry.principal] -= 1
+        if not self._of_principal[entry.principal]:
+            del self._of_principal[entry.principal]
+        return entry.session
+
+
+def _full(message: str) -> Refusal:
+    return Refusal(503, message, code=-32603).with_header(b"retry-after", b"1")

@@ -1,0 +1,269 @@
+"""Everything has a bound, and what goes beyond it gets an answer that says so."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import anyio
+import pytest
+
+from spec_mcp.config import Listen
+from tests.relay.front.rig import (
+    BOTH,
+    INITIALIZE,
+    MODERN,
+    WAIT_S,
+    Events,
+    Rig,
+    Scripted,
+    call,
+    modern_request,
+    request,
+    serving,
+    until,
+)
+
+pytestmark = pytest.mark.anyio
+
+HEAD = f"host: 127.0.0.1\r\naccept: {BOTH}\r\ncontent-type: application/json\r\n"
+
+
+async def closed_in_time(stream: anyio.abc.ByteReceiveStream) -> bytes:
+    """What comes until the other side closes."""
+    heard = bytearray()
+    with anyio.fail_after(WAIT_S):
+        while True:
+            try:
+                heard += await stream.receive()
+            except (anyio.EndOfStream, anyio.BrokenResourceError):
+                return bytes(heard)
+
+
+async def test_a_body_that_says_that_it_is_too_large_is_refused() -> None:
+    async with serving(Scripted(), Listen(body_bytes=2000)) as rig:
+        response = await rig.post(request("initialize", {"x": "y" * 2000}))
+        assert response.status_code == 413
+        assert "[listen] body_bytes" in response.json()["error"]["message"]
+        assert (await rig.post(request("initialize", {"x": "y" * 1500}))).status_code == 200
+
+
+async def test_a_large_body_is_told_so_while_it_is_being_sent() -> None:
+    async with serving(Scripted()) as rig:
+        assert (await rig.post(request("initialize", {"x": "y" * 17 * 2**20}))).status_code == 413
+
+
+async def test_a_body_that_does_not_say_how_large_it_is_is_counted() -> None:
+    async def endless() -> AsyncGenerator[bytes]:
+        for _ in range(1000):
+            yield b" " * 1000
+
+    async with serving(Scripted(), Listen(body_bytes=5000)) as rig:
+        response = await rig.http.post(rig.url, content=endless(), headers=rig.headers())
+        assert response.status_code == 413
+
+
+@pytest.mark.parametrize("length", ["99999999999999999", "20000"])
+async def test_a_length_is_believed_before_the_body_has_come(length: str) -> None:
+    async with serving(Scripted(), Listen(body_bytes=10_000, slow_s=0.5)) as rig, await rig.connect() as stream:
+        await stream.send(f"POST /mcp HTTP/1.1\r\n{HEAD}content-length: {length}\r\n\r\n".encode())
+        assert b" 413 " in await closed_in_time(stream)
+
+
+async def test_a_slow_body_is_not_waited_for() -> None:
+    async with serving(Scripted(), Listen(slow_s=0.2)) as rig, await rig.connect() as stream:
+        await stream.send(f"POST /mcp HTTP/1.1\r\n{HEAD}content-length: 100\r\n\r\n{{".encode())
+        heard = await closed_in_time(stream)
+        assert b" 408 " in heard
+        assert b"[listen] slow_s" in heard
+
+
+@pytest.mark.parametrize("beginning", ["", "POST", "POST /mcp HTTP/1.1\r\nhost: 127"])
+async def test_a_slow_head_is_not_waited_for(beginning: str) -> None:
+    async with serving(Scripted(), Listen(slow_s=0.2)) as rig, await rig.connect() as stream:
+        await stream.send(beginning.encode())
+        assert await closed_in_time(stream) == b""
+
+
+async def test_a_slow_head_after_an_answer_is_not_waited_for_either() -> None:
+    async with serving(Scripted(), Listen(slow_s=0.2)) as rig, await rig.connect() as stream:
+        await stream.send(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert b"alive" in await stream.receive()
+        await stream.send(b"GET /he")
+        await closed_in_time(stream)
+
+
+async def test_large_headers_are_refused() -> None:
+    async with serving(Scripted(), Listen(header_bytes=2000)) as rig:
+        response = await rig.post(request("initialize", INITIALIZE), x="y" * 3000)
+        assert response.status_code in (431, 400)  # as a whole, or while they are still being read
+        async with await rig.connect() as stream:
+            await stream.send(f"POST /mcp HTTP/1.1\r\nx: {'y' * 200_000}\r\n".encode())
+            await closed_in_time(stream)
+        assert not rig.gateway.sessions
+
+
+async def test_there_is_room_for_so_many_sessions() -> None:
+    async with serving(Scripted(), Listen(sessions=2)) as rig:
+        first = await rig.initialize()
+        await rig.initialize()
+        refused = await rig.post(request("initialize", INITIALIZE))
+        assert refused.status_code == 503
+        assert "[listen] sessions" in refused.json()["error"]["message"]
+        await rig.http.delete(rig.url, headers={"mcp-session-id": first})
+        await rig.initialize()
+
+
+async def test_what_the_gateway_has_no_room_for_is_told_in_its_words() -> None:
+    async with serving(Scripted(most=0)) as rig:
+        refused = await rig.post(request("initialize", INITIALIZE))
+        assert (refused.status_code, refused.json()["error"]["message"]) == (503, "no room")
+        assert len(rig.front.sessions) == 0
+
+
+async def answered(rig: Rig, name: str) -> None:
+    """A stateless request of this conversation, and its answer."""
+    body, headers = modern_request("tools/list", {}, 1, {"spec-mcp/session": name})
+    asked = rig.ask(body, **headers)
+    await until(lambda: waiting(rig), "it is there")
+    session, request_id = waiting(rig)[0]
+    session.answer(request_id)
+    session.lines.clear()
+    assert (await asked.response()).status_code == 200
+
+
+def waiting(rig: Rig) -> list[Any]:
+    return [(one, message["id"]) for one in rig.gateway.sessions for message in one.messages]
+
+
+async def test_the_conversation_that_was_used_least_lately_makes_room() -> None:
+    async with serving(Scripted(), Listen(sessions_per_principal=2)) as rig:
+        for name in ("a", "b", "a", "c"):
+            await answered(rig, name)
+        gone = {one.visitor.conversation: one.is_closed for one in rig.gateway.sessions}
+        assert gone == {"session:a": False, "session:b": True, "session:c": False}
+
+
+async def test_a_conversation_in_use_and_a_session_make_no_room() -> None:
+    async with serving(Scripted(), Listen(sessions_per_principal=2)) as rig:
+        await rig.initialize()
+        body, headers = modern_request("tools/list", {}, 1, {"spec-mcp/session": "a"})
+        asked = rig.ask(body, **headers)
+        await until(lambda: len(rig.gateway.sessions) == 2, "it is there")
+        await rig.gateway.session.heard("tools/list")
+        body, headers = modern_request("tools/list", {}, 1, {"spec-mcp/session": "b"})
+        refused = await rig.post(body, **headers)
+        assert refused.status_code == 503
+        assert "[listen] sessions_per_principal" in refused.json()["error"]["message"]
+        rig.gateway.session.answer(rig.gateway.session.messages[0]["id"])
+        assert (await asked.response()).status_code == 200
+
+
+async def test_so_many_requests_are_in_flight_in_a_session() -> None:
+    async with serving(Scripted(), Listen(requests_per_session=2)) as rig:
+        session = await rig.initialize()
+        scripted = rig.gateway.session
+        asked = [rig.ask(call("slow", request_id=number), session) for number in (1, 2)]
+        await scripted.heard("tools/call", 2)
+        refused = await rig.post(call("slow", request_id=3), session)
+        assert (refused.status_code, refused.json()["id"]) == (429, 3)
+        assert "retry-after" in refused.headers
+        for number in (1, 2):
+            scripted.answer(number)
+        for one in asked:
+            assert (await one.response()).status_code == 200
+
+
+async def test_so_many_requests_are_in_flight_in_a_conversation() -> None:
+    async with serving(Scripted(), Listen(requests_per_session=1)) as rig:
+        body, headers = modern_request("tools/list")
+        rig.ask(body, **headers)
+        await until(lambda: rig.gateway.sessions, "it is there")
+        await rig.gateway.session.heard("tools/list")
+        refused = await rig.modern("tools/list", request_id="x")
+        assert (refused.status_code, refused.json()["id"]) == (429, "x")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.at_s = 0.0
+
+    def __call__(self) -> float:
+        return self.at_s
+
+
+async def test_a_session_that_nobody_uses_ends_and_one_with_an_open_stream_does_not() -> None:
+    clock = Clock()
+    async with serving(Scripted(), Listen(idle_s=100), steady_s=clock) as rig:
+        left = await rig.initialize()
+        listens = await rig.initialize()
+        async with rig.listen(listens) as own:
+            for _ in range(3):
+                clock.at_s += 60
+                rig.front.sessions.sweep_once()
+            assert [one.is_closed for one in rig.gateway.sessions] == [True, False]
+            assert (await rig.post(call("x"), left)).status_code == 404
+            rig.gateway.session.notify("notifications/x")
+            assert (await Events(own).message())["method"] == "notifications/x"
+        assert (await rig.post({"jsonrpc": "2.0", "method": "x"}, listens)).status_code == 202
+
+        def is_over() -> bool:
+            clock.at_s += 101
+            rig.front.sessions.sweep_once()
+            return rig.gateway.session.is_closed
+
+        await until(is_over, "its client has left, and the session is over")
+
+
+async def test_a_conversation_that_nobody_uses_ends_sooner() -> None:
+    clock = Clock()
+    async with serving(Scripted(), Listen(stateless_idle_s=10), steady_s=clock) as rig:
+        await answered(rig, "a")
+        clock.at_s += 9
+        await answered(rig, "a")
+        clock.at_s += 9
+        rig.front.sessions.sweep_once()
+        assert not rig.gateway.session.is_closed
+        clock.at_s += 2
+        rig.front.sessions.sweep_once()
+        assert rig.gateway.session.is_closed
+        await answered(rig, "a")
+        assert len(rig.gateway.sessions) == 2
+
+
+async def test_a_client_that_does_not_take_its_answer_is_disconnected() -> None:
+    async with serving(Scripted(), Listen(slow_s=0.3)) as rig:
+        session = await rig.initialize()
+        body = b'{"jsonrpc":"2.0","id":1,"method":"x/y"}'
+        head = f"{HEAD}mcp-session-id: {session}\r\ncontent-length: {len(body)}\r\n\r\n"
+        async with await rig.connect() as lazy:
+            await lazy.send(f"POST /mcp HTTP/1.1\r\n{head}".encode() + body)
+            await rig.gateway.session.heard("x/y")
+            size_bytes = 50_000_000
+            rig.gateway.session.answer(1, {"x": "y" * size_bytes})
+            await anyio.sleep(1)  # it reads nothing for longer than it may: there is nothing to wait for
+            assert len(await closed_in_time(lazy)) < size_bytes
+
+
+async def test_more_connections_than_may_be_are_told_so() -> None:
+    async with serving(Scripted(), Listen(connections=3)) as rig:
+        async with await rig.connect(), await rig.connect():
+            response = await rig.http.get(rig.url.replace("/mcp", "/healthz"))
+            assert response.status_code == 503
+        await until(lambda: len(rig.front.sessions) == 0, "they are gone")
+
+
+async def test_a_fault_of_the_gateway_costs_one_request_and_tells_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    class Faulty(Scripted):
+        def open(self, visitor: Any, client: Any) -> Any:
+            raise ValueError("s3cret")
+
+    async with serving(Faulty()) as rig:
+        response = await rig.post(request("initialize", INITIALIZE))
+        assert response.status_code == 500
+        assert "s3cret" not in response.text
+        assert (await rig.http.get(rig.url.replace("/mcp", "/healthz"))).status_code == 200
+        assert (await rig.post(request("tools/list"), mcp_protocol_version=MODERN)).status_code == 400
+    said = capfd.readouterr().err
+    assert "ValueError" in said
+    assert "s3cret" not in said
