@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol, TextIO
@@ -57,18 +57,23 @@ class SdkClient:
             raise EchoFault(f"{text!r} came back as {result}")
 
     async def many(self, texts: Sequence[str], in_flight: int) -> None:
-        left = iter(texts)
-
-        async def work() -> None:
-            for text in left:
-                await self.echo(text)
-
-        async with anyio.create_task_group() as group:
-            for _ in range(in_flight):
-                group.start_soon(work)
+        await at_once(self.echo, texts, in_flight)
 
     def rss_bytes(self) -> int:
         return rss_bytes_of(int(self._pid_file.read_text()))
+
+
+async def at_once(call: Callable[[str], Awaitable[None]], texts: Sequence[str], in_flight: int) -> None:
+    """Call with each text, so many at once."""
+    left = iter(texts)
+
+    async def work() -> None:
+        for text in left:
+            await call(text)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(in_flight):
+            group.start_soon(work)
 
 
 @asynccontextmanager
