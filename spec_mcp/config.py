@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -56,6 +56,16 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A table of which every key is known."""
 
 
+class ClientCredentials(Table, frozen=True, kw_only=True):
+    """What is shown to a remote server's authorization server, where no person logs in (OAuth)."""
+
+    client_id: str
+    client_secret: str
+    issuer: str
+    """The authorization server that these are for; no other sees them."""
+    scope: str | None = None
+
+
 class Server(Table, frozen=True, kw_only=True):
     """One server: how it is started or reached, and how it is wrapped."""
 
@@ -66,6 +76,7 @@ class Server(Table, frozen=True, kw_only=True):
     url: str | None = None
     type: Literal["http", "sse"] = "http"
     headers: dict[str, str] = {}
+    client_credentials: ClientCredentials | None = None
     manifest: str | None = None
     """A shipped name or a path, relative to the configuration's folder; None: matched by the server's own name."""
     isolation: Literal["shared", "per-session", "pool"] = "per-session"
@@ -75,6 +86,8 @@ class Server(Table, frozen=True, kw_only=True):
     forward_headers: tuple[str, ...] = ()
     rate_per_minute: Annotated[float, Meta(ge=0)] = 0
     """Bound on speculations; 0: none."""
+    values_from: tuple[str, ...] = ()
+    """Servers of whose values it may be told by speculation; `*`: all of them."""
 
 
 class Speculation(Table, frozen=True, kw_only=True):
@@ -115,10 +128,55 @@ class Store(Table, frozen=True, kw_only=True):
     redact: tuple[str, ...] = DEFAULT_REDACT
 
 
+Bound = Annotated[int, Meta(ge=1, le=2**40)]
+Patience = Annotated[float, Meta(gt=0, le=LONGEST_S)]
+
+
 class Listen(Table, frozen=True, kw_only=True):
-    """Serving over HTTP."""
+    """Serving over HTTP: who may come in, and how much of everything."""
 
     token_env: str = "SPEC_MCP_TOKEN"
+    """The variable that holds the token to be shown; where it is not set and no issuer is named, only loopback is
+    served."""
+    issuer: str = ""
+    """Whose tokens (JWT) are taken."""
+    audience: str = ""
+    """For whom they must be made out; empty: `public_url`."""
+    jwks_url: str = ""
+    """Where the issuer's keys are; empty: its metadata says so."""
+    required_scopes: tuple[str, ...] = ()
+    public_url: str = ""
+    """The address of `/mcp` as clients know it."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names in `Host` besides those of loopback and of `public_url`: `name`, `name:port`, or `*` where tokens are
+    asked for."""
+    allowed_origins: tuple[str, ...] = ()
+    """Web pages that may ask, besides those of loopback and of `public_url`."""
+    header_bytes: Bound = 32 * 1024
+    """Several tokens and parameters in headers fit into it; nothing honest needs more."""
+    body_bytes: Bound = 16 * 2**20
+    """A request may carry a file; it is held in memory as a whole."""
+    slow_s: Patience = 30.0
+    """How long a client may take to send one request, and not to read what it is sent."""
+    connections: Bound = 2_000
+    """A descriptor each: twice the sessions, since most clients keep two."""
+    sessions: Bound = 1_000
+    """Each may have server processes of its own."""
+    sessions_per_principal: Bound = 500
+    """So that no principal takes all the room; without tokens there is but one."""
+    requests_per_session: Bound = 512
+    """In flight at once. Agents were seen to make 20, and stateless clients that do not name their conversation count
+    as one."""
+    idle_s: Patience = 1_800.0
+    """A session without a request or an open stream ends: its client has left without saying so."""
+    stateless_idle_s: Patience = 300.0
+    """The same for what is known of a stateless client: it loses nothing but what was read ahead."""
+    stream_bytes: Bound = 8 * 2**20
+    """What may wait for a client that does not read, besides one message, before it is disconnected."""
+    replay_bytes: Bound = 4 * 2**20
+    """What each session keeps for a client that comes back to a broken stream."""
+    drain_s: Patience = 10.0
+    """How long answers under way may take when the program is told to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +217,14 @@ class Config:
         def put_in_all(key: str, texts: Mapping[str, str]) -> dict[str, str]:
             return {inner: put_in(f"{key}.{bare(inner)}", text) for inner, text in texts.items()}
 
+        def credentials(given: ClientCredentials) -> ClientCredentials:
+            return msgspec.structs.replace(
+                given,
+                client_id=put_in("client_credentials.client_id", given.client_id),
+                client_secret=put_in("client_credentials.client_secret", given.client_secret),
+            )
+
+        given = server.client_credentials
         return msgspec.structs.replace(
             server,
             command=None if server.command is None else put_in("command", server.command),
@@ -167,6 +233,7 @@ class Config:
             cwd=None if server.cwd is None else put_in("cwd", server.cwd),
             url=None if server.url is None else put_in("url", server.url),
             headers=put_in_all("headers", server.headers),
+            client_credentials=None if given is None else credentials(given),
         )
 
     def store_url(self, environ: Mapping[str, str]) -> str:
@@ -321,7 +388,17 @@ def _servers(ours: Mapping[str, Any], clients: Mapping[str, Any], file: str) -> 
             entry = read(require_table(value, file, where, ConfigError), file, where)
             if entry is not None:
                 servers[name] = _reachable(entry, file, where)
+    for name, server in servers.items():
+        _known_servers(server.values_from, servers, file, f"[servers.{bare(name)}] values_from")
     return servers
+
+
+def _known_servers(names: Sequence[str], servers: Mapping[str, Server], file: str, where: str) -> None:
+    for name in names:
+        if name != "*" and name not in servers:
+            near = nearest(name, servers)
+            mend = f"did you mean {near}?" if near else 'name servers of this configuration, or "*" for all'
+            raise ConfigError(file, where, f"there is no server {name!r}", mend)
 
 
 def _our_entry(table: dict[str, Any], file: str, where: str) -> Server | None:

@@ -8,8 +8,10 @@ import pytest
 
 from spec_mcp.config import (
     DEFAULTS,
+    ClientCredentials,
     Config,
     ConfigError,
+    Listen,
     ModelPredictor,
     Server,
     find_config,
@@ -33,10 +35,18 @@ allow = ["get_*"]
 deny = ["get_secret"]
 forward_headers = ["x-user"]
 rate_per_minute = 60
+values_from = ["search"]
 [servers.search]
 url = "https://${HOST}/mcp"
 type = "sse"
 headers = { Authorization = "Bearer ${TOKEN}" }
+[servers.machine]
+url = "https://m.example/mcp"
+[servers.machine.client_credentials]
+client_id = "me"
+client_secret = "${SECRET}"
+issuer = "https://login.example"
+scope = "read"
 
 [speculation]
 mode = "shadow"
@@ -70,6 +80,25 @@ redact = ["*pin*"]
 
 [listen]
 token_env = "OUR_TOKEN"
+issuer = "https://issuer.example"
+audience = "https://gateway.example/mcp"
+jwks_url = "https://issuer.example/keys"
+required_scopes = ["mcp"]
+public_url = "https://gateway.example/mcp"
+allowed_hosts = ["gateway.example"]
+allowed_origins = ["https://app.example"]
+header_bytes = 1
+body_bytes = 2
+slow_s = 3
+connections = 4
+sessions = 5
+sessions_per_principal = 6
+requests_per_session = 7
+idle_s = 8
+stateless_idle_s = 9
+stream_bytes = 10
+replay_bytes = 11
+drain_s = 12
 """
 
 
@@ -99,10 +128,14 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         deny=("get_secret",),
         forward_headers=("x-user",),
         rate_per_minute=60,
+        values_from=("search",),
     )
     search = config.server("search", {"HOST": "s.example", "TOKEN": "t1"})
     assert (search.url, search.type) == ("https://s.example/mcp", "sse")
     assert search.headers == {"Authorization": "Bearer t1"}
+    assert config.server("machine", {"SECRET": "s"}).client_credentials == ClientCredentials(
+        client_id="me", client_secret="s", issuer="https://login.example", scope="read"
+    )
     speculation = config.speculation
     assert (speculation.mode, speculation.reversible, speculation.lossy) == (Mode.SHADOW, True, True)
     assert speculation.accept_unproven == ("github.create_issue",)
@@ -120,7 +153,28 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     )
     assert config.store_url({"DB_USER": "me"}) == "postgresql://me@db/spec"
     assert (config.store.retention_days, config.store.record_results, config.store.redact) == (7, False, ("*pin*",))
-    assert config.listen.token_env == "OUR_TOKEN"
+    assert config.listen == Listen(
+        token_env="OUR_TOKEN",
+        issuer="https://issuer.example",
+        audience="https://gateway.example/mcp",
+        jwks_url="https://issuer.example/keys",
+        required_scopes=("mcp",),
+        public_url="https://gateway.example/mcp",
+        allowed_hosts=("gateway.example",),
+        allowed_origins=("https://app.example",),
+        header_bytes=1,
+        body_bytes=2,
+        slow_s=3,
+        connections=4,
+        sessions=5,
+        sessions_per_principal=6,
+        requests_per_session=7,
+        idle_s=8,
+        stateless_idle_s=9,
+        stream_bytes=10,
+        replay_bytes=11,
+        drain_s=12,
+    )
 
 
 def test_without_a_file_everything_is_at_its_documented_default() -> None:
@@ -134,7 +188,8 @@ def test_without_a_file_everything_is_at_its_documented_default() -> None:
     assert (config.predictors.history, config.predictors.models) == (True, {})
     assert (config.store.url, config.store.retention_days, config.store.record_results) == ("sqlite:", 30, True)
     assert "*password*" in config.store.redact
-    assert config.listen.token_env == "SPEC_MCP_TOKEN"
+    assert (config.listen.token_env, config.listen.issuer, config.listen.public_url) == ("SPEC_MCP_TOKEN", "", "")
+    assert (config.listen.body_bytes, config.listen.sessions, config.listen.idle_s) == (16 * 2**20, 1000, 1800)
 
 
 def test_json_with_the_same_keys_is_a_configuration(tmp_path: Path) -> None:
@@ -180,7 +235,16 @@ FAULTS = [
     ("[servers.a]\ncommand = ['x']", "[servers.a] command: must be a text in quotes, not a list"),
     ("[servers.a]\ncommand = 'x'\nenv = { A = 1 }", "[servers.a] env: must be a text in quotes, not a whole number"),
     ("[servers.a]\ncommand = 'x'\nisolation = 'pol'", "[servers.a] isolation: unknown value pol; did you mean pool?"),
+    (
+        "[servers.files]\ncommand = 'x'\n[servers.b]\ncommand = 'x'\nvalues_from = ['file']",
+        "[servers.b] values_from: there is no server 'file'; did you mean files?",
+    ),
+    ("[servers.a]\ncommand = 'x'\nvalues_from = '*'", "[servers.a] values_from: must be a list, such as"),
     ("[servers]\na = 'x'", "[servers.a]: must be a table"),
+    (
+        "[servers.a]\nurl = 'x'\nclient_credentials = { client_id = 'a' }",
+        "[servers.a] client_credentials.client_secret: missing",
+    ),
     ("[servers.a]\ncommand = 'x'\n[mcpServers.a]\ncommand = 'x'", "[mcpServers.a]: the server is in [servers] as well"),
     ("[mcpServers]\n[specualtion]", "specualtion: unknown key; did you mean speculation?"),
     ("[predictors]\nhistory = 'yes'", "[predictors] history: must be true or false"),
@@ -190,6 +254,8 @@ FAULTS = [
     ("[predictors.a]\nkind = 'openai'\nmodel = 'm'\ntimeout_s = 0", "[predictors.a] timeout_s: must be more than 0"),
     ("[store]\nretention = 3", "[store] retention: unknown key; did you mean retention_days?"),
     ("[listen]\ntoken = 'x'", "[listen] token: unknown key; did you mean token_env?"),
+    ("[listen]\nbody_bytes = 0", "[listen] body_bytes: must be at least 1"),
+    ("[listen]\nslow_s = 0", "[listen] slow_s: must be more than 0"),
     ("[store\n", "no valid TOML: Expected ']' at the end of a table declaration (at line 1, column 7)"),
 ]
 

@@ -14,11 +14,14 @@ from spec_mcp.cli import (
     bench,
     doctor,
     forget,
+    install,
     learn,
+    login,
     manifest,
     mode,
     recover,
     replay,
+    run,
     sessions,
     stats,
     trace,
@@ -47,7 +50,11 @@ MEASURE = "Measure"
 
 app.command("demo", rich_help_panel=SEE)(demo.command)
 app.command("wrap", rich_help_panel=SERVE, context_settings=wrap.CONTEXT)(wrap.command)
+app.command("run", rich_help_panel=SERVE)(run.command)
+app.command("install", rich_help_panel=SET_UP)(install.install)
+app.command("uninstall", rich_help_panel=SET_UP)(install.uninstall)
 app.add_typer(manifest.app, name="manifest", rich_help_panel=SET_UP)
+app.command("login", rich_help_panel=SET_UP)(login.command)
 app.command("doctor", rich_help_panel=SET_UP)(doctor.command)
 app.command("stats", rich_help_panel=LOOK)(stats.command)
 app.command("sessions", rich_help_panel=LOOK)(sessions.command)

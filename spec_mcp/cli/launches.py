@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from spec_mcp.clients.entries import ours
 from spec_mcp.config import ConfigError, expand
 from spec_mcp.relay.naming import name_of
 from spec_mcp.replay.transcripts import carried_name
 
 PROJECT_FILE = ".mcp.json"
-
-OURS = ("spec-mcp", "spec_mcp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +77,10 @@ def _launch(name: str, entry: dict[str, Any], file: str, environ: Mapping[str, s
 
 def _unwrapped(words: list[str]) -> Launch | None:
     """What stands behind `spec-mcp wrap … --`, under the name that it has there; None where it does not."""
-    if "wrap" not in words or "--" not in words[words.index("wrap") :]:
+    found = ours(words)
+    if found is None or not found.server:
         return None
-    at = words.index("wrap")
-    if not any(word.rsplit("/", 1)[-1].startswith(OURS) for word in words[:at]):
-        return None
-    end = words.index("--", at)
-    options, command = words[at + 1 : end], words[end + 1 :]
-    for number, option in enumerate(options):
-        if option == "--name" and number + 1 < len(options):
-            return Launch(options[number + 1], tuple(command))
-        if option.startswith("--name="):
-            return Launch(option.removeprefix("--name="), tuple(command))
-    return Launch(name_of(command), tuple(command))
+    return Launch(found.option("name") or name_of(found.server), found.server)
 
 
 def _read(file: Path) -> dict[str, Any]:

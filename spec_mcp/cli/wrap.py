@@ -30,12 +30,34 @@ def command(
     mode: Annotated[
         Mode | None, typer.Option(help="Speculate (on), only compare (shadow), or be a plain proxy (off).")
     ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="A remote server, reached over HTTP, in the place of a command.")
+    ] = None,
+    header: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="K=V",
+            help="A header for the remote server; [b]${NAME}[/b] stands for an environment variable. Repeatable.",
+        ),
+    ] = None,
+    header_env: Annotated[
+        list[str] | None,
+        typer.Option(metavar="K=NAME", help="A header whose value is in the environment variable NAME. Repeatable."),
+    ] = None,
+    url_env: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The address is in the environment variable NAME.")
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option("--type", metavar="http/sse", help="The remote server's transport. Default: http.")
+    ] = None,
 ) -> int:
     """Serve one MCP server over stdio, transparently: same tools, same names, same answers, in less time.
 
     In your client's configuration, write it before the server's own command, such as
 
     [b]spec-mcp wrap -- npx -y @modelcontextprotocol/server-filesystem ~/notes[/b]
+
+    For a remote server give its address: [b]spec-mcp wrap --url https://example.com/mcp[/b]
 
     Only tools that a manifest declares as reads are called ahead of time. Without one, this is a plain proxy.
     """

@@ -4,6 +4,7 @@ lines.py         bytes to lines and lines to bytes, without blocking
 wire.py          what is read of a line: its envelope and the few members that safety and speculation need
 process.py       the server's process: started at once, ended as a group
 link.py          one connection to a server: its handshake, its restarts, the requests of our own
+stdio.py         the same to a process: its pipes, its end
 asked.py         what the client asked and has no answer to
 prompts.py       what the server asked of the client
 handshake.py     what client and server have said of themselves
@@ -32,4 +33,5 @@ assembly.py      puts the parts together, and takes them apart
 wrap.py          `spec-mcp wrap`
 meeting.py       meeting a server for its own sake
 recovery.py      taking back what a crash left, without a client
+back/            the servers behind a gateway
 """

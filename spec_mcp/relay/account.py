@@ -1,4 +1,5 @@
-"""What is told of calls to the record and to the predictor: always after the line that matters has gone on."""
+"""What is told of one session's calls to the record and to the predictor: always after the line that matters has gone
+on."""
 
 from __future__ import annotations
 
@@ -7,39 +8,36 @@ from collections.abc import Callable
 from spec_mcp.engine import commands as do
 from spec_mcp.predict.predictor import CallBegan
 from spec_mcp.relay.asked import Asked
-from spec_mcp.relay.learning import Learner, look_into_arguments, worth_a_look
+from spec_mcp.relay.learning import Held, Learner, look_into_arguments, worth_a_look
 from spec_mcp.relay.recording import Recording
 from spec_mcp.relay.wire import Call
 
 
 class Account:
-    """Of one session with one server."""
+    """Of one session, whichever servers it calls."""
 
-    def __init__(
-        self, session: str, server: str, learner: Learner, recording: Recording, clock: Callable[[], float]
-    ) -> None:
-        self._session = session
-        self._server = server
+    def __init__(self, session: str, learner: Learner, recording: Recording, clock: Callable[[], float]) -> None:
+        self.session = session
         self._learner = learner
         self._recording = recording
         self._clock = clock
-        self._arriving: tuple[Asked, Call, bool] | None = None
+        self._arriving: tuple[Asked, str, Call, bool] | None = None
 
-    def arriving(self, asked: Asked, call: Call, writes: bool) -> None:
+    def arriving(self, asked: Asked, server: str, call: Call, writes: bool) -> None:
         """A call has arrived and is on its way; what must be noted of it is noted by `catch_up`."""
-        self._arriving = (asked, call, writes)
+        self._arriving = (asked, server, call, writes)
 
     def catch_up(self) -> None:
         """Note the call that has just arrived. Due as soon as its line has gone on, and before anything else of it."""
         if self._arriving is None:
             return
-        (asked, call, writes), self._arriving = self._arriving, None
+        (asked, server, call, writes), self._arriving = self._arriving, None
         asked.record = self._recording.call_began(asked.call, call.tool, call.arguments, writes)
         raw, at_s = worth_a_look(call.arguments), self._clock()
 
         def make() -> CallBegan:
             arguments = look_into_arguments(raw)
-            return CallBegan(self._session, asked.call, self._server, call.tool, arguments, at_s, writes)
+            return CallBegan(self.session, asked.call, server, call.tool, arguments, at_s, writes)
 
         self._learner.began(make, len(raw))
 
@@ -49,7 +47,7 @@ class Account:
         if asked.record is None:
             return
         asked.record.answered(answer, is_error)
-        self._learner.ended(self._session, asked.call, result, is_error)
+        self._learner.ended(self.session, asked.call, result, is_error)
 
     def unanswered(self, asked: Asked) -> None:
         """A call's server is gone."""
@@ -57,7 +55,26 @@ class Account:
         if asked.record is not None:
             asked.record.answered(b"", True)
 
+    # --- what the engine reports ------------------------------------------------------------------------------------
+
     def settled(self, command: do.CallSettled) -> None:
         """The engine has done with a call."""
         self.catch_up()
         self._recording.settled(command)
+
+    def predict(self, command: do.Predict, held: Callable[[int], Held | None]) -> None:
+        """Have it guessed what comes next, when there is time."""
+        self.catch_up()
+        self._learner.predict(command, held)
+
+    def speculation_ended(self, command: do.SpeculationEnded) -> None:
+        """A speculation came to an end."""
+        self._recording.ended(command)
+
+    def skipped(self, command: do.Skipped) -> None:
+        """A candidate was not launched."""
+        self._recording.skipped(command)
+
+    def compared(self, server: str, tool: str, equal: bool) -> None:
+        """Shadow mode: a speculation's result was held against the call's."""
+        self._recording.compared(server, tool, equal)

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from spec_mcp.engine import commands as do
 from spec_mcp.engine import events
 from spec_mcp.engine.events import Answer, Event, Outcome
 from spec_mcp.relay import wire
-from spec_mcp.relay.account import Account
 from spec_mcp.relay.asked import Asked, AskedTable
 from spec_mcp.relay.gate import could_see
-from spec_mcp.relay.lines import LineWriter
 from spec_mcp.relay.link import ServerLink
 from spec_mcp.relay.reversing import MENDED_BY
 from spec_mcp.relay.speculating import Speculating
@@ -25,16 +24,27 @@ CONNECTION_CLOSED = -32000
 REFUSED = -32603
 
 
+class ClientLines(Protocol):
+    """Where the lines for the clients of one connection go."""
+
+    def put(self, line: bytes) -> None:
+        """Have a line go out, after those before it."""
+        ...
+
+    def send(self, line: bytes) -> None:
+        """The same, where somebody waits for it."""
+        ...
+
+
 class Answering:
-    """Of one client. `feed` tells the engine."""
+    """Of the clients of one connection. `feed` tells the engine."""
 
     def __init__(
         self,
-        client: LineWriter,
+        client: ClientLines,
         link: ServerLink,
         asked: AskedTable,
         ours: Speculating,
-        account: Account,
         feed: Callable[[Event], None],
     ) -> None:
         self.blocked = ""
@@ -51,7 +61,6 @@ class Answering:
         self._link = link
         self._asked = asked
         self._ours = ours
-        self._account = account
         self._feed = feed
         self.commands: dict[type, Callable[..., None]] = {
             do.Invoke: self._invoke,
@@ -63,8 +72,6 @@ class Answering:
             do.HoldNotification: self._hold_notification,
             do.Tell: self._tell,
             do.Fail: self._fail_call,
-            do.Predict: self._predict,
-            do.CallSettled: account.settled,
         }
 
     # --- the client's requests --------------------------------------------------------------------------------------
@@ -84,13 +91,13 @@ class Answering:
         if why is not None and not asked.cancelled:  # the answer to a cancelled request is expected by nobody
             for _, id_raw in asked.ids:
                 self._client.put(error_line(id_raw, CONNECTION_CLOSED, why))
-        self._account.unanswered(asked)
+        asked.seat.account.unanswered(asked)
         self._asked.forget(asked)
         self._feed(events.CallReturned(asked.call, Outcome(Answer.NONE)))
 
     def refuse(self, asked: Asked, why: str) -> None:
         """It never reaches its server, for the sake of what it could see there."""
-        self._account.unanswered(asked)
+        asked.seat.account.unanswered(asked)
         self._asked.answered_by_us(asked)
         self.refuse_ids([id_raw for _, id_raw in asked.ids], why)
 
@@ -123,7 +130,7 @@ class Answering:
         for notification in notifications:
             self._client.put(notification)
         self._client.send(line)
-        self._account.answered(asked, held.result, held.result, wire.is_error(wire.Envelope(result=held.result)))
+        asked.seat.account.answered(asked, held.result, held.result, wire.is_error(wire.Envelope(result=held.result)))
 
     def _pass_on(self, command: do.PassOn) -> None:
         self.passes = True
@@ -146,10 +153,6 @@ class Answering:
         held = self._ours.get(command.speculation)
         for notification in held.notifications_under(b"") if held is not None else ():
             self._client.put(notification)
-
-    def _predict(self, command: do.Predict) -> None:
-        self._account.catch_up()
-        self._ours.predict(command)
 
 
 def error_line(id_raw: bytes, code: int, message: str) -> bytes:

@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from spec_mcp.engine.events import CallId
 from spec_mcp.relay import wire
 from spec_mcp.relay.recording import CallRecord
+
+if TYPE_CHECKING:
+    from spec_mcp.relay.seat import Seat
 
 ASKED_MAX = 8192
 """Requests without an answer; of a server that never answers, the oldest are forgotten. Their answers pass all the
@@ -35,6 +39,8 @@ class Asked:
     method: str
     line: bytes | None
     """Until it has been sent."""
+    seat: Seat
+    """Whose request it is."""
     params: bytes = b""
     """Where something in them is needed once the answer is there."""
     record: CallRecord | None = None
@@ -56,16 +62,14 @@ class AskedTable:
     """The client's requests without an answer, in their order."""
 
     def __init__(self) -> None:
-        self._calls_made = 0
         self._asked: dict[CallId, Asked] = {}
         self._by_id: dict[object, list[CallId]] = {}
         self._cancelled: OrderedDict[CallId, None] = OrderedDict()
         self._answered_by_us: OrderedDict[object, None] = OrderedDict()
 
-    def add(self, ids: Sequence[bytes], method: str, line: bytes) -> Asked:
-        """A request arrived, or a batch with several."""
-        self._calls_made += 1
-        asked = Asked(self._calls_made, [(wire.id_value(raw), raw) for raw in ids], method, line)
+    def add(self, call: CallId, ids: Sequence[bytes], method: str, line: bytes, seat: Seat) -> Asked:
+        """A request arrived, or a batch with several; `call` is a number that no other has."""
+        asked = Asked(call, [(wire.id_value(raw), raw) for raw in ids], method, line, seat)
         self._asked[asked.call] = asked
         for name, _ in asked.ids:
             self._by_id.setdefault(name, []).append(asked.call)
@@ -91,6 +95,11 @@ class AskedTable:
                 self._remove(asked)
                 return asked
         return None
+
+    def sent_as(self, id_raw: bytes) -> Asked | None:
+        """The request, or the batch, of this id that the server has seen first and not answered."""
+        calls = self._by_id.get(wire.id_value(id_raw), ())
+        return next((asked for call in calls if (asked := self._asked[call]).is_sent), None)
 
     def knows(self, id_raw: bytes) -> bool:
         """Does the client wait for an answer under this id?"""

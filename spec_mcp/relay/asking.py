@@ -52,9 +52,13 @@ class Asking:
         self._waiting[number] = told
 
         def answered(message: wire.Envelope) -> None:
-            if (waiting := self._waiting.pop(number, None)) is not None:
-                outcome = wire.outcome(message, len(message.result))
-                waiting(Told(outcome.answer, message.result, outcome.rate_limited))
+            if (waiting := self._waiting.pop(number, None)) is None:
+                return
+            if not message.result and not message.error:  # there will be none
+                waiting(None)
+                return
+            outcome = wire.outcome(message, len(message.result))
+            waiting(Told(outcome.answer, message.result, outcome.rate_limited))
 
         self._link.ask("tools/call", self._params(tool, arguments), answered)
 

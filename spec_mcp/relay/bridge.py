@@ -9,32 +9,27 @@ Should the engine fail, or anything here, `give_up` turns all this into a plain 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 
-from spec_mcp.engine import commands as do
 from spec_mcp.engine import events
+from spec_mcp.engine.effects import reads
 from spec_mcp.engine.engine import Engine
-from spec_mcp.engine.events import Answer, Event, Outcome
+from spec_mcp.engine.events import Answer, Outcome
 from spec_mcp.engine.ledger import Speculation
-from spec_mcp.engine.world import reads
 from spec_mcp.relay import wire
-from spec_mcp.relay.account import Account
-from spec_mcp.relay.answering import Answering
+from spec_mcp.relay.answering import Answering, ClientLines
 from spec_mcp.relay.asked import Asked, AskedTable
 from spec_mcp.relay.asking import Asking
+from spec_mcp.relay.deciding import Deciding
 from spec_mcp.relay.disk import Disk
 from spec_mcp.relay.handshake import Handshake
-from spec_mcp.relay.identity import Identities
 from spec_mcp.relay.inheriting import Inheriting
-from spec_mcp.relay.learning import Learner
-from spec_mcp.relay.lines import LineWriter
+from spec_mcp.relay.learning import Held
 from spec_mcp.relay.link import Memory, ServerLink
 from spec_mcp.relay.listing import Listing
 from spec_mcp.relay.prompts import Prompts
-from spec_mcp.relay.recording import Recording
 from spec_mcp.relay.reversing import Reversing
-from spec_mcp.relay.saying import say
+from spec_mcp.relay.seat import Seat
 from spec_mcp.relay.speculating import Speculating
 from spec_mcp.relay.validators import Validators
 
@@ -46,25 +41,25 @@ TASK_NOTIFICATIONS = frozenset({"notifications/tasks/status", "notifications/tas
 
 
 class Bridge:
-    """One client, one server and the engine between them."""
+    """One connection: the lines of its clients, those of its server, and the engine between them."""
 
     def __init__(
         self,
-        engine: Engine,
+        deciding: Deciding,
         server: str,
-        session: str,
-        client: LineWriter,
+        connection: str,
+        seat: Seat,
+        client: ClientLines,
         link: ServerLink,
-        learner: Learner,
-        recording: Recording,
         validators: Validators,
         disk: Disk,
         clock: Callable[[], float],
-        principal: str,
     ) -> None:
-        self.engine: Engine | None = engine
         self.server = server
-        self.session = session
+        self.connection = connection
+        """Its name: the server's own where there is no other to that server."""
+        self.seat = seat
+        """In whose name a line comes where nobody says."""
         self.client = client
         self.link = link
         self.listing = Listing(self)
@@ -74,49 +69,37 @@ class Bridge:
         self.epoch = 0
         self.asked = AskedTable()
         self.prompts = Prompts()
+        self.feed = deciding.feed
         asking = Asking(link, self.handshake)
         self.reversing = Reversing(link, self.listing, asking, disk, self.feed, self._unadopted)
-        self.ours = Speculating(link, learner, recording, validators, self.reversing, asking, self.feed)
+        self.ours = Speculating(link, deciding, validators, self.reversing, asking)
         self.inheriting = Inheriting(self, disk, clock)
-        self._clock = clock
-        self._identities = Identities(server, principal)
-        self._account = Account(session, server, learner, recording, clock)
-        self.answering = Answering(client, link, self.asked, self.ours, self._account, self.feed)
-        self._events: deque[Event] = deque()
-        self._feeding = False
-        self._carry_out: dict[type, Callable[..., None]] = {
+        self._deciding = deciding
+        self._protocol = ""
+        """What the last handshake agreed on."""
+        self.answering = Answering(client, link, self.asked, self.ours, self.feed)
+        self.commands: dict[type, Callable[..., None]] = {
             **self.answering.commands,
             **self.ours.commands,
         }
+        deciding.bridges[connection] = self
 
     # --- the engine -------------------------------------------------------------------------------------------------
 
-    def feed(self, event: Event) -> None:
-        """Tell the engine, and carry out what it asks for; an event that this leads to comes after."""
-        self._events.append(event)
-        if self._feeding:
-            return
-        self._feeding = True
-        try:
-            while self._events and self.engine is not None:
-                engine = self.engine
-                self._do(engine.decide(self._events.popleft(), self._clock()))
-                self._do(engine.settle())
-        except Exception as error:  # noqa: BLE001  rule 17: when in doubt, a plain proxy
-            self.give_up(error)
-        finally:
-            self._events.clear()
-            self._feeding = False
+    @property
+    def engine(self) -> Engine | None:
+        """None: it has failed, and this is a plain proxy."""
+        return self._deciding.engine
 
-    def _do(self, commands: list[do.Command]) -> None:
-        for command in commands:
-            self._carry_out[type(command)](command)
+    def held(self, number: events.SpeculationId) -> Held | None:
+        """A speculation as far as a chain needs it."""
+        return self.ours.held(number)
 
     def connected(self) -> None:
         """A new process, or a new handshake with the old one."""
         self.epoch += 1
         self.listing.forget()
-        self.feed(events.Connected(self.server, self.epoch))
+        self.feed(events.Connected(self.connection, self.epoch, self._protocol))
         self.list_if_needed()
 
     def tick(self) -> None:
@@ -153,15 +136,14 @@ class Bridge:
     @property
     def is_off(self) -> bool:
         """Is this a plain proxy now?"""
-        return self.engine is None or self.engine.world.mode is events.Mode.OFF
+        return self._deciding.is_off
 
     def give_up(self, error: Exception) -> None:
-        """Rule 17: be a plain proxy from now on. What waits for a speculation is made for real."""
-        if self.engine is None:
-            say(f"a line could not be looked into ({type(error).__name__}: {error})")
-            return
-        say(f"speculation failed ({type(error).__name__}: {error}); going on as a plain proxy")
-        self.engine = None
+        """Rule 17: something here failed."""
+        self._deciding.give_up(error)
+
+    def go_on_as_plain_proxy(self) -> None:
+        """What waits for a speculation is made for real."""
         if why := self.reversing.abandon():
             self.answering.blocked = why
         for asked in self.asked.unsent():
@@ -181,41 +163,42 @@ class Bridge:
 
     # --- from the client --------------------------------------------------------------------------------------------
 
-    def on_client_line(self, line: bytes) -> None:
-        """A line that the client sent."""
+    def on_client_line(self, line: bytes, seat: Seat | None = None) -> None:
+        """A line that a client sent."""
+        seat = seat or self.seat
         message = wire.read(line)
         if message is None:  # nobody knows what the server makes of it
             if line.strip():
-                self.feed(events.ClientNotified(self.session, self.server, "?"))
+                self.feed(events.ClientNotified(seat.session, self.connection, "?"))
                 self.link.send("", line)
             else:
                 self.link.tell(line)
         elif isinstance(message, wire.Batch) or message.is_request:
-            if self.inheriting.gate is None or not self.inheriting.stops(message, line):
-                self.let_in(message, line)
+            if self.inheriting.gate is None or not self.inheriting.stops(message, line, seat):
+                self.let_in(message, line, seat)
         elif message.method:
-            self._on_client_notification(message, line)
+            self._on_client_notification(message, line, seat)
         elif (method := self.prompts.answered(message.id)) is not None:
-            self.feed(events.ClientAnswered(self.session, self.server, method))
+            self.feed(events.ClientAnswered(seat.session, self.connection, method))
             self.link.tell(line)
 
-    def let_in(self, message: wire.Envelope | wire.Batch, line: bytes) -> None:
+    def let_in(self, message: wire.Envelope | wire.Batch, line: bytes, seat: Seat) -> None:
         """A request, or a batch, that may go its way."""
         if isinstance(message, wire.Batch):
-            self._on_batch(message, line)
+            self._on_batch(message, line, seat)
         else:
-            self._on_request(message, line)
+            self._on_request(message, line, seat)
 
-    def _on_request(self, message: wire.Envelope, line: bytes) -> None:
-        asked = self.asked.add([message.id], message.method, line)
+    def _on_request(self, message: wire.Envelope, line: bytes, seat: Seat) -> None:
+        asked = self.asked.add(self._deciding.next_call(), [message.id], message.method, line, seat)
         if self.answering.blocked and self.answering.is_blocked(message.method):
             self.answering.refuse(asked, self.answering.blocked)
         elif self.engine is None:
             self.answering.send(asked)
         elif message.method == "tools/call":
-            self._on_call(self.engine, asked, message, line)
+            self._on_call(self.engine, asked, message, line, seat)
         else:
-            self.feed(events.RequestArrived(asked.call, self.session, self.server, message.method))
+            self.feed(events.RequestArrived(asked.call, seat.session, self.connection, message.method))
         if message.method == "tools/call":
             return
         if message.method in NEEDED_PARAMS_METHODS:
@@ -225,25 +208,25 @@ class Bridge:
         elif message.params:
             self.handshake.client_says(wire.members(message.params).get("_meta", b""))
 
-    def _on_call(self, engine: Engine, asked: Asked, message: wire.Envelope, line: bytes) -> None:
+    def _on_call(self, engine: Engine, asked: Asked, message: wire.Envelope, line: bytes, seat: Seat) -> None:
         call = wire.read_call(message, line)
         if b"progressToken" in call.meta or b"\\" in call.meta:
             asked.progress_token = wire.members(call.meta).get("progressToken", b"")
-        server = engine.world.server(self.server)
-        arguments, key = self._identities.of(call, message.id, server.policy, self.epoch)
-        self._account.arriving(asked, call, not reads(server.tool(call.tool)))
-        self.feed(events.CallArrived(asked.call, self.session, self.server, call.tool, arguments, key))
-        self._account.catch_up()
+        server = engine.world.connection(self.connection)
+        arguments, key = seat.identities.of(call, message.id, server.policy, self.epoch, self._protocol)
+        seat.account.arriving(asked, self.server, call, not reads(server.tool(call.tool)))
+        self.feed(events.CallArrived(asked.call, seat.session, self.connection, call.tool, arguments, key))
+        seat.account.catch_up()
         self.handshake.client_says(call.meta)
 
-    def _on_client_notification(self, message: wire.Envelope, line: bytes) -> None:
+    def _on_client_notification(self, message: wire.Envelope, line: bytes, seat: Seat) -> None:
         if message.method == "notifications/cancelled":
             self._on_cancellation(message, line)
         elif message.method == "notifications/initialized":
             self.link.tell_initialized(line)
             self.list_if_needed()
         else:
-            self.feed(events.ClientNotified(self.session, self.server, message.method))
+            self.feed(events.ClientNotified(seat.session, self.connection, message.method))
             self.link.tell(line)
 
     def _on_cancellation(self, message: wire.Envelope, line: bytes) -> None:
@@ -266,18 +249,18 @@ class Bridge:
                 self.link.tell(line)
             self.asked.cancel(asked)
 
-    def _on_batch(self, batch: wire.Batch, line: bytes) -> None:
+    def _on_batch(self, batch: wire.Batch, line: bytes, seat: Seat) -> None:
         requests = [member.id for member in batch.members if member.is_request]
         if not requests:
-            self.feed(events.ClientNotified(self.session, self.server, "?"))
+            self.feed(events.ClientNotified(seat.session, self.connection, "?"))
             self.link.tell(line)
             return
-        asked = self.asked.add(requests, "batch", line)
+        asked = self.asked.add(self._deciding.next_call(), requests, "batch", line, seat)
         if self.answering.blocked:
             self.answering.refuse(asked, self.answering.blocked)
             return
         members = tuple((member.method, _tool_of(member)) for member in batch.members if member.method)
-        self.feed(events.BatchArrived(asked.call, self.session, self.server, members))
+        self.feed(events.BatchArrived(asked.call, seat.session, self.connection, members))
         if self.engine is None and not asked.is_sent:
             self.answering.send(asked)
 
@@ -342,11 +325,11 @@ class Bridge:
     def _note_answer(self, asked: Asked, message: wire.Envelope, outcome: Outcome) -> None:
         if asked.record is not None:
             is_error = outcome.answer is not Answer.RESULT
-            self._account.answered(asked, message.result or message.error, message.result, is_error)
+            asked.seat.account.answered(asked, message.result or message.error, message.result, is_error)
         elif message.result:
             self.link.memory.note_done(asked.method, asked.params)
             if asked.method == "initialize":
-                self._identities.protocol = self.handshake.done(message.result)
+                self._protocol = self.handshake.done(message.result)
                 self.connected()
             if asked.method in ("initialize", "server/discover"):
                 self.handshake.server_says(message.result)
@@ -359,7 +342,7 @@ class Bridge:
             named = wire.value(wire.members(asked.params).get("taskId", wire.NULL))
             task = named if isinstance(named, str) else task
         if task is not None:
-            self.feed(events.TaskEnded(self.server, task))
+            self.feed(events.TaskEnded(self.connection, task))
 
     def _is_for_client(self, message: wire.Envelope, line: bytes) -> bool:
         """A request or a notification of the server: does the client get it?"""
@@ -368,7 +351,7 @@ class Bridge:
         if message.id != wire.ABSENT:
             answering.prompt = message
             if self.engine is not None:
-                self.feed(events.ServerAsked(self.server, self.prompts.next_number(), message.method))
+                self.feed(events.ServerAsked(self.connection, self.prompts.next_number(), message.method))
             if is_ours and answering.passes:
                 answering.refuse_prompt()
             elif answering.passes:
@@ -377,9 +360,9 @@ class Bridge:
         if is_ours:
             self.ours.notified(message, line)
         if message.method in TASK_NOTIFICATIONS and (task := wire.ended_task(message.params)) is not None:
-            self.feed(events.TaskEnded(self.server, task))
+            self.feed(events.TaskEnded(self.connection, task))
         if message.method != "notifications/progress":
-            self.feed(events.ServerNotified(self.server, message.method))
+            self.feed(events.ServerNotified(self.connection, message.method))
         return answering.passes and not is_ours
 
     def _after_notification(self, message: wire.Envelope) -> None:
@@ -400,10 +383,25 @@ class Bridge:
         self.prompts.server_lost()
         self.ours.connection_lost()
         lost = self.asked.sent()
-        self.feed(events.Disconnected(self.server))
+        self.feed(events.Disconnected(self.connection, self.link.ends_with_server))
         self.reversing.connection_lost()
         for asked in lost:
             self.answering.lose(asked, why)
+
+    def on_request_lost(self, id_raw: bytes, why: str | None) -> None:
+        """One request will have no answer, though the server may have done it; all others go on.
+
+        `why` is None where nobody is to be told.
+        """
+        own_id = self.ours.own_id(id_raw)
+        if own_id is not None and self.ours.lost(own_id, self._is_read):
+            return
+        asked = self.asked.sent_as(id_raw)
+        if asked is not None:
+            self.answering.lose(asked, why)
+
+    def _is_read(self, tool: str) -> bool:
+        return self.engine is not None and reads(self.engine.world.connection(self.connection).tool(tool))
 
 
 def _tool_of(member: wire.Envelope) -> str | None:

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from spec_mcp.engine.methods import TOUCHES_NOTHING
 from spec_mcp.relay import wire
+
+if TYPE_CHECKING:
+    from spec_mcp.relay.seat import Seat
 
 HELD_MAX = 1024
 """Requests that may wait; a client that makes more gets errors at once."""
@@ -22,6 +26,7 @@ class Waiting:
 
     message: wire.Envelope | wire.Batch
     line: bytes
+    seat: Seat
     until_s: float
 
     @property
@@ -44,11 +49,11 @@ class Gate:
             return any(member.is_request and could_see(member.method) for member in message.members)
         return could_see(message.method)
 
-    def keep(self, message: wire.Envelope | wire.Batch, line: bytes) -> bool:
+    def keep(self, message: wire.Envelope | wire.Batch, line: bytes, seat: Seat) -> bool:
         """Let it wait; False where too many do already."""
         if len(self._waiting) >= HELD_MAX:
             return False
-        self._waiting.append(Waiting(message, line, self._clock() + self.wait_s))
+        self._waiting.append(Waiting(message, line, seat, self._clock() + self.wait_s))
         return True
 
     def cancel(self, name: object) -> bool:

@@ -38,20 +38,21 @@ _sorted = msgspec.json.Encoder(order="sorted")
 
 
 class Identities:
-    """Makes the keys of one client's calls to one server."""
+    """Makes the keys of one client's calls over one connection."""
 
-    def __init__(self, server: str, principal: str) -> None:
-        self.protocol = ""
-        """What the handshake agreed on; a call's `_meta` may say otherwise."""
-        self._server = server
-        self._principal = principal
+    def __init__(self, connection: str, principal: str) -> None:
+        self._connection = connection
+        self.principal = principal
         self._last_meta = (b"{}", "", "{}")
         """The last call's `_meta`: as it came, the protocol version in it, and its identity."""
 
     def of(
-        self, call: Call, id_raw: bytes, policy: ServerPolicy, epoch: int
+        self, call: Call, id_raw: bytes, policy: ServerPolicy, epoch: int, protocol: str
     ) -> tuple[Arguments | None, CallKey | None]:
-        """A call's arguments, and what it is known by. Nothing that is in doubt has a key."""
+        """A call's arguments, and what it is known by. Nothing that is in doubt has a key.
+
+        `protocol` is what the handshake agreed on; the call's `_meta` may say otherwise.
+        """
         if not policy.tools or len(call.arguments) > MATCHED_MAX_BYTES:
             return None, None
         try:
@@ -68,7 +69,7 @@ class Identities:
                 text = canonical_arguments(arguments, equal)
         except Unmatchable:
             return None, None
-        key = CallKey(self._server, epoch, version or self.protocol, call.tool, self._principal, text, meta)
+        key = CallKey(self._connection, epoch, version or protocol, call.tool, self.principal, text, meta)
         return arguments, key
 
     def _of_meta(self, raw: bytes) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from spec_mcp.store.store import StoreError
 
 if TYPE_CHECKING:
     from spec_mcp.relay.bridge import Bridge
+    from spec_mcp.relay.seat import Seat
 
 AGAIN_S = 0.1
 """How often to look whether a living process has done."""
@@ -120,11 +121,11 @@ class Inheriting:
         """How many requests wait."""
         return 0 if self.gate is None else len(self.gate)
 
-    def stops(self, message: wire.Envelope | wire.Batch, line: bytes) -> bool:
+    def stops(self, message: wire.Envelope | wire.Batch, line: bytes, seat: Seat) -> bool:
         """Does this wait at the gate now, or is it refused there?"""
         if self.gate is None or not self.gate.stops(message):
             return False
-        if not self.gate.keep(message, line):
+        if not self.gate.keep(message, line, seat):
             why = "too many requests wait for another process of spec-mcp"
             self._bridge.answering.refuse_ids(ids_of(message), why)
         return True
@@ -139,9 +140,9 @@ class Inheriting:
             return
         gate, self.gate = self.gate, None
         if gate is not None:  # what was read early meanwhile may show what another has taken back since
-            self._bridge.feed(ClientNotified(self._bridge.session, self._bridge.server, "?"))
+            self._bridge.feed(ClientNotified(self._bridge.seat.session, self._bridge.connection, "?"))
             for waiting in gate.open():
-                self._bridge.let_in(waiting.message, waiting.line)
+                self._bridge.let_in(waiting.message, waiting.line, waiting.seat)
         self.on_known()
 
     # --- what was left ----------------------------------------------------------------------------------------------
@@ -216,7 +217,7 @@ class Inheriting:
         if inheritances:
             if self._bridge.engine is None:
                 self._bridge.answering.blocked = "what an earlier process speculated could not be taken back"
-            self._bridge.feed(Inherited(self._bridge.server, tuple(inheritances)))
+            self._bridge.feed(Inherited(self._bridge.connection, tuple(inheritances)))
             self._bridge.list_if_needed()
 
     def _read(self, entry: Entry) -> Reversible | None:

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from spec_mcp.engine.calls import Arguments, Json
 from spec_mcp.engine.commands import Predict
@@ -18,6 +19,9 @@ from spec_mcp.predict.predictor import CallBegan, CallEnded, Predictor, Supposed
 from spec_mcp.predict.results import seen_result
 from spec_mcp.relay import wire
 from spec_mcp.relay.saying import say
+
+if TYPE_CHECKING:
+    from spec_mcp.predict.disclosure import Guard
 
 QUEUE_MAX = 512
 QUEUE_MAX_BYTES = 8 * 2**20
@@ -107,9 +111,13 @@ def look_into_arguments(text: bytes) -> Arguments:
 class Learner:
     """Drives the predictor when there is time."""
 
-    def __init__(self, predictor: Predictor, clock: Callable[[], float]) -> None:
+    def __init__(self, predictor: Predictor, clock: Callable[[], float], guard: Guard | None = None) -> None:
+        """`guard` hears of everything before the predictor does; without one there is one server alone."""
         self.on_predicted: Callable[[Predicted], None] = lambda _: None
+        self.on_work: Callable[[], None] = lambda: None
+        """Told that there is something to do when nothing else is."""
         self._predictor = predictor
+        self._guard = guard
         self._clock = clock
         self._tasks: deque[tuple[Callable[[], None], int]] = deque()
         """With the bytes that each keeps."""
@@ -142,7 +150,14 @@ class Learner:
 
     def began(self, make: Callable[[], CallBegan], size_bytes: int) -> None:
         """A call began; `make`, which keeps so many bytes, decodes it when its time has come."""
-        self._later(lambda: self._predictor.began(make()), size_bytes)
+
+        def tell() -> None:
+            call = make()
+            if (guard := self._needed_guard) is not None:
+                guard.began(call)
+            self._predictor.began(call)
+
+        self._later(tell, size_bytes)
 
     def ended(self, session: str, call: int, result: bytes, is_error: bool) -> None:
         """A call has its answer."""
@@ -150,17 +165,36 @@ class Learner:
         kept = worth_a_look(result)
 
         def tell() -> None:
-            self._predictor.ended(CallEnded(session, call, self._looked_into.answer(kept), is_error, at_s))
+            answered = CallEnded(session, call, self._looked_into.answer(kept), is_error, at_s)
+            if (guard := self._needed_guard) is not None:
+                guard.ended(answered)
+            self._predictor.ended(answered)
 
         self._later(tell, len(kept))
 
     def closed(self, session: str) -> None:
         """The client left."""
-        self._later(lambda: self._predictor.closed(session))
+        self._later(lambda: self._closed(session))
+
+    def _closed(self, session: str) -> None:
+        if self._guard is not None:
+            self._guard.closed(session)
+        self._predictor.closed(session)
+
+    def left(self, server: str) -> None:
+        """What is behind this server's name from now on is another one."""
+        if (guard := self._guard) is not None:
+            self._later(lambda: guard.leave(server))
 
     def load(self, learned: Json) -> None:
         """Take over what an earlier run has learned, before anything else that waits."""
         self._tasks.appendleft((lambda: self._predictor.load(learned), 0))
+        self.on_work()
+
+    def load_ways(self, learned: Json) -> None:
+        """Take over which ways calls have taken between servers."""
+        if (guard := self._guard) is not None:
+            self._tasks.appendleft((lambda: guard.load(learned), 0))
 
     def predict(self, command: Predict, held: Callable[[int], Held | None]) -> None:
         """Guess, unless the session has gone on by the time that there is time."""
@@ -189,8 +223,14 @@ class Learner:
         if supposed is None:
             return
         found: list[Candidate] = self._predictor.predict(command.session, supposed, CANDIDATES_ASKED, self._clock())
+        if (guard := self._needed_guard) is not None:
+            found = guard.judge(command.session, supposed, found)
         if found:
             self.on_predicted(Predicted(command.session, command.step, command.lineage, tuple(found)))
+
+    @property
+    def _needed_guard(self) -> Guard | None:
+        return self._guard if self._guard is not None and self._guard.is_needed else None
 
     def _suppose(self, lineage: Sequence[int], held: Callable[[int], Held | None]) -> list[Supposed] | None:
         supposed: list[Supposed] = []
@@ -210,3 +250,4 @@ class Learner:
             self.given_up += 1
         self._tasks.append((task, size_bytes))
         self._task_bytes += size_bytes
+        self.on_work()

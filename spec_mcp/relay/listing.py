@@ -107,7 +107,7 @@ class Listing:
         found = {name: fingerprint(tool) for tool in pages if isinstance(name := tool.get("name"), str)}
         self.fingerprints = found
         trusted = {name: seen for name, seen in found.items() if name not in doubtful}
-        self._bridge.feed(ToolsListed(self._bridge.server, trusted))
+        self._bridge.feed(ToolsListed(self._bridge.connection, trusted))
 
 
 def own_meta(client_meta: Mapping[str, bytes]) -> bytes:

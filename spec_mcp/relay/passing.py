@@ -7,15 +7,16 @@ read; one of the server's is for the client, unless its beginning names a reques
 from __future__ import annotations
 
 from spec_mcp.engine.events import ClientNotified
+from spec_mcp.relay.answering import ClientLines
 from spec_mcp.relay.bridge import Bridge
-from spec_mcp.relay.lines import LineWriter, Piece
-from spec_mcp.relay.link import ServerLink
+from spec_mcp.relay.lines import Piece
+from spec_mcp.relay.stdio import StdioLink
 
 
 class Passing:
     """Hands pieces on between one client and one server."""
 
-    def __init__(self, bridge: Bridge, link: ServerLink, client: LineWriter) -> None:
+    def __init__(self, bridge: Bridge, link: StdioLink, client: ClientLines) -> None:
         self._bridge = bridge
         self._link = link
         self._client = client
@@ -25,7 +26,7 @@ class Passing:
 
     def from_client(self, piece: Piece) -> None:
         """Each piece spoils: the server may act on what it has got so far."""
-        self._bridge.feed(ClientNotified(self._bridge.session, self._bridge.server, "?"))
+        self._bridge.feed(ClientNotified(self._bridge.seat.session, self._bridge.connection, "?"))
         self._link.pass_on(piece)
 
     def from_server(self, piece: Piece) -> None:

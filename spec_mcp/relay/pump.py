@@ -17,9 +17,9 @@ from spec_mcp.relay import wire
 from spec_mcp.relay.bridge import Bridge
 from spec_mcp.relay.learning import Learner
 from spec_mcp.relay.lines import LineReader, LineWriter, Piece
-from spec_mcp.relay.link import ServerLink
 from spec_mcp.relay.passing import Passing
 from spec_mcp.relay.process import CannotStart
+from spec_mcp.relay.stdio import StdioLink
 from spec_mcp.relay.stopping import Stopping
 
 BACKLOG_MAX_BYTES = 16 * 2**20
@@ -57,7 +57,7 @@ class Pump:
     def __init__(
         self,
         bridge: Bridge,
-        link: ServerLink,
+        link: StdioLink,
         client_in: LineReader,
         client_out: LineWriter,
         learner: Learner,

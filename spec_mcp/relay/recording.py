@@ -126,17 +126,18 @@ class Recording:
             text = json.dumps(data, separators=(",", ":")).encode()
             self._recorder.record(LearnedRow(self._scope, self._session.principal, kind, text, self._wall_clock()))
 
-    def compared(self, command: do.Compare, tool: str, equal: bool) -> None:
+    def compared(self, server: str, tool: str, equal: bool) -> None:
         """Shadow mode: a speculation's result was held against the call's."""
         reason = "compared-equal" if equal else "compared-different"
-        self._recorder.skip(self._session.session, self._session.scope.server, tool, reason)
+        self._recorder.skip(self._session.session, server, tool, reason)
 
     def close(self) -> None:
         """The client left; calls without an answer are recorded as they are."""
         for call, record in list(self._records.items()):
             waited_s = self._wall_clock() - record.began_at
+            server = self._session.scope.server
             row = do.CallSettled(
-                call, self._session.session, self._session.scope.server, record.tool, do.How.MISS, None, waited_s, 0.0
+                call, self._session.session, server, server, record.tool, do.How.MISS, None, waited_s, 0.0
             )
             record.is_error = True
             self.settled(row)

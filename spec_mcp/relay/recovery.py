@@ -20,17 +20,21 @@ from spec_mcp.engine.events import Mode
 from spec_mcp.engine.policy import Settings
 from spec_mcp.engine.states import State
 from spec_mcp.predict.silent import Silent
+from spec_mcp.relay.account import Account
 from spec_mcp.relay.bridge import Bridge
 from spec_mcp.relay.clock import now_s
+from spec_mcp.relay.deciding import Deciding
 from spec_mcp.relay.disk import Disk
 from spec_mcp.relay.entries import Reversible
+from spec_mcp.relay.identity import Identities
 from spec_mcp.relay.learning import Learner
 from spec_mcp.relay.lines import LineReader, LineWriter
-from spec_mcp.relay.link import ServerLink
 from spec_mcp.relay.process import CannotStart, ServerProcess
 from spec_mcp.relay.pump import Pump
 from spec_mcp.relay.recording import Recording
+from spec_mcp.relay.seat import Seat
 from spec_mcp.relay.speculations import line_of
+from spec_mcp.relay.stdio import StdioLink
 from spec_mcp.relay.stopping import Stopping
 from spec_mcp.relay.validators import Validators
 from spec_mcp.store.instance import Launch, instance_of, store_key
@@ -158,7 +162,7 @@ class Recovery:
         self._null_fd = os.open(os.devnull, os.O_WRONLY)
         server = entries[0].server
         learner = Learner(Silent(), now_s)
-        self._link = ServerLink(command, environ, process, now_s, cwd)
+        self._link = StdioLink(command, environ, process, now_s, cwd)
         self._validators = Validators(lambda task: self._pump.call_at_once(task))
         self._disk = Disk(
             store,
@@ -172,18 +176,17 @@ class Recovery:
         session = SessionRow("recover", scope, entries[0].principal, 0.0, os.getpid())
         recording = Recording(cast("Recorder", NoRecord()), scope, session, now_s, now_s)
         out = LineWriter(self._null_fd)
+        account = Account(session.session, learner, recording, now_s)
         self._bridge = Bridge(
-            Engine(Settings(), {}, mode=Mode.OFF),
+            Deciding(Engine(Settings(), {}, mode=Mode.OFF), now_s),
             server,
-            session.session,
+            server,
+            Seat(session.session, account, Identities(server, entries[0].principal)),
             out,
             self._link,
-            learner,
-            recording,
             self._validators,
             self._disk,
             now_s,
-            entries[0].principal,
         )
         self._pump = Pump(
             self._bridge, self._link, LineReader(self._read_fd), out, learner, now_s, lambda: None, self._stopping

@@ -8,38 +8,35 @@ from spec_mcp.engine import commands as do
 from spec_mcp.engine import events
 from spec_mcp.engine.calls import Arguments
 from spec_mcp.engine.effects import ToolValidator
-from spec_mcp.engine.events import Answer, CallId, Event, Outcome
+from spec_mcp.engine.events import Answer, CallId, Outcome
 from spec_mcp.relay import wire
 from spec_mcp.relay.asking import Asking, Told
 from spec_mcp.relay.comparing import Kept, comparable, same_result
-from spec_mcp.relay.learning import Learner
+from spec_mcp.relay.deciding import Deciding
+from spec_mcp.relay.learning import Held
 from spec_mcp.relay.link import ServerLink
-from spec_mcp.relay.recording import Recording
 from spec_mcp.relay.reversing import Reversing
 from spec_mcp.relay.speculations import Speculation, Speculations, cancellation_of
 from spec_mcp.relay.validators import Read, Validators
 
 
 class Speculating:
-    """Our side of one connection. `feed` tells the engine."""
+    """Our side of one connection."""
 
     def __init__(
         self,
         link: ServerLink,
-        learner: Learner,
-        recording: Recording,
+        deciding: Deciding,
         validators: Validators,
         reversing: Reversing,
         asking: Asking,
-        feed: Callable[[Event], None],
     ) -> None:
         self._asking = asking
         self._link = link
-        self._learner = learner
-        self._recording = recording
         self._validators = validators
         self._reversing = reversing
-        self._feed = feed
+        self._feed = deciding.feed
+        self._accounts = deciding.accounts
         self._speculations = Speculations(link.own_marker)
         self._kept = Kept()
         self.commands: dict[type, Callable[..., None]] = {
@@ -49,9 +46,6 @@ class Speculating:
             do.Validate: self._validate,
             do.Keep: self._keep,
             do.Compare: self._compare,
-            do.PinFingerprint: recording.pin,
-            do.SpeculationEnded: recording.ended,
-            do.Skipped: recording.skipped,
             **reversing.commands,
         }
 
@@ -84,6 +78,18 @@ class Speculating:
             write_down()
         return True
 
+    def lost(self, own_id: bytes, is_read: Callable[[str], bool]) -> bool:
+        """No answer will come under an id of ours, though the server may have done it; False where we asked for none.
+
+        Of a read that is no more than a failure; of anything else nobody knows whether it was done.
+        """
+        found = self._speculations.lost(own_id)
+        if found is None:
+            return self._link.take_own_answer(own_id[1:-1].decode(), wire.Envelope())
+        number, tool = found
+        self._feed(events.SpeculationReturned(number, Outcome(Answer.ERROR if is_read(tool) else Answer.NONE)))
+        return True
+
     def notified(self, message: wire.Envelope, line: bytes) -> None:
         """The server speaks of a request of ours: its progress is held, anything else spoils it."""
         self._speculations.notified(message, line)
@@ -102,9 +108,9 @@ class Speculating:
         """A call has its real answer, which shadow mode may want to compare."""
         self._kept.answered(call, result)
 
-    def predict(self, command: do.Predict) -> None:
-        """Have it guessed what comes next, when there is time."""
-        self._learner.predict(command, self._speculations.held)
+    def held(self, number: events.SpeculationId) -> Held | None:
+        """A speculation as far as a chain needs it."""
+        return self._speculations.held(number)
 
     def connection_lost(self) -> None:
         """No answer will come to what was asked."""
@@ -165,5 +171,7 @@ class Speculating:
 
     def _compare(self, command: do.Compare) -> None:
         real = self._kept.take(command.call)
-        if (held := self._speculations.get(command.speculation)) is not None:
-            self._recording.compared(command, held.tool, same_result(comparable(held.result), real))
+        held = self._speculations.get(command.speculation)
+        account = None if held is None else self._accounts.get(held.session)
+        if held is not None and account is not None:
+            account.compared(held.server, held.tool, same_result(comparable(held.result), real))

@@ -28,6 +28,7 @@ class Speculation:
     number: SpeculationId
     own_id: bytes
     """As it stands in a line."""
+    session: str
     server: str
     tool: str
     arguments: Arguments
@@ -64,7 +65,7 @@ class Speculations:
         """The line that makes the speculation's call."""
         text = b'"%s"' % own_id.encode()
         self._held[command.speculation] = Speculation(
-            command.speculation, text, command.server, command.tool, command.arguments
+            command.speculation, text, command.session, command.server, command.tool, command.arguments
         )
         self._asked[text] = command.speculation
         # its own token, so that its progress can be held; what the call's key does not name is not told
@@ -92,6 +93,14 @@ class Speculations:
         held.tainted |= message.id != own_id or line.count(self._marker) != 1
         held.line, held.result = line, message.result
         return number, held.tainted
+
+    def lost(self, own_id: bytes) -> tuple[SpeculationId, str] | None:
+        """No answer will come under an id of ours: to whom, and to which tool? None where none was asked for."""
+        number = self._asked.pop(own_id, None)
+        if number is None:
+            return None
+        held = self._held.get(number)
+        return number, "" if held is None else held.tool
 
     def notified(self, message: wire.Envelope, line: bytes) -> None:
         """A notification that speaks of a speculation: its progress is held, anything else spoils it."""

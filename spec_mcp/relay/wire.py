@@ -166,7 +166,7 @@ def _batch(line: bytes) -> Batch | None:
     texts = elements(line)
     if not texts:
         return None
-    read_ones = (read(text) for text in texts)
+    read_ones = (None if _ARRAY.match(text) else read(text) for text in texts)  # none holds another
     return Batch(tuple(one if isinstance(one, Envelope) else Envelope() for one in read_ones), tuple(texts))
 
 
@@ -329,19 +329,26 @@ def scan(text: bytes) -> dict[str, bytes] | None:
     return None if found is None else dict(found)
 
 
-def _scanned(text: bytes) -> list[tuple[str, bytes]] | None:
+def spans(text: bytes) -> list[tuple[str, int, int]] | None:
+    """Name, begin and end of each member's value in the outermost object, in their order; None where it is none."""
     parts = _parts(text) if _OBJECT.match(text) else None
     if parts is None:
         return None
-    found: list[tuple[str, bytes]] = []
+    found: list[tuple[str, int, int]] = []
     for begin, colon, end in parts:
         if colon < 0:
             return None
         name = _name(text[begin:colon].strip())
         if name is None:
             return None
-        found.append((name, text[colon + 1 : end].strip()))
+        spaced = text[colon + 1 : end]
+        found.append((name, end - len(spaced.lstrip()), colon + 1 + len(spaced.rstrip())))
     return found
+
+
+def _scanned(text: bytes) -> list[tuple[str, bytes]] | None:
+    found = spans(text)
+    return None if found is None else [(name, text[begin:end]) for name, begin, end in found]
 
 
 def _scanned_elements(text: bytes) -> list[bytes] | None:

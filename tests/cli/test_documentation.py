@@ -54,6 +54,6 @@ def test_the_documentation_names_no_command_that_is_not_there() -> None:
 def test_the_help_of_wrap_names_exactly_the_options_that_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parse(["--help"])
-    taken = set(re.findall(r"(?<![\w-])--[a-z]+", capsys.readouterr().out)) - {"--help"}
+    taken = set(re.findall(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*", capsys.readouterr().out)) - {"--help"}
     shown = {option for parameter in commands()["wrap"].params for option in parameter.opts if option.startswith("--")}
     assert shown - {"--help"} == taken

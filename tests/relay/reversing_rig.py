@@ -203,7 +203,7 @@ class Reversing(Rig):
 
     @property
     def live(self) -> list[Any]:
-        return list(self.engine.world.ledger.unadopted.values())
+        return list(self.engine.world.ledger.unadopted)
 
     def is_settled(self) -> bool:
         """Is nothing on its way?"""

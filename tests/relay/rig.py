@@ -21,11 +21,15 @@ from spec_mcp.engine.events import Candidate, Mode
 from spec_mcp.engine.policy import Settings
 from spec_mcp.engine.timing import SAMPLES_KEPT
 from spec_mcp.predict.predictor import CallBegan, CallEnded, Supposed
+from spec_mcp.relay.account import Account
 from spec_mcp.relay.bridge import Bridge
+from spec_mcp.relay.deciding import Deciding
 from spec_mcp.relay.disk import Disk
+from spec_mcp.relay.identity import Identities
 from spec_mcp.relay.learning import Learner
-from spec_mcp.relay.link import ServerLink
 from spec_mcp.relay.recording import Recording
+from spec_mcp.relay.seat import Seat
+from spec_mcp.relay.stdio import StdioLink
 from spec_mcp.relay.validators import Read, file_of
 from spec_mcp.store.instance import Launch
 from spec_mcp.store.rows import CallRow, Row, Scope, SessionRow
@@ -177,32 +181,33 @@ class Rig:
         self.now_s = 100.0
         self.processes: list[FakeProcess] = []
         FakeProcess.started = self.processes
-        monkeypatch.setattr("spec_mcp.relay.link.ServerProcess", FakeProcess)
-        monkeypatch.setattr("spec_mcp.relay.link.LineWriter", MemoryWriter)
+        monkeypatch.setattr("spec_mcp.relay.stdio.ServerProcess", FakeProcess)
+        monkeypatch.setattr("spec_mcp.relay.stdio.LineWriter", MemoryWriter)
         tools = TOOLS if tools is None else tools
         policies = {SERVER: ServerPolicy(SERVER, tools, concurrent=True, cancel=True)}
         self.engine = Engine(settings, policies, mode=mode)
         self.predictor = ScriptedPredictor()
         self.learner = Learner(self.predictor, self.clock)
-        self.link = ServerLink(["server"], None, FakeProcess(), self.clock)  # pyright: ignore[reportArgumentType]
+        self.link = StdioLink(["server"], None, FakeProcess(), self.clock)  # pyright: ignore[reportArgumentType]
         self.out = MemoryWriter()
         self.recorder = RowList()
         scope = Scope.of(SERVER, ["server"])
         session = SessionRow(SESSION, scope, "me", 0.0, 1)
         self.recording = Recording(self.recorder, scope, session, self.clock, self.clock)  # pyright: ignore[reportArgumentType]
         self.validators = ListedValidators()
+        deciding = Deciding(self.engine, self.clock)
+        deciding.on_pin = self.recording.pin
+        account = deciding.accounts[SESSION] = Account(SESSION, self.learner, self.recording, self.clock)
         self.bridge = Bridge(
-            self.engine,
+            deciding,
             SERVER,
-            SESSION,
-            self.out,  # pyright: ignore[reportArgumentType]
+            SERVER,
+            Seat(SESSION, account, Identities(SERVER, "me")),
+            self.out,
             self.link,
-            self.learner,
-            self.recording,
             self.validators,  # pyright: ignore[reportArgumentType]
             disk or a_disk(),
             self.clock,
-            "me",
         )
         self.learner.on_predicted = self.bridge.feed
         self.link.on_restarted = self.bridge.connected

@@ -13,14 +13,18 @@ from typing import Any
 from spec_mcp.engine.effects import ServerPolicy
 from spec_mcp.engine.engine import Engine
 from spec_mcp.engine.policy import Settings
+from spec_mcp.relay.account import Account
 from spec_mcp.relay.bridge import Bridge
 from spec_mcp.relay.clock import now_s
+from spec_mcp.relay.deciding import Deciding
+from spec_mcp.relay.identity import Identities
 from spec_mcp.relay.learning import Learner
 from spec_mcp.relay.lines import LineReader, LineWriter
-from spec_mcp.relay.link import ServerLink
 from spec_mcp.relay.process import ServerProcess
 from spec_mcp.relay.pump import Pump
 from spec_mcp.relay.recording import Recording
+from spec_mcp.relay.seat import Seat
+from spec_mcp.relay.stdio import StdioLink
 from spec_mcp.relay.stopping import Stopping
 from spec_mcp.relay.validators import Validators
 from spec_mcp.store.rows import Scope, SessionRow
@@ -62,23 +66,22 @@ class Running:
         os.set_blocking(self.out_read, False)
         self.engine = Engine(Settings(), {SERVER: ServerPolicy(SERVER, TOOLS)})
         self.learner = Learner(ScriptedPredictor(), now_s)
-        self.link = ServerLink(command, None, process, now_s)
+        self.link = StdioLink(command, None, process, now_s)
         self.client_out = LineWriter(self.out_write)
         session = SessionRow(SESSION, Scope.of(SERVER, command), "me", 0.0, 1)
         recording = Recording(RowList(), session.scope, session, now_s, now_s)  # pyright: ignore[reportArgumentType]
         self.validators = Validators(lambda task: self.pump.call_at_once(task))
+        account = Account(SESSION, self.learner, recording, now_s)
         self.bridge = Bridge(
-            self.engine,
+            Deciding(self.engine, now_s),
             SERVER,
-            SESSION,
+            SERVER,
+            Seat(SESSION, account, Identities(SERVER, "me")),
             self.client_out,
             self.link,
-            self.learner,
-            recording,
             self.validators,
             a_disk(),
             now_s,
-            "me",
         )
         self.link.on_restarted = self.bridge.connected
         self.stopping = Stopping()

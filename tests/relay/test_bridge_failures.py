@@ -338,13 +338,13 @@ def test_when_the_engine_fails_on_a_prompt_or_a_notification_the_client_gets_it(
 @pytest.mark.parametrize("command", [do.Reply, do.Invoke])
 def test_when_a_command_fails_the_call_is_still_answered_once(rig: Rig, command: type) -> None:
     rig.held()
-    original = rig.bridge._carry_out[command]
+    original = rig.bridge.commands[command]
 
     def fail_after(it: object) -> None:
         original(it)
         raise RuntimeError("a fault of ours")
 
-    rig.bridge._carry_out[command] = fail_after
+    rig.bridge.commands[command] = fail_after
     for number, tool in ((1, "get"), (2, "put")):
         rig.client(call(number, tool))
         if rig.to_server:

@@ -1,4 +1,4 @@
-"""What predictors are shown of results that are only supposed."""
+"""What predictors are shown, and what becomes of what they say."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from spec_mcp.engine.calls import Json
 from spec_mcp.engine.commands import Predict
-from spec_mcp.engine.events import Candidate
-from spec_mcp.predict.predictor import CallEnded, Supposed
+from spec_mcp.engine.events import Candidate, Predicted
+from spec_mcp.predict.disclosure import Guard
+from spec_mcp.predict.predictor import CallBegan, CallEnded, Supposed
 from spec_mcp.predict.silent import Silent
 from spec_mcp.relay.learning import SUPPOSED_MAX, Held, Learner
 
@@ -18,13 +19,14 @@ class Noting(Silent):
     def __init__(self) -> None:
         self.supposed: list[list[Json]] = []
         self.answers: list[Json] = []
+        self.says: list[Candidate] = []
 
     def ended(self, call: CallEnded) -> None:
         self.answers.append(call.result)
 
     def predict(self, session: str, supposed: Sequence[Supposed], limit: int, now_s: float) -> list[Candidate]:
         self.supposed.append([step.result for step in supposed])
-        return []
+        return self.says
 
 
 def result(number: int) -> bytes:
@@ -63,3 +65,80 @@ def test_only_so_many_supposed_results_are_kept() -> None:
         ask(learner, number, number)
     assert predictor.supposed[0] == predictor.supposed[-1]
     assert predictor.supposed[0][0] is not predictor.supposed[-1][0]
+
+
+# --- several servers --------------------------------------------------------------------------------------------------
+
+ASK = Candidate("bank", "get_account", {"order": "W7777"}, 0.9, "test")
+
+
+class Told:
+    """A learner in front of these servers, and the candidates that the engine is told of."""
+
+    def __init__(self, *servers: str, guard: Guard | None = None) -> None:
+        self.predictor = Noting()
+        self.predictor.says = [ASK]
+        guard = guard or Guard()
+        guard.serve(dict.fromkeys(servers, ()), ())
+        self.learner = Learner(self.predictor, lambda: 0.0, guard)
+        self.learner.on_predicted = self._take
+        self.candidates: list[Candidate] = []
+
+    def _take(self, predicted: Predicted) -> None:
+        self.candidates += predicted.candidates
+
+    def call(self, server: str, number: int) -> None:
+        """The client calls there, and gets the result of this number."""
+        self.learner.began(lambda: CallBegan("s", number, server, "get_order", {}, 0.0, False), 0)
+        self.learner.ended("s", number, result(number), False)
+        while self.learner.has_work:
+            self.learner.work()
+
+
+def test_what_would_tell_one_server_of_another_is_marked_whoever_says_it() -> None:
+    told = Told("shop", "bank")
+    told.call("shop", 7777)
+    ask(told.learner, 1)
+    assert [candidate.discloses for candidate in told.candidates] == [True]
+
+
+def test_what_a_supposed_result_would_tell_of_its_server_is_marked() -> None:
+    told = Told("shop", "bank")
+    ask(told.learner, 1, 7777)
+    assert [candidate.discloses for candidate in told.candidates] == [True]
+
+
+def test_with_one_server_nothing_is_looked_at() -> None:
+    class Deaf(Guard):
+        def began(self, call: CallBegan) -> None:
+            raise AssertionError("a call was looked at")
+
+        ended = judge = began  # type: ignore[assignment]
+
+    told = Told("shop", guard=Deaf())
+    told.call("shop", 7777)
+    ask(told.learner, 1)
+    assert told.candidates == [ASK]
+    assert told.learner.faults == 0
+
+
+def test_what_could_not_be_noted_is_not_shown_to_the_predictor_either() -> None:
+    class Failing(Guard):
+        def ended(self, call: CallEnded) -> None:
+            raise RuntimeError("no memory")
+
+    told = Told("shop", "bank", guard=Failing())
+    told.call("shop", 7777)
+    assert told.predictor.answers == []
+    assert told.learner.faults == 1
+
+
+def test_another_server_of_the_same_name_has_been_told_nothing() -> None:
+    told = Told("shop", "bank")
+    told.call("shop", 7777)
+    told.call("bank", 7777)
+    ask(told.learner, 1)
+    told.learner.left("bank")
+    told.learner.work()
+    ask(told.learner, 2)
+    assert [candidate.discloses for candidate in told.candidates] == [False, True]

@@ -16,9 +16,10 @@ from spec_mcp.engine.states import Reason, State
 from spec_mcp.predict.default import DefaultPredictor
 from spec_mcp.predict.keeper import KIND, latest
 from spec_mcp.predict.silent import Silent
-from spec_mcp.relay.assembly import _predictor, not_kept, unproven
+from spec_mcp.relay.making import not_kept, predictor_of
 from spec_mcp.relay.recording import Recording
 from spec_mcp.relay.sharing import Sharing
+from spec_mcp.relay.vouching import unproven
 from spec_mcp.store.recorder import Recorder
 from spec_mcp.store.rows import Scope, SessionRow
 from spec_mcp.store.settings import StoreSettings
@@ -31,8 +32,8 @@ def configuration(folder: Path, text: str) -> Path:
 
 
 def test_history_is_what_predicts_unless_the_user_switched_it_off(tmp_path: Path):
-    assert isinstance(_predictor(None, {}, load_config(None)), DefaultPredictor)
-    silent = _predictor(None, {}, load_config(configuration(tmp_path, "[predictors]\nhistory = false\n")))
+    assert isinstance(predictor_of(None, {}, load_config(None)), DefaultPredictor)
+    silent = predictor_of(None, {}, load_config(configuration(tmp_path, "[predictors]\nhistory = false\n")))
     assert isinstance(silent, Silent)
     assert silent.predict("session", [], 16, 0.0) == []
 
@@ -78,7 +79,9 @@ def test_the_share_of_used_speculations_is_counted_over_those_that_were_launched
         (State.DISCARDED, Reason.UNVALIDATED, None),
     ):
         recording.ended(
-            SpeculationEnded(1, "session", "s", "get", {}, state, reason, 0.5, "test", launched_at, None, 2.0, None)
+            SpeculationEnded(
+                1, "session", "s", "s", "get", {}, state, reason, 0.5, "test", launched_at, None, 2.0, None
+            )
         )
     assert used == [True, False]
 
@@ -92,14 +95,15 @@ def test_what_was_learned_for_the_share_of_used_speculations_outlives_the_proces
         engine = Engine(Settings(), {})
         session = SessionRow(run, scope, "local", time.time(), 1)
         recording = Recording(recorder, scope, session, time.time, time.monotonic)
-        sharing = Sharing(chosen, engine, recording)
+        sharing = Sharing(chosen, engine)
+        sharing.listen(recording)
         for row in recorder.load(scope, "local").result(10).learned:
             sharing.load(row.data)
         costs_s.append(engine.world.settings.wasted_call_s)
         for _ in range(10):
             recording.on_speculation(False)
         costs_s.append(engine.world.settings.wasted_call_s)
-        sharing.write_down()
+        recording.learned(KIND, sharing.dump())
         recorder.close(10.0)
     assert costs_s[0] < costs_s[1] == pytest.approx(costs_s[2], abs=1e-6)
     assert costs_s[2] < costs_s[3]

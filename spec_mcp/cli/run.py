@@ -1,0 +1,64 @@
+"""`spec-mcp run`: all servers of a configuration as one MCP server."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from spec_mcp.cli.opening import ConfigOption
+from spec_mcp.config import Config, find_config, load_config
+from spec_mcp.engine.events import Mode
+from spec_mcp.errors import UserError
+from spec_mcp.tables import nearest
+
+
+def command(
+    config: ConfigOption = None,
+    http: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Serve Streamable HTTP at /mcp there, instead of stdio. Port 0 takes one that is free.",
+        ),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="N", help="Serve this server of the configuration alone; repeatable.")
+    ] = None,
+    mode: Annotated[
+        Mode | None, typer.Option(help="Speculate (on), only compare (shadow), or be a plain proxy (off).")
+    ] = None,
+) -> int:
+    """Serve all servers of a configuration as one MCP server, to one client over stdio or to many over HTTP.
+
+    With several servers a tool is called [b]SERVER__TOOL[/b]; with one its name is unchanged. A file that holds a
+    client's own mcpServers is a configuration as it is:
+
+    [b]spec-mcp run --config claude_desktop_config.json --http 127.0.0.1:8765[/b]
+    """
+    from spec_mcp.relay.gateway.gateway import GatewayOptions
+    from spec_mcp.relay.run import have_standard_streams, run
+
+    have_standard_streams()
+    found = load_config(find_config(config, os.environ))
+    _require_servers(found, only or [])
+    options = GatewayOptions(None if mode is None else str(mode), tuple(only or ()))
+    return run(found, options, None if http is None else _address(http), os.environ)
+
+
+def _require_servers(config: Config, only: list[str]) -> None:
+    file = "config.toml in SPEC_MCP_HOME" if config.file is None else str(config.file)
+    for name in only:
+        if name not in config.servers:
+            near = nearest(name, config.servers)
+            raise UserError(f"--only {name}: there is no such server in {file}" + (f": {near}?" if near else ""))
+    if not config.servers:
+        raise UserError(f"{file}: no servers: add [servers.NAME] with a command or a url, or name a file by --config")
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not port.isdigit() or int(port) > 65_535:
+        raise UserError(f"--http {text}: write HOST:PORT, such as 127.0.0.1:8765")
+    return host.strip("[]") or "127.0.0.1", int(port)

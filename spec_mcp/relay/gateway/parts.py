@@ -1,0 +1,35 @@
+"""What all servers and sessions of a gateway share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio.abc
+
+from spec_mcp.config import Config
+from spec_mcp.engine.effects import ServerPolicy
+from spec_mcp.relay.back.starting import Starts
+from spec_mcp.relay.deciding import Deciding
+from spec_mcp.relay.gateway.rounds import Rounds
+from spec_mcp.relay.validators import Validators
+from spec_mcp.store.recorder import Recorder
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Made once, before any server is met."""
+
+    config: Config
+    environ: Mapping[str, str]
+    home: Path
+    store_path: Path
+    policies: dict[str, ServerPolicy]
+    deciding: Deciding
+    rounds: Rounds
+    recorder: Recorder
+    validators: Validators
+    starts: Starts
+    tasks: anyio.abc.TaskGroup
+    clock: Callable[[], float]

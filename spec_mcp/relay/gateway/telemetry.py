@@ -1,0 +1,216 @@
+"""Spans and metrics of the gateway, through the API of OpenTelemetry: without its SDK they go nowhere.
+
+A call is a span in its client's own trace, where the client names one in `_meta` (`traceparent`). A speculation is a
+trace of its own, since nobody asked for it; one that was used is linked to the call that used it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from opentelemetry import metrics, trace
+from opentelemetry.context import Context
+from opentelemetry.propagate import extract
+from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode
+
+from spec_mcp.engine import commands as do
+from spec_mcp.engine.events import CallId
+from spec_mcp.relay import wire
+from spec_mcp.relay.account import Account
+from spec_mcp.relay.asked import Asked
+from spec_mcp.relay.learning import Learner
+from spec_mcp.relay.recording import Recording
+from spec_mcp.relay.saying import say
+
+NAME = "spec-mcp"
+
+OPEN_MAX = 8192
+"""Calls without an answer of which the beginning is remembered."""
+
+SETTLED_MAX = 1024
+"""Calls remembered after their answer: what they used ends at once, and what is reused within seconds."""
+
+EXPORTING = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
+"""Whoever sets one of these wants what we measure to go there."""
+
+
+@dataclass(slots=True)
+class _Begun:
+    at_ns: int
+    context: Context | None
+    is_error: bool = False
+
+
+class Telemetry:
+    """Of one process."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._tracer = trace.get_tracer(NAME)
+        self._begun: OrderedDict[CallId, _Begun] = OrderedDict()
+        self._settled: OrderedDict[CallId, SpanContext] = OrderedDict()
+        meter = metrics.get_meter(NAME)
+        self._calls = meter.create_counter("spec_mcp.calls", "1", "Tool calls, by how they were answered")
+        self._wait = meter.create_histogram("spec_mcp.call.wait", "s", "How long clients waited for their calls")
+        self._saved = meter.create_histogram("spec_mcp.call.saved", "s", "How much of the waiting was spared")
+        self._speculations = meter.create_counter("spec_mcp.speculations", "1", "Speculations, by how they ended")
+        self._skips = meter.create_counter("spec_mcp.skips", "1", "Candidates that were not launched, by reason")
+        self._sessions = meter.create_up_down_counter("spec_mcp.sessions", "1", "Clients that are served")
+
+    def session_opened(self) -> None:
+        """A client has come."""
+        self._sessions.add(1)
+
+    def session_closed(self) -> None:
+        """A client has left."""
+        self._sessions.add(-1)
+
+    def call_arrived(self, call: CallId, meta: bytes) -> None:
+        """A client made a call; `meta` is its raw `_meta`."""
+        context = context_of(meta) if b"traceparent" in meta else None
+        self._begun[call] = _Begun(time.time_ns(), context)
+        if len(self._begun) > OPEN_MAX:
+            self._begun.popitem(last=False)
+
+    def call_answered(self, call: CallId, is_error: bool) -> None:
+        """It has its answer."""
+        if (begun := self._begun.get(call)) is not None:
+            begun.is_error = is_error
+
+    def call_settled(self, command: do.CallSettled) -> None:
+        """The engine has done with it."""
+        attributes = {"mcp.server": command.server, "gen_ai.tool.name": command.tool, "spec_mcp.how": str(command.how)}
+        self._calls.add(1, attributes)
+        self._wait.record(command.wait_s, attributes)
+        if command.saved_s > 0.0:
+            self._saved.record(command.saved_s, attributes)
+        begun = self._begun.pop(command.call, None)
+        if begun is None:
+            return
+        span = self._tracer.start_span(
+            f"tools/call {command.tool}",
+            begun.context,
+            SpanKind.SERVER,
+            {**attributes, "mcp.method.name": "tools/call", "spec_mcp.saved_s": command.saved_s},
+            start_time=begun.at_ns,
+        )
+        if begun.is_error:
+            span.set_status(StatusCode.ERROR)
+        span.end(begun.at_ns + round(command.wait_s * 1e9))
+        self._settled[command.call] = span.get_span_context()
+        if len(self._settled) > SETTLED_MAX:
+            self._settled.popitem(last=False)
+
+    def speculation_ended(self, command: do.SpeculationEnded) -> None:
+        """A speculation came to an end."""
+        if command.launched_at is None:
+            return
+        attributes = {
+            "mcp.server": command.server,
+            "gen_ai.tool.name": command.tool,
+            "spec_mcp.state": str(command.state),
+            "spec_mcp.reason": str(command.reason),
+        }
+        self._speculations.add(1, attributes)
+        offset_s = time.time() - self._clock()
+        used_by = None if command.call is None else self._settled.get(command.call)
+        span = self._tracer.start_span(
+            f"speculation {command.tool}",
+            Context(),
+            SpanKind.CLIENT,
+            {**attributes, "spec_mcp.q": command.q, "spec_mcp.source": command.source},
+            [] if used_by is None else [Link(used_by)],
+            start_time=round((command.launched_at + offset_s) * 1e9),
+        )
+        until_s = command.ended_at if command.returned_at is None else command.returned_at
+        span.end(round((until_s + offset_s) * 1e9))
+
+    def skipped(self, command: do.Skipped) -> None:
+        """A candidate was not launched."""
+        self._skips.add(1, {"mcp.server": command.server, "spec_mcp.reason": command.reason})
+
+
+class ObservedAccount(Account):
+    """An account whose calls and speculations are measured too."""
+
+    def __init__(
+        self,
+        session: str,
+        learner: Learner,
+        recording: Recording,
+        clock: Callable[[], float],
+        telemetry: Telemetry,
+    ) -> None:
+        super().__init__(session, learner, recording, clock)
+        self._telemetry = telemetry
+
+    def arriving(self, asked: Asked, server: str, call: wire.Call, writes: bool) -> None:
+        """A call has arrived."""
+        super().arriving(asked, server, call, writes)
+        self._telemetry.call_arrived(asked.call, call.meta)
+
+    def answered(self, asked: Asked, answer: bytes, result: bytes, is_error: bool) -> None:
+        """A call has its answer."""
+        super().answered(asked, answer, result, is_error)
+        self._telemetry.call_answered(asked.call, is_error)
+
+    def unanswered(self, asked: Asked) -> None:
+        """A call's server is gone."""
+        super().unanswered(asked)
+        self._telemetry.call_answered(asked.call, True)
+
+    def settled(self, command: do.CallSettled) -> None:
+        """The engine has done with a call."""
+        super().settled(command)
+        self._telemetry.call_settled(command)
+
+    def speculation_ended(self, command: do.SpeculationEnded) -> None:
+        """A speculation came to an end."""
+        super().speculation_ended(command)
+        self._telemetry.speculation_ended(command)
+
+    def skipped(self, command: do.Skipped) -> None:
+        """A candidate was not launched."""
+        super().skipped(command)
+        self._telemetry.skipped(command)
+
+
+def context_of(meta: bytes) -> Context | None:
+    """The trace that a client's raw `_meta` names; None where it names none that can be read."""
+    found = wire.members(meta)
+    names = ("traceparent", "tracestate", "baggage")
+    carrier = {name: value for name in names if isinstance(value := wire.value(found.get(name, wire.NULL)), str)}
+    context = extract(carrier)
+    return context if trace.get_current_span(context).get_span_context().is_valid else None
+
+
+def export(environ: Mapping[str, str]) -> Callable[[], None]:
+    """Send what is measured where the environment says, if it says so. Returns what ends that."""
+    if not any(environ.get(name) for name in EXPORTING):
+        return lambda: None
+    try:  # an extra: several megabytes that most never need
+        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.metrics import MeterProvider
+        from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError:
+        say("OTEL_EXPORTER_OTLP_ENDPOINT is set, but the exporter is not installed: pip install 'spec-mcp[otel]'")
+        return lambda: None
+    resource = Resource.create({"service.name": environ.get("OTEL_SERVICE_NAME") or NAME})
+    spans = TracerProvider(resource=resource)
+    spans.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    measures = MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter())], resource=resource)
+    trace.set_tracer_provider(spans)
+    metrics.set_meter_provider(measures)
+
+    def end() -> None:
+        spans.shutdown()
+        measures.shutdown()
+
+    return end

@@ -1,0 +1,45 @@
+"""All that is one principal's: what is learned for it, and what it sees of the servers (rule 15)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from spec_mcp.predict.disclosure import Guard
+from spec_mcp.relay.gateway.ports import Principal
+from spec_mcp.relay.gateway.session import GatewaySession
+from spec_mcp.relay.gateway.view import View
+from spec_mcp.relay.learning import Learner
+from spec_mcp.store.rows import LOCAL_USER
+
+KEY_CHARS = 32
+
+
+class Tenant:
+    """One principal's."""
+
+    def __init__(self, principal: Principal, learner: Learner, guard: Guard, view: View) -> None:
+        self.principal = principal
+        self.key = key_of(principal)
+        self.learner = learner
+        self.guard = guard
+        """Sees to it that what it learns tells no server of another."""
+        self.view = view
+        self.sessions: dict[str, GatewaySession] = {}
+        """By name."""
+        self.calls_since_dump = 0
+
+    def show(self, view: View) -> None:
+        """What its clients see has changed."""
+        self.view = view
+        for session in list(self.sessions.values()):
+            session.show(view)
+
+
+def key_of(principal: Principal) -> str:
+    """Whose rows these are in the store: no principal's are another's, and nothing of a credential is in it."""
+    if principal == Principal():
+        return LOCAL_USER
+    parts = [principal.issuer, principal.subject, *principal.scopes, "", principal.credentials]
+    digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:KEY_CHARS]
+    return f"{principal.subject}:{digest}"

@@ -1,0 +1,137 @@
+"""`spec-mcp run`: all servers of a configuration as one, over stdio or HTTP."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+from collections.abc import Mapping, Sequence
+
+import anyio
+import anyio.abc
+
+from spec_mcp.config import Config
+from spec_mcp.errors import Failed, UserError
+from spec_mcp.relay.front.stdio import serve_stdio
+from spec_mcp.relay.gateway.gateway import GatewayOptions, serving
+from spec_mcp.relay.lines import LineReader
+from spec_mcp.relay.saying import say
+from spec_mcp.relay.shared import SharedWriter
+from spec_mcp.relay.stopping import SIGNALS
+
+STDIN, STDOUT = 0, 1
+
+DESCRIPTORS_WANTED = 65_536
+"""A thousand sessions with a few servers each; the usual limit of 1,024 is for a program with a handful of files."""
+
+
+def run(config: Config, options: GatewayOptions, http: tuple[str, int] | None, environ: Mapping[str, str]) -> int:
+    """Serve until the client leaves or a signal comes. Returns the exit status.
+
+    Raises:
+        UserError: the configuration cannot be used.
+        Failed: the address cannot be served.
+    """
+    try:
+        return anyio.run(_run, config, options, http, environ)
+    except BaseExceptionGroup as group:  # the tasks among which it was raised are nothing to the user
+        if (told := group.subgroup((UserError, Failed))) is None:
+            raise
+        raise _first_of(told) from None
+
+
+def _first_of(error: BaseException) -> BaseException:
+    within: Sequence[BaseException] = getattr(error, "exceptions", ())
+    return _first_of(within[0]) if within else error
+
+
+async def _run(
+    config: Config, options: GatewayOptions, http: tuple[str, int] | None, environ: Mapping[str, str]
+) -> int:
+    stopping = _Stop()
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(stopping.listen)
+        if http is None:
+            await _over_stdio(config, options, environ, stopping)
+        else:
+            await _over_http(config, options, environ, stopping, *http)
+        tasks.cancel_scope.cancel()
+    return 0 if stopping.number is None else 128 + stopping.number
+
+
+class _Stop:
+    """Being told to stop."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self.told = anyio.Event()
+
+    async def listen(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Note the first of the signals. What our parent had us ignore (`nohup`, say) stays ignored."""
+        heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        with anyio.open_signal_receiver(*heeded) as signals:
+            task_status.started()
+            async for number in signals:
+                if self.number is None:
+                    self.number = number
+                self.told.set()
+
+
+async def _over_stdio(config: Config, options: GatewayOptions, environ: Mapping[str, str], stopping: _Stop) -> None:
+    client_out = SharedWriter(STDOUT)
+    try:
+        async with serving(config, options, environ) as gateway, anyio.create_task_group() as tasks:
+
+            async def until_told() -> None:
+                await stopping.told.wait()
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(until_told)
+            await serve_stdio(gateway, LineReader(STDIN), client_out)
+            tasks.cancel_scope.cancel()
+    finally:
+        client_out.restore()
+
+
+async def _over_http(
+    config: Config, options: GatewayOptions, environ: Mapping[str, str], stopping: _Stop, host: str, port: int
+) -> None:
+    from spec_mcp.relay.front.app import HttpFront, Readiness  # only where it is needed: a quarter of a second
+    from spec_mcp.relay.front.serve import listening, port_of, serve
+    from spec_mcp.relay.front.settings import http_settings, require_safe_place
+
+    settings = http_settings(config, environ)
+    require_safe_place(settings, host)
+    _have_many_descriptors()
+    bound = listening(host, port)
+    async with serving(config, options, environ) as gateway, anyio.create_task_group() as tasks:
+
+        def readiness() -> Readiness:
+            return Readiness(not stopping.told.is_set(), gateway.statuses())
+
+        front = HttpFront(
+            settings, gateway, host=host, port=port_of(bound), ready=readiness, schema_of=gateway.schema_of
+        )
+        await tasks.start(serve, front, bound, stopping.told)
+        say(f"serving {', '.join(gateway.names)} at http://{host}:{port_of(bound)}/mcp")
+        await stopping.told.wait()
+
+
+def _have_many_descriptors() -> None:
+    """Each session takes several: of the client's connection, and of each server's pipes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS_WANTED if hard == resource.RLIM_INFINITY else min(DESCRIPTORS_WANTED, hard)
+    if soft < wanted:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        except (OSError, ValueError):  # fewer clients are served then
+            pass
+
+
+def have_standard_streams() -> None:
+    """Where we were started without one, its number must not become a pipe's to a server."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
