@@ -20,16 +20,29 @@ def command(
         typer.Option("--server", metavar="NAME", help="What belongs to this server, as `spec-mcp sessions` names it."),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Everything.")] = False,
+    demotions: Annotated[
+        bool,
+        typer.Option(
+            "--demotions",
+            help="Only that tools were demoted since their results differed, of all servers or of `--server`.",
+        ),
+    ] = False,
     config: ConfigOption = None,
 ) -> None:
     """Delete what was recorded and learned, for good: of one server, or everything.
 
     Sessions, calls with their arguments and results, what the predictor learned, and the remembered definitions of
-    tools. The configuration, manifests and the switch stay.
+    tools. The configuration, manifests and the switch stay. With `--demotions` only what stands against tools whose
+    results were seen to differ: they are called ahead of time again.
     """
-    if (server is None) != everything:
-        raise UserError("forget: say what: `--server NAME` or `--all`")
+    if demotions and everything:
+        raise UserError("forget: `--demotions` keeps everything else: leave `--all` out")
+    if (server is None) != everything and not (demotions and server is None):
+        raise UserError("forget: say what: `--server NAME`, `--demotions` or `--all`")
     path = store_path(config)
+    if demotions:
+        _pardon(path, server)
+        return
     store = _open(path, everything)
     if everything:
         from spec_mcp.store.damage import delete_set_aside
@@ -58,3 +71,13 @@ def _open(path: Path, everything: bool) -> Store | None:
 
         set_aside(path, error.inode)
         return None
+
+
+def _pardon(path: Path, server: str | None) -> None:
+    store = open_store(path)
+    tools = [] if store is None else store.pardon(server)
+    if not tools:
+        typer.echo(f"No tool{'' if server is None else f' of {server}'} is demoted in {path}.")
+        return
+    names = ", ".join(f"{owner}.{tool}" for owner, tool in tools)
+    typer.echo(f"Called ahead of time again from the next start of a server on: {names}.")

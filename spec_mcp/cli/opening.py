@@ -38,6 +38,17 @@ def store_path(config: Path | None) -> Path:
     return StoreSettings.of(load_config(find_config(config, os.environ)), os.environ).path
 
 
+def records_results(config: Path | None) -> bool:
+    """Does the configuration let results be kept?
+
+    Raises:
+        UserError: the configuration is at fault.
+    """
+    from spec_mcp.config import find_config, load_config
+
+    return load_config(find_config(config, os.environ)).store.record_results
+
+
 def open_store(path: Path) -> Store | None:
     """The store, None where nothing was ever recorded.
 

@@ -6,33 +6,61 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spec_mcp.cli.opening import HOW_TO_BEGIN, ConfigOption, JsonOption, open_store, store_path
+from spec_mcp.cli.opening import HOW_TO_BEGIN, ConfigOption, JsonOption, open_store, records_results, store_path
 
 if TYPE_CHECKING:
-    from spec_mcp.store.store import ToolTotals, Totals
+    from spec_mcp.store.rows import ComparisonRow
+    from spec_mcp.store.store import ToolComparisons, ToolTotals, Totals
 
 
-def command(as_json: JsonOption = False, config: ConfigOption = None) -> None:
+def command(
+    as_json: JsonOption = False,
+    divergences: Annotated[
+        bool,
+        typer.Option("--divergences", help="Show where an early result and the later one differed, side by side."),
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
     """Show calls, hits, joins, misses, waste and the seconds saved, by tool.
 
     A [b]hit[/b] found its result ready, a [b]join[/b] found it still running and waited for the rest, a [b]miss[/b]
     found nothing and was simply made. [b]Wasted[/b] speculations were used by no call. A [b]skip[/b] is a prediction
-    that was not acted on, with its reason.
+    that was not acted on, with its reason. Results that were [b]compared[/b], in shadow mode and as a sample of what
+    was answered, say which tools differ and whether there is enough evidence to switch on.
     """
     from spec_mcp.store.store import Totals
 
     path = store_path(config)
     store = open_store(path)
+    compared = {} if store is None else store.comparisons()
+    if divergences:
+        _show_divergences([] if store is None else store.divergences(DIVERGENCES_READ), compared, as_json, config)
+        return
     totals = Totals() if store is None else store.totals()
     stuck = stuck_ones(path)
     if as_json:
-        typer.echo(json.dumps(as_object(totals, stuck), indent=2))
+        typer.echo(json.dumps(as_object(totals, stuck, compared), indent=2))
     else:
-        _show(totals, path, stuck)
+        _show(totals, path, stuck, compared)
+
+
+DIVERGENCES_READ = 1_000
+"""The newest of those that are recorded; of the older ones no result is kept."""
+
+
+def _show_divergences(
+    rows: list[ComparisonRow], compared: Mapping[tuple[str, str], ToolComparisons], as_json: bool, config: Path | None
+) -> None:
+    from spec_mcp.cli import divergences, verdicts
+
+    if as_json:
+        typer.echo(json.dumps([verdicts.divergence_object(row) for row in rows], indent=2))
+    else:
+        divergences.show(rows, compared, records_results(config))
 
 
 def stuck_ones(path: Path) -> Counter[tuple[str, str]]:
@@ -42,17 +70,25 @@ def stuck_ones(path: Path) -> Counter[tuple[str, str]]:
     return Counter((left.entry.server, left.entry.tool) for left in left_behind(path) if left.entry.state == "stuck")
 
 
-def as_object(totals: Totals, stuck: Mapping[tuple[str, str], int]) -> dict[str, object]:
+def as_object(
+    totals: Totals,
+    stuck: Mapping[tuple[str, str], int],
+    compared: Mapping[tuple[str, str], ToolComparisons] | None = None,
+) -> dict[str, object]:
     """The totals in the form that programs read."""
+    from spec_mcp.cli import verdicts
     from spec_mcp.store.store import ToolTotals
 
-    tools = {**dict.fromkeys(stuck, ToolTotals()), **totals.tools}
+    compared = compared or {}
+    tools = {**dict.fromkeys([*stuck, *compared], ToolTotals()), **totals.tools}
     names = tool_names(list(tools))
+    found = {names[key]: verdicts.totals_object(tool, key[1]) for key, tool in compared.items()}
     return {
         "sessions": totals.sessions,
         **_members(totals.all, sum(stuck.values())),
         "skips": dict(totals.skips),
         "tools": {names[key]: _members(tool, stuck.get(key, 0)) for key, tool in tools.items()},
+        **({"compared": found, "shadow": verdicts.advice(compared)} if compared else {}),
     }
 
 
@@ -77,7 +113,12 @@ def _members(totals: ToolTotals, stuck: int) -> dict[str, object]:
     }
 
 
-def _show(totals: Totals, path: Path, stuck: Mapping[tuple[str, str], int]) -> None:
+def _show(
+    totals: Totals,
+    path: Path,
+    stuck: Mapping[tuple[str, str], int],
+    compared: Mapping[tuple[str, str], ToolComparisons],
+) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -89,7 +130,7 @@ def _show(totals: Totals, path: Path, stuck: Mapping[tuple[str, str], int]) -> N
     for (server, tool), number in sorted(stuck.items()):
         what = f"{count(number, 'early write')} with {safe(server)}.{safe(tool)} could not be taken back"
         console.print(f"[bold red]{what}[/bold red]: `spec-mcp recover` shows what to do")
-    if not totals.sessions and not totals.tools:
+    if not totals.sessions and not totals.tools and not compared:
         console.print(Text(f"Nothing is recorded in {path} yet: {HOW_TO_BEGIN}."))
         return
     answered = whole.hits + whole.joins
@@ -118,3 +159,55 @@ def _show(totals: Totals, path: Path, stuck: Mapping[tuple[str, str], int]) -> N
         skips = ", ".join(f"{safe(reason)} {number:,}" for reason, number in totals.skips.items())
         console.print()
         console.print(Text(f"Predictions not acted on: {skips}"))
+    for line in comparisons_told(compared):
+        console.print(line)
+
+
+def comparisons_told(compared: Mapping[tuple[str, str], ToolComparisons]) -> list[str]:
+    """What comparisons have found, in a few lines."""
+    from spec_mcp.cli.divergences import hints
+    from spec_mcp.cli.text import count, seconds
+    from spec_mcp.cli.verdicts import ENOUGH
+
+    if not compared:
+        return []
+    tools = list(compared.values())
+    shadow, checks = sum(tool.shadow for tool in tools), sum(tool.checks for tool in tools)
+    different = sum(tool.different for tool in tools)
+    lines = [""]
+    if shadow:
+        answered, would_save_s = sum(tool.hits + tool.joins for tool in tools), sum(t.would_save_s for t in tools)
+        lines.append(
+            f"Shadow mode: {count(answered, 'call')} would have been answered ahead of time, "
+            f"[bold]{seconds(would_save_s)} of waiting saved[/bold]"
+        )
+    if checks:
+        lines.append(f"{count(checks, 'answered call')} made again in the background, to check")
+    lines.append(f"Of {count(shadow + checks, 'comparison')} {different or 'none'} differed")
+    lines += [_standing(key, tool) for key, tool in compared.items() if tool.different or tool.demoted]
+    if different:
+        lines.append("Both results side by side: `spec-mcp stats --divergences`")
+    lines += [_escaped(hint) for hint in hints(compared)]
+    if shadow >= ENOUGH:
+        against = "; what differed stays off" if different else ""
+        lines.append(f"That is enough to judge by: `spec-mcp on` switches on{against}")
+    elif shadow:
+        lines.append(
+            f"Not yet enough to judge by: {ENOUGH - shadow} more comparisons in shadow mode, then `spec-mcp on`"
+        )
+    return lines
+
+
+def _standing(key: tuple[str, str], tool: ToolComparisons) -> str:
+    from spec_mcp.cli.text import safe
+
+    said = f"  {safe(key[0])}.{safe(key[1])}: {tool.different} of {tool.compared} differed"
+    if tool.demoted:
+        said += "; not called ahead of time any more, until its manifest entry changes or `spec-mcp forget --demotions`"
+    return _escaped(said)
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

@@ -6,30 +6,27 @@ It is asked when the candidate comes and again when its turn to be launched has 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 
-from spec_mcp.engine import lifecycle, lossy, reversing
+from spec_mcp.engine import checking, lifecycle, lossy, reversing
 from spec_mcp.engine.calls import CallKey, Unmatchable, canonical_arguments
 from spec_mcp.engine.commands import Predict, Skipped, Validate
 from spec_mcp.engine.connections import ConnectionState, Proposal, footprint_by
 from spec_mcp.engine.effects import Effect, ToolPolicy, reads
 from spec_mcp.engine.events import Candidate, Mode, Predicted, SpeculationId
-from spec_mcp.engine.ledger import using
 from spec_mcp.engine.likeness import likeness
 from spec_mcp.engine.methods import TOUCHES_NOTHING
+from spec_mcp.engine.places import has_place
 from spec_mcp.engine.policy import may_reach_outside, worth_s
 from spec_mcp.engine.resources import Footprint
 from spec_mcp.engine.speculation import Awaits, Reversal, Speculation
-from spec_mcp.engine.standing import Standing, barred, is_measured_concurrent, standing_of
+from spec_mcp.engine.standing import Standing, barred, standing_of
 from spec_mcp.engine.states import Reason, State
 from spec_mcp.engine.world import SessionState, World
 
 SURE = 0.75
 """The least probability of use of a reversible speculation, whatever it would gain: a wrong one makes somebody wait."""
-
-MEASURED_PLACES = 2
-"""Calls and speculations at once on a server of which no more is known than that it was measured to work on two."""
 
 QUEUE_MAX = 32
 """Admitted candidates that wait for a place, by connection: more than can be launched within a thinking gap."""
@@ -149,7 +146,7 @@ def fill_places(world: World, connection: ConnectionState) -> None:
     """Launch from the queue what there is room for."""
     queue, connection.queue = connection.queue, []
     for proposal in queue:
-        if not _has_place(world, connection, proposal.session):
+        if not has_place(world, connection, proposal.session):
             connection.queue.append(proposal)
             continue
         standing = standing_of(world, connection, proposal.candidate.tool)
@@ -157,6 +154,7 @@ def fill_places(world: World, connection: ConnectionState) -> None:
             _skip(world, proposal.session, proposal.candidate, reason)
             continue
         _propose(world, standing, proposal)
+    checking.launch_due(world, connection)
 
 
 def validated_for_launch(world: World, speculation: Speculation, value: str | None) -> None:
@@ -179,7 +177,7 @@ def no_longer(world: World, connection: ConnectionState, speculation: Speculatio
         return Reason.KNOWN
     if _depends_on(world, speculation.footprint, speculation.lineage) is None:
         return Reason.CONFLICT
-    return None if _has_place(world, connection, speculation.session, speculation) else Reason.BUSY
+    return None if has_place(world, connection, speculation.session, speculation) else Reason.BUSY
 
 
 def _propose(world: World, standing: Standing, proposal: Proposal) -> None:
@@ -266,32 +264,6 @@ def _is_looked_at(world: World, touched: Footprint) -> bool:
         call.method not in TOUCHES_NOTHING and touched.overlaps(world.footprint(call))
         for call in chain(world.calls, world.calls.all_cancelled())
     )
-
-
-def _has_place(world: World, connection: ConnectionState, session: str, itself: Speculation | None = None) -> bool:
-    """Rule 4: calls come first. A server that speculations slow down is left alone, whoever calls it."""
-    coming, outstanding, name = world.ledger.in_preparation, world.ledger.outstanding, connection.name
-    server = connection.server
-    world.ledger.forget_cancelled(world.now_s)
-    if world.timing.slows(server.name):
-        running = _running(world, coming.at(server.name), outstanding.at(server.name), itself)
-        return running == 0 and not world.calls.working_at(server.name)
-    if server.policy.concurrent:  # each session may ask as much as if it had the server for itself
-        own = [one for one in outstanding.of(session) if one.connection == name]
-        about_to = [one for one in coming.of(session) if one.connection == name]
-        return _running(world, about_to, own, itself) < world.settings.in_flight
-    running = _running(world, coming.on(name), outstanding.on(name), itself)
-    calls = world.calls.working_on(name)
-    if is_measured_concurrent(world, server):
-        return running + calls < min(MEASURED_PLACES, world.settings.in_flight)
-    return running == 0 and not calls
-
-
-def _running(
-    world: World, coming: Iterable[Speculation], outstanding: Iterable[Speculation], itself: Speculation | None
-) -> int:
-    """How many of ours use the server's strength, or are about to."""
-    return sum(1 for other in coming if other is not itself) + using(outstanding, world.now_s)
 
 
 def _cost_s(world: World, server: str, tool: str) -> float:

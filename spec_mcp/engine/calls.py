@@ -115,7 +115,7 @@ def canonical_arguments(arguments: Arguments, equal: Mapping[str, Sequence[Equiv
     if equal:
         try:
             arguments = {
-                name: _fold(value, equal.get(name, ()))
+                name: fold(value, equal.get(name, ()))
                 for name, value in arguments.items()
                 if Equivalence.IGNORE not in equal.get(name, ())
             }
@@ -158,21 +158,22 @@ def fold_text(value: str, equivalences: Sequence[Equivalence]) -> str:
     return value
 
 
-def _bounded(text: str) -> str:
-    if len(text) > MAX_KEY_CHARS:
-        raise Unmatchable(f"more than {MAX_KEY_CHARS} characters")
-    return text
-
-
-def _fold(value: Json, equivalences: Sequence[Equivalence]) -> Json:
+def fold(value: Json, equivalences: Sequence[Equivalence]) -> Json:
+    """A value, its strings and lists under its equivalences; what is ignored is left out by whoever asks."""
     if not equivalences:
         return value
     if isinstance(value, str):
         return fold_text(value, equivalences)
     if isinstance(value, list):
-        folded = [_fold(item, equivalences) for item in value]
+        folded = [fold(item, equivalences) for item in value]
         return sorted(folded, key=canonical) if Equivalence.UNORDERED in equivalences else folded
     return value
+
+
+def _bounded(text: str) -> str:
+    if len(text) > MAX_KEY_CHARS:
+        raise Unmatchable(f"more than {MAX_KEY_CHARS} characters")
+    return text
 
 
 def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 from spec_mcp.engine.calls import Arguments, CallKey
 from spec_mcp.engine.effects import FileValidator, ToolValidator
 from spec_mcp.engine.events import CallId, ConnectionName, Moment, SpeculationId
-from spec_mcp.engine.states import State
+from spec_mcp.engine.passing import Apart
+from spec_mcp.engine.results import ResultEquivalences
+from spec_mcp.engine.states import How, State
 from spec_mcp.engine.values import value
-
-
-class How(StrEnum):
-    """How a call was answered."""
-
-    HIT = "hit"
-    JOIN = "join"
-    MISS = "miss"
-    LOSSY = "lossy"
-    """By a speculation with a tool of which the last write wins: not lossless, and never counted with the others."""
-
 
 # --- for the client -------------------------------------------------------------------------------------------------
 
@@ -128,12 +117,39 @@ class Keep:
 
 
 @value
+class Recall:
+    """Keep the result that `adopted` has given to the call, until `Compare` or `Drop` of the check."""
+
+    connection: ConnectionName
+    check: SpeculationId
+    adopted: SpeculationId
+    call: CallId
+
+
+@value
 class Compare:
-    """Shadow mode: compare the speculation's result with the call's, which has been kept; then `Drop` follows."""
+    """Hold two results of one call against each other when nobody waits, and answer with `Compared`.
+
+    One is the speculation's, the other has been kept (`Keep`, `Recall`): copy what is needed, for `Drop` follows.
+    """
 
     connection: ConnectionName
     speculation: SpeculationId
     call: CallId
+    server: str
+    tool: str
+    arguments: Arguments
+    entry: str
+    """What the manifest says of the tool, as a digest."""
+    equal: ResultEquivalences
+    apart: Apart
+    """How far apart the moments of both results are."""
+    is_check: bool
+    """The speculation's is the later one, made to check what was adopted; else it is shadow mode's."""
+    how: How
+    """How the call was answered, or would have been."""
+    saved_s: float
+    """The wait that the client was spared, or would have been."""
 
 
 # --- for a reversible speculation (rules 12 to 14) ------------------------------------------------------------------
@@ -265,6 +281,16 @@ class PinFingerprint:
 
 
 @value
+class Demote:
+    """A tool's results were seen to differ: it is not speculated any more while the manifest says the same of it."""
+
+    server: str
+    tool: str
+    entry: str
+    """What the manifest says of it, as a digest; empty: it says something else by now, and that counts no more."""
+
+
+@value
 class CallSettled:
     """A call has its answer; for the record and for learning."""
 
@@ -321,6 +347,7 @@ Command = (
     | Drop
     | Validate
     | Keep
+    | Recall
     | Compare
     | ReadState
     | Intend
@@ -335,6 +362,7 @@ Command = (
     | Fail
     | Predict
     | PinFingerprint
+    | Demote
     | CallSettled
     | SpeculationEnded
     | Skipped

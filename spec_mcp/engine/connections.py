@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from spec_mcp.engine.calls import Arguments, Equivalence
 from spec_mcp.engine.effects import UNLISTED, ServerPolicy, ToolPolicy
 from spec_mcp.engine.events import Candidate, ConnectionName, SpeculationId
+from spec_mcp.engine.evidence import Evidence
 from spec_mcp.engine.minute import LastMinute
 from spec_mcp.engine.resources import Footprint, everything, footprint
 from spec_mcp.engine.states import Reason
@@ -55,6 +56,12 @@ class ServerState:
     """By tool, when it was last speculated to the outside world (rule 3)."""
     launches: LastMinute = field(default_factory=LastMinute)
     """When anything was last speculated there."""
+    checks: LastMinute = field(default_factory=LastMinute)
+    """When anything that was adopted was last checked there."""
+    hits: int = 0
+    """Adopted results of reads, of which a sample is checked."""
+    evidence: Evidence = field(default_factory=Evidence)
+    """What comparisons say of its tools."""
     everything: Footprint = field(init=False)
     """All that its tools may touch."""
 
@@ -64,6 +71,7 @@ class ServerState:
     def review(self, policy: ServerPolicy, pins: Mapping[str, str]) -> None:
         """Go by this manifest."""
         self.policy, self.pins = policy, dict(pins)
+        self.evidence.review(policy)
         declared = (template for tool in self.policy.tools.values() for template in tool.touches or ())
         self.everything = everything(self.name, declared)
 
@@ -113,6 +121,8 @@ class ConnectionState:
     suspect_until: float = 0.0
     """How long calls wait for speculations that were seen to prompt or log (rule 11)."""
     queue: list[Proposal] = field(default_factory=list[Proposal])
+    check: SpeculationId | None = None
+    """The last check there of something that was adopted."""
 
     @property
     def policy(self) -> ServerPolicy:

@@ -6,11 +6,14 @@ A tool that is not listed is `UNLISTED`: unsafe, and touching everything of its 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 from spec_mcp.engine.calls import Equivalence
+from spec_mcp.engine.results import Path
 
 
 class Effect(StrEnum):
@@ -108,6 +111,8 @@ class ToolPolicy:
     settle_s: float = 0.0
     fingerprint: str | None = None
     equal: Mapping[str, tuple[Equivalence, ...]] = field(default_factory=dict[str, tuple[Equivalence, ...]])
+    equal_results: Mapping[Path, tuple[Equivalence, ...]] = field(default_factory=dict[Path, tuple[Equivalence, ...]])
+    """Where two results of the same call may differ and still count as the same, when they are compared."""
     followed_by: tuple[FollowRule, ...] = ()
     surrogate: Surrogate | None = None
     before: Before | None = None
@@ -126,6 +131,20 @@ class ToolPolicy:
 
 UNLISTED = ToolPolicy(effect=Effect.UNSAFE)
 """What holds for a tool of which no manifest speaks."""
+
+
+def entry_of(policy: ToolPolicy) -> str:
+    """A digest of what is said of a tool: another one where any of it has changed, the same in every version of ours.
+
+    Keys of which the author says nothing are not part of it, so that a key that is new to us changes none.
+    """
+    said, unsaid = asdict(policy), asdict(ToolPolicy(policy.effect))
+    told = {name: member for name, member in said.items() if name == "effect" or member != unsaid[name]}
+    told["equal_results"] = [[list(path), list(words)] for path, words in policy.equal_results.items()]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:ENTRY_CHARS]
+
+
+ENTRY_CHARS = 16
 
 
 def reads(policy: ToolPolicy) -> bool:

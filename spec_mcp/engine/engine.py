@@ -13,6 +13,7 @@ from functools import partial
 
 from spec_mcp.engine import (
     admission,
+    checking,
     expiring,
     lifecycle,
     lossy,
@@ -43,6 +44,7 @@ from spec_mcp.engine.events import (
     Claimed,
     ClientAnswered,
     ClientNotified,
+    Compared,
     Connected,
     ConnectionClosed,
     ConnectionName,
@@ -72,7 +74,7 @@ from spec_mcp.engine.events import (
 )
 from spec_mcp.engine.inflight import CallState
 from spec_mcp.engine.policy import Settings
-from spec_mcp.engine.speculation import Speculation
+from spec_mcp.engine.speculation import Met, Speculation
 from spec_mcp.engine.states import Reason, State, Step
 from spec_mcp.engine.timing import Timing
 from spec_mcp.engine.world import SessionState, World
@@ -127,6 +129,7 @@ class Engine:
             Inherited: partial(undoing.inherited, self.world),
             Predicted: self._predicted,
             ModeSet: partial(sessions.mode_set, self.world),
+            Compared: partial(checking.compared, self.world),
             Ticked: self._nothing,
         }
 
@@ -267,16 +270,13 @@ class Engine:
             speculation.compared_with = call.id
             call.speculation = speculation.id
             self.world.out.append(Keep(speculation.connection, speculation.id, call.id))
-            if (fresh := speculation.policy.fresh) is not None:
-                speculation.unproven = True
-                self.world.out.append(
-                    Validate(speculation.connection, speculation.id, call.id, fresh, speculation.arguments)
-                )
+            speculation.met = Met(call.arrived_at, speculation.state is State.READY)
 
     def _adopt(self, call: CallState, speculation: Speculation, how: How) -> None:
         world = self.world
         lifecycle.adopt(world, speculation, call, how)
         world.later.append(partial(self._adopted, call, speculation))
+        world.later.append(partial(checking.propose, world, speculation, call, how))
 
     def _adopted(self, call: CallState, speculation: Speculation) -> None:
         world = self.world
@@ -421,8 +421,9 @@ class Engine:
             if speculation.state is State.PROPOSED:
                 admission.validated_for_launch(world, speculation, event.value)
         elif event.call == speculation.compared_with:
-            speculation.unproven = False
-            if not holds:
+            if holds:
+                lifecycle.compare(world, speculation)
+            else:
                 lifecycle.discard(world, speculation, Reason.STALE)
         elif (call := world.caller_of(speculation)) is not None and call.id == event.call:
             if holds:
@@ -449,17 +450,22 @@ class Engine:
         """Shadow mode: the real call is answered; the speculation may be still on its way."""
         if outcome.answer is Answer.NONE:
             lifecycle.discard(self.world, speculation, Reason.DISCONNECTED)
+        assert speculation.met is not None, "a call that is compared has met its speculation"
+        speculation.met.answered_at = self.world.now_s
         elif speculation.state is State.READY:
             self._compare(speculation)
+        elif outcome.rate_limited or outcome.answer not in (Answer.RESULT, Answer.TOOL_ERROR):
+            lifecycle.discard(self.world, speculation, Reason.ERROR)  # that says nothing of the result
 
     def _compare(self, speculation: Speculation) -> None:
-        """Rule 18: a comparison counts only where the result could have been adopted."""
-        if speculation.unproven:
-            lifecycle.discard(self.world, speculation, Reason.STALE)
-        else:
+        """Rule 18: a comparison counts only where nothing can have changed in between, as far as that can be told."""
+        if (fresh := speculation.policy.fresh) is None:
             lifecycle.compare(self.world, speculation)
 
     def _release(self) -> None:
+        else:
+            call, connection = speculation.compared_with, speculation.connection
+            self.world.out.append(Validate(connection, speculation.id, call, fresh, speculation.arguments))
         if len(self.world.waiting):
             lifecycle.release(self.world)
 

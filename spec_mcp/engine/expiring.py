@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spec_mcp.engine import lifecycle, servers, undoing
+from spec_mcp.engine import checking, lifecycle, servers, undoing
 from spec_mcp.engine.ageing import ends_at
 from spec_mcp.engine.states import Reason, State
 from spec_mcp.engine.waiting import Silence
@@ -32,6 +32,8 @@ def expire(world: World) -> None:
         elif at_s is not None and now_s >= at_s:
             running = speculation.state in (State.LAUNCHED, State.PROPOSED)
             lifecycle.discard(world, speculation, Reason.LATE if running else Reason.EXPIRED)
+        elif speculation.due_at is not None and now_s >= speculation.due_at:
+            checking.launch_due(world, world.connection(speculation.connection))
     for number in due:
         if (speculation := ledger.unadopted.get(number)) is not None:
             undoing.pass_time(world, speculation)

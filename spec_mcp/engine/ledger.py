@@ -154,7 +154,7 @@ class Ledger:
     def _due_at(self, number: SpeculationId) -> float | None:
         times: list[float | None] = []
         if (speculation := self.live.get(number)) is not None:
-            times += [ends_at(speculation), speculation.join_until]
+            times += [ends_at(speculation), speculation.join_until, speculation.due_at]
         if (speculation := self.unadopted.get(number)) is not None:
             times.append(steps_at(speculation))
         return min((time for time in times if time is not None), default=None)
@@ -164,7 +164,8 @@ class Ledger:
     def add(self, speculation: Speculation) -> None:
         """Take a proposed speculation in."""
         self.live.add(speculation)
-        self.by_key[speculation.key] = speculation
+        if speculation.checks is None:
+            self.by_key[speculation.key] = speculation
         if isinstance(speculation.policy.fresh, ToolValidator):
             self.version_checked.add(speculation)
         if speculation.depends_on:

@@ -23,7 +23,8 @@ from spec_mcp.engine.effects import Effect
 from spec_mcp.engine.events import ConnectionName, SpeculationId
 from spec_mcp.engine.inflight import CallState
 from spec_mcp.engine.methods import TOUCHES_NOTHING
-from spec_mcp.engine.speculation import Speculation
+from spec_mcp.engine.passing import Apart
+from spec_mcp.engine.speculation import Checked, Speculation
 from spec_mcp.engine.states import Reason, State, Step
 from spec_mcp.engine.waiting import Blocker, Older, Silence, Undo
 from spec_mcp.engine.world import World
@@ -50,25 +51,28 @@ def launch(world: World, speculation: Speculation) -> None:
 
 def adopt(world: World, speculation: Speculation, call: CallState, how: How) -> None:
     """Answer the call with its result. What its end leads to need not be awaited: `adopted`."""
-    assert speculation.launched_at is not None, "an adopted speculation was launched"
-    assert speculation.returned_at is not None, "an adopted speculation was answered"
     reused = speculation.state is State.ADOPTED
     speculation.move(Step.REUSE if reused else Step.ADOPT)
     speculation.caller = None
     speculation.join_until = None
     speculation.adopted_by = call.id
     world.ledger.writes.drop(call.id)  # what it writes was written
-    latency_s = speculation.returned_at - speculation.launched_at
-    saved_s = max(0.0, min(call.arrived_at - speculation.launched_at, latency_s))
-    world.out.append(Reply(call.connection, call.id, speculation.id, how, saved_s))
+    spared_s = saved_s(speculation, call)
+    world.out.append(Reply(call.connection, call.id, speculation.id, how, spared_s))
     tell_others(world, speculation)
     forget(world, call)
-    world.later.append(partial(adopted, world, speculation, call, how, saved_s, reused))
+    world.later.append(partial(adopted, world, speculation, call, how, spared_s, reused))
 
 
-def adopted(world: World, speculation: Speculation, call: CallState, how: How, saved_s: float, reused: bool) -> None:
+def saved_s(speculation: Speculation, call: CallState) -> float:
+    """The wait that the client is spared: of what the speculation took, the part before the call."""
+    launched_at, returned_at = speculation.under_way
+    return max(0.0, min(call.arrived_at - launched_at, returned_at - launched_at))
+
+
+def adopted(world: World, speculation: Speculation, call: CallState, how: How, spared_s: float, reused: bool) -> None:
     """The call has its result: book it, and let go of what is not kept."""
-    report(world, call, how, speculation.id, saved_s)
+    report(world, call, how, speculation.id, spared_s)
     if call.key is not None and call.reads:
         world.ledger.remember_answer(call.key, world.footprint(call), len(world.sessions))
     if not reused:
@@ -161,7 +165,9 @@ def discard_all(world: World, speculations: Iterable[Speculation], reason: Reaso
 
 
 def end(world: World, speculation: Speculation, reason: str) -> None:
-    """Report its end, for the record and for learning."""
+    """Report its end, for the record and for learning. A check is neither used nor wasted."""
+    if speculation.checks is not None:
+        return
     world.out.append(
         SpeculationEnded(
             speculation.id,
@@ -183,13 +189,51 @@ def end(world: World, speculation: Speculation, reason: str) -> None:
 
 
 def compare(world: World, speculation: Speculation) -> None:
-    """Shadow mode: both results are at hand."""
-    assert speculation.compared_with is not None, "a compared speculation has its call"
-    world.out.append(Compare(speculation.connection, speculation.id, speculation.compared_with))
+    """Both results are at hand."""
+    call, policy = speculation.compared_with, speculation.policy
+    assert call is not None, "a compared speculation has its call"
+    checks = speculation.checks
+    apart, how, spared_s = _foreseen(world, speculation) if checks is None else _checked(speculation, checks)
+    world.out.append(
+        Compare(
+            speculation.connection,
+            speculation.id,
+            call,
+            speculation.server,
+            speculation.tool,
+            speculation.arguments,
+            world.server(speculation.server).evidence.entries.get(speculation.tool, ""),
+            policy.equal_results,
+            apart,
+            checks is not None,
+            how,
+            spared_s,
+        )
+    )
     speculation.move(Step.COMPARE)
     world.ledger.remove(speculation)
     end(world, speculation, "compared")
     drop(world, speculation)
+
+
+def _foreseen(world: World, speculation: Speculation) -> tuple[Apart, How, float]:
+    """Shadow mode: how the call would have been answered, and what wait it would have been spared."""
+    launched_at, returned_at = speculation.under_way
+    met = speculation.met
+    assert met is not None, "a call that is compared has met its speculation"
+    arrived_at, answered_at = met.arrived_at, met.answered_at
+    assert answered_at is not None, "a call that is compared has its answer"
+    apart = Apart(arrived_at - returned_at, answered_at - launched_at)
+    if met.found_ready:
+        return apart, How.HIT, answered_at - arrived_at
+    if not world.settings.join:
+        return apart, How.MISS, 0.0
+    return apart, How.JOIN, max(0.0, answered_at - returned_at)
+
+
+def _checked(speculation: Speculation, checks: Checked) -> tuple[Apart, How, float]:
+    launched_at, returned_at = speculation.under_way
+    return Apart(launched_at - checks.returned_at, returned_at - checks.launched_at), checks.how, checks.saved_s
 
 
 def invoke(world: World, call: CallState) -> None:

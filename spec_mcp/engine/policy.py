@@ -75,6 +75,8 @@ class Settings:
     accept_unproven: frozenset[str] = frozenset()
     """Reversible tools, as `server.tool`, whose undo the user takes on trust."""
     lossy: bool = False
+    check_every: int = 0
+    """Of how many hits one is made again in the background, to see whether the result was right; 0: none."""
 
 
 def worth_s(q: float, saved_s: float, cost_s: float) -> float:

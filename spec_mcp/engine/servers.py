@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from spec_mcp.engine import lifecycle, reversing, undoing
-from spec_mcp.engine.commands import HoldNotification, PassOn, PinFingerprint, Refuse, Withhold
+from spec_mcp.engine.commands import Demote, HoldNotification, PassOn, PinFingerprint, Refuse, Withhold
 from spec_mcp.engine.connections import ConnectionState, ServerState
 from spec_mcp.engine.effects import NO_MANIFEST
 from spec_mcp.engine.events import (
@@ -134,6 +134,7 @@ def manifest_found(world: World, event: ManifestFound) -> None:
     """
     connection = world.connection(event.connection)
     server = connection.server
+    _learn(world, server, event)
     if event.policy == server.policy:  # told again, over another connection
         server.pins = {**event.pins, **server.pins}
         _pin(world, connection)
@@ -148,6 +149,13 @@ def manifest_found(world: World, event: ManifestFound) -> None:
     take_notice(world, connection, server.longest_settle_s)
     for other in server.connections.values():
         _pin(world, other)
+
+
+def _learn(world: World, server: ServerState, event: ManifestFound) -> None:
+    """What comparisons have shown holds for what the manifest said then."""
+    server.evidence.review(event.policy)
+    server.evidence.learn(event.known)
+    world.out += [Demote(server.name, tool, "") for tool in server.evidence.outdated()]
 
 
 def _pin(world: World, connection: ConnectionState) -> None:

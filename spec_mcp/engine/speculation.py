@@ -9,7 +9,7 @@ from spec_mcp.engine.calls import Arguments, CallKey
 from spec_mcp.engine.effects import ToolPolicy
 from spec_mcp.engine.events import CallId, ConnectionName, SpeculationId
 from spec_mcp.engine.resources import Footprint
-from spec_mcp.engine.states import Reason, State, Step, after
+from spec_mcp.engine.states import How, Reason, State, Step, after
 
 
 class Awaits(StrEnum):
@@ -73,6 +73,25 @@ class Reversal:
 
 
 @dataclass(slots=True)
+class Met:
+    """The call that found a speculation in shadow mode, as far as it must be known when it is over."""
+
+    arrived_at: float
+    found_ready: bool
+    answered_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """An adopted result that is made again."""
+
+    launched_at: float
+    returned_at: float
+    how: How
+    saved_s: float
+
+
+@dataclass(slots=True)
 class Speculation:
     """One speculation and all that is needed to judge it."""
 
@@ -101,9 +120,13 @@ class Speculation:
     chained_at: int | None = None
     """The step at which its result was last predicted upon."""
     compared_with: CallId | None = None
-    """The call that it is compared with, in shadow mode."""
-    unproven: bool = False
-    """Its validator is being read, to see whether that comparison counts."""
+    """The call that it is compared with: in shadow mode, or as a check of what that call was given."""
+    met: Met | None = None
+    """That call, in shadow mode."""
+    checks: Checked | None = None
+    """What it was made to check: it answers no call."""
+    due_at: float | None = None
+    """When a check may be launched, if nothing else is to be; None: at any time."""
     join_until: float | None = None
     cancelled_at: float | None = None
     """When its server was told that its result is no longer wanted; it may say something all the same."""
@@ -122,6 +145,13 @@ class Speculation:
             IllegalStep: there is none.
         """
         self.state = after(self.state, step)
+
+    @property
+    def under_way(self) -> tuple[float, float]:
+        """When it was launched and when it was answered; only where it was."""
+        assert self.launched_at is not None, "an answered speculation was launched"
+        assert self.returned_at is not None, "it was answered"
+        return self.launched_at, self.returned_at
 
     @property
     def outdated_at(self) -> float | None:

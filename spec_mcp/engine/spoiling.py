@@ -49,7 +49,7 @@ def overtake(world: World, seen: Footprint, at_s: float, itself: Speculation | N
     """A client saw this moment: it must not see an earlier one afterwards.
 
     A result that a call waits for already may show an earlier moment: that call and the one just answered ran at the
-    same time, and no client can tell which came first.
+    same time, and no client can tell which came first. One that is only compared answers none.
     """
     overtaken = [
         speculation
@@ -57,6 +57,7 @@ def overtake(world: World, seen: Footprint, at_s: float, itself: Speculation | N
         if speculation is not itself
         and speculation.may_be_overtaken
         and speculation.caller is None
+        and speculation.compared_with is None
         and speculation.launched_at is not None
         and speculation.launched_at < at_s
     ]

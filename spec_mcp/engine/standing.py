@@ -99,6 +99,8 @@ def barred(world: World, connection: ConnectionState, tool: str) -> Reason | Non
         return Reason.BUSY
     if connection.mistrusted_for is not None or server.died_under(tool):
         return Reason.DEMOTED
+    if world.mode is Mode.ON and server.evidence.is_demoted(tool):  # shadow mode goes on looking
+        return Reason.DEMOTED
     if world.now_s < server.quiet_until:
         return Reason.RATE_LIMITED
     if not server.within_rate(world.now_s):

@@ -2,7 +2,8 @@
 
     proposed -> launched -> ready -> adopted            the call found the result ready: a hit
                 launched -> joined -> adopted           the call found it running and waited for the rest: a join
-                ready -> compared                       shadow mode: the real call was made and the results compared
+                ready -> compared                       shadow mode: the real call was made and the results compared;
+                                                        or it was made to check what another had answered
     other ends: discarded, each with a reason that is counted and shown.
 
 A joined speculation whose call stops waiting (cancelled, made for real after all) is discarded. Nothing leaves an
@@ -51,6 +52,16 @@ class Step(StrEnum):
     COMPENSATE = "compensate"
     RESTORE = "restore"
     STICK = "stick"
+
+
+class How(StrEnum):
+    """How a call was answered."""
+
+    HIT = "hit"
+    JOIN = "join"
+    MISS = "miss"
+    LOSSY = "lossy"
+    """By a speculation with a tool of which the last write wins: not lossless, and never counted with the others."""
 
 
 class Reason(StrEnum):

@@ -14,7 +14,8 @@ from spec_mcp.engine.effects import (
     ToolValidator,
     Undo,
 )
-from spec_mcp.manifest.forms import Fresh, ManifestForm, ToolForm
+from spec_mcp.engine.results import parse_path
+from spec_mcp.manifest.forms import Fresh, ManifestForm, ToolForm, names_result
 from spec_mcp.manifest.proof import is_proved
 
 UNDO_WAIT_S = 10.0
@@ -50,7 +51,8 @@ def _tool_policy(form: ToolForm, open_world: bool, proved: bool) -> ToolPolicy:
         reuse_s=form.reuse_s,
         settle_s=form.settle_s,
         fingerprint=form.fingerprint,
-        equal={argument: _equivalences(given) for argument, given in form.equal.items()},
+        equal={key: _equivalences(given) for key, given in form.equal.items() if not names_result(key)},
+        equal_results={parse_path(key): _equivalences(given) for key, given in form.equal.items() if names_result(key)},
         followed_by=tuple(FollowRule(rule.tool, rule.arguments, rule.confidence) for rule in form.followed_by),
         surrogate=surrogate and Surrogate(surrogate.tool, surrogate.arguments, surrogate.k),
         before=before and Before(before.tool, before.arguments),

@@ -8,8 +8,9 @@ from pathlib import PurePosixPath
 
 from spec_mcp.engine.calls import Equivalence
 from spec_mcp.engine.effects import Effect
+from spec_mcp.engine.results import BadPath, parse_path
 from spec_mcp.manifest.faults import ManifestError, ToolFault
-from spec_mcp.manifest.forms import ManifestForm, ToolForm
+from spec_mcp.manifest.forms import ManifestForm, ToolForm, names_result
 from spec_mcp.manifest.uses import calls, expressions
 from spec_mcp.tables import bare, nearest
 
@@ -125,11 +126,22 @@ def _template_fault(template: str) -> tuple[str, str] | None:
 def _equal(form: ToolForm) -> Iterator[Fault]:
     known = [equivalence.value for equivalence in Equivalence]
     for argument, given in form.equal.items():
+        if names_result(argument):
+            yield from _place(form, argument)
         for word in [given] if isinstance(given, str) else given:
             if word not in known:
                 near = nearest(word, known)
                 mend = f"did you mean {near}?" if near else f"use one of: {', '.join(known)}"
                 yield f"equal.{bare(argument)}", f"unknown equivalence {word!r}", mend
+
+
+def _place(form: ToolForm, place: str) -> Iterator[Fault]:
+    try:
+        parse_path(place)
+    except BadPath as error:
+        yield f"equal.{bare(place)}", str(error), 'write "result.timestamp", "result.items[*].age" or "answer._meta"'
+    if form.effect is not Effect.READ:
+        yield f"equal.{bare(place)}", "only results of reads are compared", "remove it"
 
 
 def _words(form: ToolForm) -> Iterator[Fault]:

@@ -6,11 +6,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from spec_mcp.engine import commands as do
+from spec_mcp.engine.results import Verdict, compare_results
 from spec_mcp.predict.predictor import CallBegan
 from spec_mcp.relay.asked import Asked
+from spec_mcp.relay.comparing import Side
 from spec_mcp.relay.learning import Held, Learner, look_into_arguments, worth_a_look
 from spec_mcp.relay.recording import Recording
 from spec_mcp.relay.wire import Call
+from spec_mcp.store.rows import Scope
 
 
 class Account:
@@ -75,6 +78,14 @@ class Account:
         """A candidate was not launched."""
         self._recording.skipped(command)
 
-    def compared(self, server: str, tool: str, equal: bool) -> None:
-        """Shadow mode: a speculation's result was held against the call's."""
-        self._recording.compared(server, tool, equal)
+    def compare(
+        self, command: do.Compare, scope: Scope, early: Side, real: Side, told: Callable[[Verdict], None]
+    ) -> None:
+        """Have two results of a call held against each other when there is time, and put on record what that finds."""
+
+        def look() -> None:
+            comparison = compare_results(early.text, real.text, command.equal, command.apart)
+            self._recording.compared(command, scope, comparison, early, real)
+            told(comparison.verdict)
+
+        self._learner.later(look, len(early.text) + len(real.text))

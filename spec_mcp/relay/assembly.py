@@ -110,6 +110,8 @@ class Assembly:
         self._disk = Disk(store_path, self._name, launch, dict(os.environ), LOCAL_USER, self._call_at_once)
         self._deciding = Deciding(self._engine, now_s)
         self._deciding.on_pin = self._recording.pin
+        self._deciding.on_demoted = self._recording.demoted
+        self._deciding.scope_of = lambda server: scope
         account = Account(self._session, self._learner, self._recording, now_s)
         self._deciding.accounts[self._session] = account
         self._bridge = Bridge(
@@ -212,7 +214,7 @@ class Assembly:
     def _take_loaded(self, loaded: Loaded) -> None:
         take_learned(loaded, self._learner, self._engine, self._sharing)
         if loaded.state is not StoreState.NEWER:
-            self._vouching.know(loaded.pins)
+            self._vouching.know(loaded.pins, loaded.known)
 
     # --- what was learned -------------------------------------------------------------------------------------------
 

@@ -1,61 +1,66 @@
-"""Shadow mode: real answers kept until they can be held against what speculation would have answered."""
+"""Results kept until they can be held against another of the same call."""
 
 from __future__ import annotations
 
 import hashlib
+from typing import NamedTuple
 
-from spec_mcp.engine.calls import Unmatchable, canonical, decode_strict
 from spec_mcp.engine.events import CallId, SpeculationId
 
 COMPARED_MAX_BYTES = 1 << 20
 """Larger results are the same only if their bytes are, and of theirs a digest is kept."""
 
 
+class Side(NamedTuple):
+    """One of two results that are compared."""
+
+    text: bytes
+    """The raw result, or its digest where it is large."""
+    size_bytes: int
+
+
 class Kept:
-    """Answers of calls that have a speculation to be compared with."""
+    """By the speculation whose result each is to be compared with."""
 
     def __init__(self) -> None:
-        self._of_call: dict[CallId, bytes] = {}
+        self._results: dict[SpeculationId, Side] = {}
+        self._awaited: dict[CallId, SpeculationId] = {}
         self._calls: dict[SpeculationId, CallId] = {}
 
     def expect(self, call: CallId, speculation: SpeculationId) -> None:
         """This call's answer will be compared with this speculation's."""
-        self._of_call[call] = b""
+        self._awaited[call] = speculation
         self._calls[speculation] = call
 
     def answered(self, call: CallId, result: bytes) -> None:
         """The call has its answer; it is kept only if that was expected."""
-        if call in self._of_call:
-            self._of_call[call] = comparable(result)
+        if (speculation := self._awaited.pop(call, None)) is not None:
+            self.keep(speculation, result)
 
-    def take(self, call: CallId) -> bytes:
-        """The answer, to be compared with what `comparable` makes of another."""
-        return self._of_call.pop(call, b"")
+    def keep(self, speculation: SpeculationId, result: bytes) -> None:
+        """This result will be compared with this speculation's."""
+        self._results[speculation] = side(result)
+
+    def take(self, speculation: SpeculationId) -> Side | None:
+        """What was kept; None where nothing was."""
+        return self._results.pop(speculation, None)
 
     def drop(self, speculation: SpeculationId) -> None:
         """Nothing will be compared with it any more."""
+        self._results.pop(speculation, None)
         if (call := self._calls.pop(speculation, None)) is not None:
-            self._of_call.pop(call, None)
+            self._awaited.pop(call, None)
 
     def clear(self) -> None:
         """Nothing will be compared any more."""
-        self._of_call.clear()
+        self._results.clear()
+        self._awaited.clear()
         self._calls.clear()
 
     def __len__(self) -> int:
-        return len(self._of_call) + len(self._calls)
+        return len(self._results) + len(self._awaited) + len(self._calls)
 
 
-def comparable(result: bytes) -> bytes:
+def side(result: bytes) -> Side:
     """What is enough of a result to tell whether it equals another."""
-    return result if len(result) <= COMPARED_MAX_BYTES else hashlib.sha256(result).digest()
-
-
-def same_result(one: bytes, other: bytes) -> bool:
-    """Are two comparable results the same JSON? Where that cannot be told, the bytes decide."""
-    if one == other:
-        return True
-    try:
-        return canonical(decode_strict(one)) == canonical(decode_strict(other))
-    except Unmatchable:
-        return False
+    return Side(result if len(result) <= COMPARED_MAX_BYTES else hashlib.sha256(result).digest(), len(result))

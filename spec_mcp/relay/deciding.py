@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from spec_mcp.engine import commands as do
 from spec_mcp.engine.engine import Engine
-from spec_mcp.engine.events import CallId, Event, Mode, SpeculationId, Ticked
+from spec_mcp.engine.events import CallId, Compared, Event, Mode, SpeculationId, Ticked
 from spec_mcp.engine.policy import Settings
-from spec_mcp.relay.saying import say
+from spec_mcp.engine.results import Verdict
+from spec_mcp.relay.saying import LogLevel, say
 
 if TYPE_CHECKING:
     from spec_mcp.relay.account import Account
+    from spec_mcp.relay.comparing import Side
     from spec_mcp.relay.learning import Held
+    from spec_mcp.store.rows import Scope
 
 
 class Carrying(Protocol):
@@ -58,6 +61,9 @@ class Deciding:
         self.accounts: dict[str, Account] = {}
         """By session."""
         self.on_pin: Callable[[do.PinFingerprint], None] = lambda command: None
+        self.on_demoted: Callable[[do.Demote], None] = lambda command: None
+        self.scope_of: Callable[[str], Scope | None] = lambda server: None
+        """Whose history a server's is."""
         self._settings = engine.world.settings
         self._clock = clock
         self._events: deque[Event] = deque()
@@ -69,6 +75,7 @@ class Deciding:
             do.SpeculationEnded: self._speculation_ended,
             do.Skipped: self._skipped,
             do.PinFingerprint: self._pin,
+            do.Demote: self._demote,
         }
 
     @property
@@ -115,9 +122,9 @@ class Deciding:
     def give_up(self, error: Exception) -> None:
         """Rule 17: be a plain proxy from now on."""
         if self.engine is None:
-            say(f"a line could not be looked into ({type(error).__name__}: {error})")
+            say(f"a line could not be looked into ({type(error).__name__}: {error})", LogLevel.ERROR)
             return
-        say(f"speculation failed ({type(error).__name__}: {error}); going on as a plain proxy")
+        say(f"speculation failed ({type(error).__name__}: {error}); going on as a plain proxy", LogLevel.ERROR)
         self.engine = None
         for bridge in self.bridges.values():
             bridge.go_on_as_plain_proxy()
@@ -127,6 +134,16 @@ class Deciding:
         found = None if self.engine is None else self.engine.world.ledger.live.get(number)
         bridge = None if found is None else self.bridges.get(found.connection)
         return None if bridge is None else bridge.held(number)
+
+    def compare(self, session: str, command: do.Compare, early: Side, real: Side) -> None:
+        """Have two results held against each other when nobody waits."""
+
+        def told(verdict: Verdict) -> None:
+            self.feed(Compared(command.server, command.tool, command.entry, verdict))
+
+        account, scope = self.accounts.get(session), self.scope_of(command.server)
+        if account is not None and scope is not None:
+            account.compare(command, scope, early, real, told)
 
     def _do(self, commands: list[do.Command]) -> None:
         for command in commands:
@@ -154,3 +171,11 @@ class Deciding:
 
     def _pin(self, command: do.PinFingerprint) -> None:
         self.on_pin(command)
+
+    def _demote(self, command: do.Demote) -> None:
+        if command.entry:
+            say(
+                f"{command.server}.{command.tool} is not called ahead of time any more: made again, its result was "
+                "another (`spec-mcp stats --divergences` shows both)"
+            )
+        self.on_demoted(command)

@@ -157,7 +157,7 @@ class Learner:
                 guard.began(call)
             self._predictor.began(call)
 
-        self._later(tell, size_bytes)
+        self.later(tell, size_bytes)
 
     def ended(self, session: str, call: int, result: bytes, is_error: bool) -> None:
         """A call has its answer."""
@@ -170,11 +170,11 @@ class Learner:
                 guard.ended(answered)
             self._predictor.ended(answered)
 
-        self._later(tell, len(kept))
+        self.later(tell, len(kept))
 
     def closed(self, session: str) -> None:
         """The client left."""
-        self._later(lambda: self._closed(session))
+        self.later(lambda: self._closed(session))
 
     def _closed(self, session: str) -> None:
         if self._guard is not None:
@@ -184,7 +184,7 @@ class Learner:
     def left(self, server: str) -> None:
         """What is behind this server's name from now on is another one."""
         if (guard := self._guard) is not None:
-            self._later(lambda: guard.leave(server))
+            self.later(lambda: guard.leave(server))
 
     def load(self, learned: Json) -> None:
         """Take over what an earlier run has learned, before anything else that waits."""
@@ -199,7 +199,7 @@ class Learner:
     def predict(self, command: Predict, held: Callable[[int], Held | None]) -> None:
         """Guess, unless the session has gone on by the time that there is time."""
         self._last_step[command.session] = command.step
-        self._later(lambda: self._predict(command, held))
+        self.later(lambda: self._predict(command, held))
 
     def finish(self) -> None:
         """Learn from what waits, as far as that takes no longer than `FINISH_S`."""
@@ -243,7 +243,8 @@ class Learner:
             )
         return None if lineage and held(lineage[-1]) is None else supposed
 
-    def _later(self, task: Callable[[], None], size_bytes: int = 0) -> None:
+    def later(self, task: Callable[[], None], size_bytes: int = 0) -> None:
+        """Do this when nothing else is to be done; it keeps so many bytes."""
         while len(self._tasks) >= QUEUE_MAX or (self._tasks and self._task_bytes + size_bytes > QUEUE_MAX_BYTES):
             _, given_up_bytes = self._tasks.popleft()
             self._task_bytes -= given_up_bytes

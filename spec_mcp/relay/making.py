@@ -84,6 +84,7 @@ def settings_of(config: Config) -> Settings:
         chosen.reversible,
         frozenset(chosen.accept_unproven),
         chosen.lossy,
+        chosen.check_every,
     )
 
 

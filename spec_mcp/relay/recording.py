@@ -10,12 +10,26 @@ from dataclasses import dataclass, field, replace
 from spec_mcp.engine import commands as do
 from spec_mcp.engine.calls import Json
 from spec_mcp.engine.events import CallId
+from spec_mcp.engine.results import Comparison, Verdict
 from spec_mcp.engine.states import State
+from spec_mcp.relay.comparing import Side
 from spec_mcp.store.recorder import Recorder
-from spec_mcp.store.rows import CallRow, LearnedRow, PinRow, Scope, SessionRow, SpeculationRow
+from spec_mcp.store.rows import (
+    CallRow,
+    ComparisonRow,
+    DemotionRow,
+    LearnedRow,
+    PinRow,
+    Scope,
+    SessionRow,
+    SpeculationRow,
+)
 
 RECORDED_MAX_BYTES = 1 << 20
 """A larger result is recorded as absent: the store is for learning and for looking back, not for payloads."""
+
+SIDE_MAX_BYTES = 32 * 2**10
+"""A larger result is not kept beside the one from which it differs: nobody compares so much by eye."""
 
 RECORDS_MAX = 8192
 """Calls without an answer that are on record; the oldest are left out, since their server never answers."""
@@ -126,10 +140,32 @@ class Recording:
             text = json.dumps(data, separators=(",", ":")).encode()
             self._recorder.record(LearnedRow(self._scope, self._session.principal, kind, text, self._wall_clock()))
 
-    def compared(self, server: str, tool: str, equal: bool) -> None:
-        """Shadow mode: a speculation's result was held against the call's."""
-        reason = "compared-equal" if equal else "compared-different"
-        self._recorder.skip(self._session.session, server, tool, reason)
+    def compared(self, command: do.Compare, scope: Scope, comparison: Comparison, early: Side, real: Side) -> None:
+        """Two results of a call were held against each other; both are kept where they differ."""
+        differs = comparison.verdict is not Verdict.SAME
+        self._recorder.record(
+            ComparisonRow(
+                session=self._session.session,
+                scope=scope,
+                tool=command.tool,
+                entry=command.entry,
+                arguments=command.arguments if differs else None,
+                is_check=command.is_check,
+                how=str(command.how),
+                verdict=str(comparison.verdict),
+                differences=comparison.differences,
+                saved_s=command.saved_s,
+                at=self._wall_clock(),
+                early=early.text if differs and early.size_bytes <= SIDE_MAX_BYTES else None,
+                real=real.text if differs and real.size_bytes <= SIDE_MAX_BYTES else None,
+                early_bytes=early.size_bytes,
+                real_bytes=real.size_bytes,
+            )
+        )
+
+    def demoted(self, command: do.Demote) -> None:
+        """A tool is not speculated any more, or may be again."""
+        self._recorder.record(DemotionRow(self._scope, command.tool, command.entry, self._wall_clock()))
 
     def close(self) -> None:
         """The client left; calls without an answer are recorded as they are."""

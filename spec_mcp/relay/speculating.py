@@ -11,7 +11,7 @@ from spec_mcp.engine.effects import ToolValidator
 from spec_mcp.engine.events import Answer, CallId, Outcome
 from spec_mcp.relay import wire
 from spec_mcp.relay.asking import Asking, Told
-from spec_mcp.relay.comparing import Kept, comparable, same_result
+from spec_mcp.relay.comparing import Kept, side
 from spec_mcp.relay.deciding import Deciding
 from spec_mcp.relay.learning import Held
 from spec_mcp.relay.link import ServerLink
@@ -36,7 +36,7 @@ class Speculating:
         self._validators = validators
         self._reversing = reversing
         self._feed = deciding.feed
-        self._accounts = deciding.accounts
+        self._deciding = deciding
         self._speculations = Speculations(link.own_marker)
         self._kept = Kept()
         self.commands: dict[type, Callable[..., None]] = {
@@ -45,6 +45,7 @@ class Speculating:
             do.Drop: self._drop,
             do.Validate: self._validate,
             do.Keep: self._keep,
+            do.Recall: self._recall,
             do.Compare: self._compare,
             **reversing.commands,
         }
@@ -169,9 +170,13 @@ class Speculating:
     def _keep(self, command: do.Keep) -> None:
         self._kept.expect(command.call, command.speculation)
 
+    def _recall(self, command: do.Recall) -> None:
+        if (held := self._speculations.get(command.adopted)) is not None:
+            self._kept.keep(command.check, held.result)
+
     def _compare(self, command: do.Compare) -> None:
-        real = self._kept.take(command.call)
-        held = self._speculations.get(command.speculation)
-        account = None if held is None else self._accounts.get(held.session)
-        if held is not None and account is not None:
-            account.compared(held.server, held.tool, same_result(comparable(held.result), real))
+        kept, held = self._kept.take(command.speculation), self._speculations.get(command.speculation)
+        if kept is not None and held is not None:
+            told = side(held.result)
+            early, real = (kept, told) if command.is_check else (told, kept)
+            self._deciding.compare(held.session, command, early, real)

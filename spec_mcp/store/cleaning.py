@@ -8,9 +8,9 @@ from typing import cast
 
 import msgspec
 
-from spec_mcp.engine.calls import Json
+from spec_mcp.engine.calls import Arguments, Json
 from spec_mcp.store.redaction import Redactor, dumps
-from spec_mcp.store.rows import CallRow, Row, SpeculationRow
+from spec_mcp.store.rows import CallRow, ComparisonRow, Row, SpeculationRow
 
 NO_ARGUMENTS = b"{}"
 
@@ -31,13 +31,26 @@ class Cleaner:
                 row, arguments=arguments, result=self._result(row.result), result_bytes=result_bytes
             )
         if isinstance(row, SpeculationRow):
-            arguments = (
-                self._arguments(row.arguments)
-                if isinstance(row.arguments, bytes)
-                else dumps(self._redactor.clean(row.arguments))
+            return dataclasses.replace(row, arguments=self._decoded_arguments(row.arguments))
+        if isinstance(row, ComparisonRow):
+            if row.arguments is None:
+                return row
+            return dataclasses.replace(
+                row,
+                arguments=self._decoded_arguments(row.arguments),
+                early=self._whole(row.early),
+                real=self._whole(row.real),
             )
-            return dataclasses.replace(row, arguments=arguments or NO_ARGUMENTS)
         return row
+
+    def _decoded_arguments(self, arguments: bytes | Arguments) -> bytes:
+        if isinstance(arguments, bytes):
+            return self._arguments(arguments) or NO_ARGUMENTS
+        return dumps(self._redactor.clean(arguments)) or NO_ARGUMENTS
+
+    def _whole(self, text: bytes | None) -> bytes | None:
+        """An answer as it came, to be held beside another: what differs may be in any part of it."""
+        return None if text is None or not self._record_results else self._redactor.clean_json(text)
 
     def _arguments(self, text: bytes) -> bytes | None:
         # most texts hold nothing that is hidden: they are kept as they came, if they are the JSON of other readers too

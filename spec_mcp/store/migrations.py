@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
-STEPS = ("0001-sessions-and-learning", "0002-undos")
+STEPS = ("0001-sessions-and-learning", "0002-undos", "0003-comparisons")
 """All steps, in order."""
 
 migrations = Migrations("spec-mcp")
@@ -132,3 +132,37 @@ def _undos(db: Database) -> None:
         """
     )
     db.conn.execute("CREATE INDEX undos_by_instance ON undos (instance)")
+
+
+@migrations(name=STEPS[2])
+def _comparisons(db: Database) -> None:
+    db.table("comparisons").create(
+        {
+            "id": int,
+            "session": str,
+            "server": str,
+            "launch": str,
+            "tool": str,
+            "entry": str,
+            "arguments": str,
+            "is_check": int,
+            "how": str,
+            "verdict": str,
+            "differences": str,
+            "saved_s": float,
+            "early": str,
+            "real": str,
+            "early_bytes": int,
+            "real_bytes": int,
+            "at": float,
+        },
+        pk="id",
+        not_null={"session", "server", "launch", "tool", "entry", "is_check", "how", "verdict", "saved_s", "at"},
+    )
+    db.table("comparisons").create_index(["server", "launch", "tool"])
+    db.table("comparisons").create_index(["at"])
+    db.table("demotions").create(
+        {"server": str, "launch": str, "tool": str, "entry": str, "at": float},
+        pk=("server", "launch", "tool"),
+        not_null={"entry", "at"},
+    )

@@ -13,6 +13,7 @@ from typing import Literal
 
 from spec_mcp.engine.calls import Arguments
 from spec_mcp.engine.commands import SpeculationEnded
+from spec_mcp.engine.results import Difference
 
 LOCAL_USER = "local"
 """The principal of a client over stdio."""
@@ -158,4 +159,43 @@ class LearnedRow:
     added_at: float
 
 
-Row = SessionRow | CallRow | SpeculationRow | SkipRow | PinRow | LearnedRow
+@dataclass(frozen=True, slots=True)
+class ComparisonRow:
+    """Two results of one call that were held against each other. What is kept of them is there where they differed."""
+
+    session: str
+    scope: Scope
+    tool: str
+    entry: str
+    """What the manifest said of the tool, as a digest; empty: it counts as evidence no more."""
+    arguments: bytes | Arguments | None
+    is_check: bool
+    """It checked what a call had been given; else it is shadow mode's."""
+    how: str
+    """How the call was answered, or would have been."""
+    verdict: str
+    differences: tuple[Difference, ...]
+    saved_s: float
+    """The wait that was spared, or would have been."""
+    at: float
+    early: bytes | None = None
+    """JSON text of the result that came from speculation."""
+    real: bytes | None = None
+    """Of the one that came later."""
+    early_bytes: int = 0
+    real_bytes: int = 0
+    """Their sizes as the server sent them."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemotionRow:
+    """A tool that is not speculated any more, since its results were seen to differ. The last one counts."""
+
+    scope: Scope
+    tool: str
+    entry: str
+    """What the manifest said of it, as a digest; empty: the tool is speculated again."""
+    at: float
+
+
+Row = SessionRow | CallRow | SpeculationRow | SkipRow | PinRow | LearnedRow | ComparisonRow | DemotionRow

@@ -10,10 +10,22 @@ from pathlib import Path
 from typing import cast
 
 from spec_mcp.engine.calls import Json
-from spec_mcp.store import upkeep
+from spec_mcp.engine.events import Known
+from spec_mcp.store import comparing, upkeep
 from spec_mcp.store.connection import BUSY_TIMEOUT_S, Connection, Record, inode
-from spec_mcp.store.rows import CallRow, LearnedRow, PinRow, Row, Scope, SessionRow, SkipRow, SpeculationRow
-from spec_mcp.store.store import Merge, SessionSummary, SessionTrace, ToolTotals, Totals
+from spec_mcp.store.rows import (
+    CallRow,
+    ComparisonRow,
+    DemotionRow,
+    LearnedRow,
+    PinRow,
+    Row,
+    Scope,
+    SessionRow,
+    SkipRow,
+    SpeculationRow,
+)
+from spec_mcp.store.store import Merge, SessionSummary, SessionTrace, ToolComparisons, ToolTotals, Totals
 
 WRITE_SESSION = """
     INSERT INTO sessions (session, server, launch, principal, started_at, pid, client_name, client_version, ended_at)
@@ -135,6 +147,22 @@ class SqliteStore:
             )
         return {record["tool"]: record["fingerprint"] for record in records}
 
+    def known(self, scope: Scope) -> Known:
+        with self._translated():
+            return comparing.known(self._connection, scope)
+
+    def comparisons(self) -> dict[tuple[str, str], ToolComparisons]:
+        with self._translated():
+            return comparing.totals(self._connection)
+
+    def divergences(self, limit: int) -> list[ComparisonRow]:
+        with self._translated():
+            return comparing.divergences(self._connection, limit)
+
+    def pardon(self, server: str | None) -> list[tuple[str, str]]:
+        with self._translated(), self._transaction():
+            return comparing.pardon(self._connection, server)
+
     def learned(self, scope: Scope, principal: str) -> list[LearnedRow]:
         with self._translated():
             records = self._query(
@@ -219,6 +247,7 @@ def _write(connection: Connection, rows: Sequence[Row]) -> None:
     speculations: list[Record] = []
     pins: list[Record] = []
     learned: list[Record] = []
+    compared: list[ComparisonRow] = []
     for row in rows:
         match row:
             case SessionRow():
@@ -233,6 +262,10 @@ def _write(connection: Connection, rows: Sequence[Row]) -> None:
                 pins.append(
                     _owner(row.scope) | {"tool": row.tool, "fingerprint": row.fingerprint, "seen_at": row.seen_at}
                 )
+            case ComparisonRow():
+                compared.append(row)
+            case DemotionRow():
+                comparing.demote(connection, row)
             case LearnedRow():
                 learned.append(
                     _owner(row.scope)
@@ -247,6 +280,7 @@ def _write(connection: Connection, rows: Sequence[Row]) -> None:
     connection.insert("speculations", speculations, replace=True)
     connection.insert("pins", pins, ignore=True)
     connection.insert("learned", learned)
+    comparing.write(connection, compared)
 
 
 def _owner(scope: Scope) -> Record:

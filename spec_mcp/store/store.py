@@ -11,8 +11,18 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from spec_mcp.engine.calls import Json
+from spec_mcp.engine.events import Known
 from spec_mcp.errors import UserError
-from spec_mcp.store.rows import CallRow, LearnedRow, Row, Scope, SessionRow, SkipRow, SpeculationRow
+from spec_mcp.store.rows import (
+    CallRow,
+    ComparisonRow,
+    LearnedRow,
+    Row,
+    Scope,
+    SessionRow,
+    SkipRow,
+    SpeculationRow,
+)
 
 
 class StoreError(UserError):
@@ -68,6 +78,34 @@ class Totals:
     skips: Mapping[str, int] = field(default_factory=dict[str, int])
     tools: Mapping[tuple[str, str], ToolTotals] = field(default_factory=dict[tuple[str, str], ToolTotals])
     """By server and tool."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolComparisons:
+    """What comparisons have found of one tool, or of all: shadow mode's, and checks of what was adopted."""
+
+    shadow: int = 0
+    hits: int = 0
+    """Calls that shadow mode would have answered from a result that was there."""
+    joins: int = 0
+    """The same, from one on its way."""
+    would_save_s: float = 0.0
+    """The wait that these would have been spared."""
+    checks: int = 0
+    same: int = 0
+    passing: int = 0
+    """Those in which only values differed that go with the time or the request."""
+    different: int = 0
+    places: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Where results differed, and how often."""
+    passing_places: frozenset[str] = frozenset()
+    """Those of the places whose values have always gone with the time or the request."""
+    demoted: bool = False
+
+    @property
+    def compared(self) -> int:
+        """All of them."""
+        return self.shadow + self.checks
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +168,22 @@ class Store(Protocol):
 
     def pins(self, scope: Scope) -> dict[str, str]:
         """The fingerprints of tools at first sight."""
+        ...
+
+    def known(self, scope: Scope) -> Known:
+        """What comparisons have shown of the tools, and which are demoted."""
+        ...
+
+    def comparisons(self) -> dict[tuple[str, str], ToolComparisons]:
+        """Sums by server and tool; of the demoted ones also where nothing else is kept."""
+        ...
+
+    def divergences(self, limit: int) -> list[ComparisonRow]:
+        """The newest comparisons that found a difference, newest first."""
+        ...
+
+    def pardon(self, server: str | None) -> list[tuple[str, str]]:
+        """Let the demoted tools of a server, or all, be speculated again; which they were, by server and tool."""
         ...
 
     def learned(self, scope: Scope, principal: str) -> list[LearnedRow]:

@@ -26,8 +26,8 @@ LAST_UPKEEP = "last-upkeep"
 def tidy(connection: Connection, now: float, retention_days: float, max_bytes: int = MAX_STORE_BYTES) -> bool:
     """Delete what is older than the retention or beyond `max_bytes`, unless that was done within a day.
 
-    Learned rows go when their owner added nothing for as long, all at once: what was learned, and from what. Pins stay:
-    they guard against a changed tool.
+    Learned rows go when their owner added nothing for as long, all at once: what was learned, and from what. Pins and
+    demotions stay: they guard against a changed tool, and a wrong manifest.
     """
     with connection.transaction():
         last = connection.query("SELECT value FROM notes WHERE key = ?", [LAST_UPKEEP])
@@ -54,7 +54,15 @@ def forget(connection: Connection, server: str | None) -> int:
     where, values = ("1", []) if server is None else ("server = ?", [server])
     with connection.transaction():
         sessions = connection.run(f"DELETE FROM sessions WHERE {where}", values)
-        for table in ("calls", "speculations", "skips", "pins", "learned"):
+        for table in (
+            "calls",
+            "speculations",
+            "skips",
+            "pins",
+            "learned",
+            "comparisons",
+            "demotions",
+        ):
             connection.run(f"DELETE FROM {table} WHERE {where}", values)
     # What was deleted is overwritten (secure_delete) once the write-ahead file has gone into the file. Another process
     # that is reading puts that off until it is done, and keeps us from giving the room back: no reason to fail.
@@ -67,6 +75,7 @@ def forget(connection: Connection, server: str | None) -> int:
 def _delete_record_before(connection: Connection, cutoff: float) -> None:
     _delete(connection, "calls", "coalesce(t_end, t_start) < ?", [cutoff])
     _delete(connection, "speculations", "ended_at < ?", [cutoff])
+    _delete(connection, "comparisons", "at < ?", [cutoff])
     _delete(
         connection,
         "sessions",

@@ -20,10 +20,20 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from spec_mcp.engine.calls import Json
+from spec_mcp.engine.events import NOTHING_KNOWN, Known
 from spec_mcp.store.cleaning import Cleaner
 from spec_mcp.store.intake import Intake
 from spec_mcp.store.redaction import Redactor
-from spec_mcp.store.rows import CallRow, LearnedRow, Row, Scope, SessionRow, SkipRow, SpeculationRow
+from spec_mcp.store.rows import (
+    CallRow,
+    ComparisonRow,
+    LearnedRow,
+    Row,
+    Scope,
+    SessionRow,
+    SkipRow,
+    SpeculationRow,
+)
 from spec_mcp.store.settings import StoreSettings
 from spec_mcp.store.store import Store, StoreCorrupt, StoreError, StoreNewer
 
@@ -82,6 +92,8 @@ class Loaded:
     state: StoreState
     pins: dict[str, str] = field(default_factory=dict[str, str])
     learned: tuple[Learned, ...] = ()
+    known: Known = NOTHING_KNOWN
+    """What comparisons have shown of its tools."""
 
 
 @dataclass(slots=True)
@@ -261,7 +273,7 @@ class Worker:
             if store is not None:
                 pins = store.pins(job.scope)
                 rows = store.learned(job.scope, job.principal)
-                loaded = Loaded(StoreState.READY, pins, _decoded(rows))
+                loaded = Loaded(StoreState.READY, pins, _decoded(rows), store.known(job.scope))
             elif self._newer:
                 loaded = Loaded(StoreState.NEWER)
         except StoreCorrupt as error:
@@ -341,7 +353,9 @@ class Worker:
                 self._sessions[row.session] = row
         while len(self._sessions) > MAX_OPEN_SESSIONS:
             self._sessions.pop(next(iter(self._sessions)))
-        named = {row.session: None for row in rows if isinstance(row, CallRow | SpeculationRow | SkipRow)}
+        named = {
+            row.session: None for row in rows if isinstance(row, CallRow | SpeculationRow | SkipRow | ComparisonRow)
+        }
         known = [self._sessions[session] for session in named if session in self._sessions]
         for row in rows:
             if isinstance(row, SessionRow) and row.ended_at is not None:

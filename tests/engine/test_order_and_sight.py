@@ -283,17 +283,19 @@ def test_a_cancelled_call_is_not_compared_and_its_speculation_not_kept():
 def test_in_shadow_mode_a_validator_decides_whether_the_comparison_counts(value, counts):
     with shadow() as play:
         play << play.predicted(guess("cat", id=1)) >> validate() << play.validated("v1") >> launch("cat")
-        play << play.returned() << play.call(1, "cat", id=1) >> invoke(1) >> KEEP >> validate(1)
-        play << play.validated(value) << events.CallReturned(1, RESULT)
+        play << play.returned() << play.call(1, "cat", id=1) >> invoke(1) >> KEEP
+        play << events.CallReturned(1, RESULT) >> validate(1) << play.validated(value)
         if counts:
-            play >> COMPARE
+            play >> COMPARE >> ended("compared")
+        else:
+            play >> ended("stale")
 
 
-def test_in_shadow_mode_nothing_is_compared_before_its_validator_was_read():
+def test_in_shadow_mode_the_validator_is_read_when_both_answers_are_there():
     with shadow() as play:
         play << play.predicted(guess("cat", id=1)) >> validate() << play.validated("v1") >> launch("cat")
-        play << play.returned() << play.call(1, "cat", id=1) >> invoke(1) >> KEEP >> validate(1)
-        play << events.CallReturned(1, RESULT) >> ended("stale")
+        play << play.call(1, "cat", id=1) >> invoke(1) >> KEEP << events.CallReturned(1, RESULT)
+        play << play.returned() >> validate(1) << play.validated("v1") >> COMPARE
 
 
 def test_one_speculation_is_compared_with_one_call():

@@ -32,7 +32,7 @@ from spec_mcp.relay.seat import Seat
 from spec_mcp.relay.stdio import StdioLink
 from spec_mcp.relay.validators import Read, file_of
 from spec_mcp.store.instance import Launch
-from spec_mcp.store.rows import CallRow, Row, Scope, SessionRow
+from spec_mcp.store.rows import CallRow, ComparisonRow, DemotionRow, Row, Scope, SessionRow
 
 SERVER = "s"
 SESSION = "session"
@@ -163,6 +163,14 @@ class RowList:
         self.skips.append((tool, reason))
 
     @property
+    def comparisons(self) -> list[ComparisonRow]:
+        return [row for row in self.rows if isinstance(row, ComparisonRow)]
+
+    @property
+    def demotions(self) -> list[DemotionRow]:
+        return [row for row in self.rows if isinstance(row, DemotionRow)]
+
+    @property
     def calls(self) -> list[CallRow]:
         return [row for row in self.rows if isinstance(row, CallRow)]
 
@@ -197,6 +205,8 @@ class Rig:
         self.validators = ListedValidators()
         deciding = Deciding(self.engine, self.clock)
         deciding.on_pin = self.recording.pin
+        deciding.on_demoted = self.recording.demoted
+        deciding.scope_of = lambda server: scope
         account = deciding.accounts[SESSION] = Account(SESSION, self.learner, self.recording, self.clock)
         self.bridge = Bridge(
             deciding,

@@ -14,6 +14,7 @@ from unittest.mock import patch
 
 from spec_mcp.engine import (
     admission,
+    checking,
     engine,
     expiring,
     ledger,
@@ -272,7 +273,9 @@ RULES: dict[str, Rule] = {
     "hosts are allowed": Rule("mixed", _put(admission, "may_reach_outside", lambda *_: True)),
     "the outside has a budget": Rule("mixed", _put(ServerState, "within_budget", lambda *_: True)),
     # rule 4
-    "places are bounded": Rule("order", _put(admission, "_has_place", lambda *_: True)),
+    "places are bounded": Rule(
+        "order", _both(_put(admission, "has_place", lambda *_: True), _put(checking, "has_place", lambda *_: True))
+    ),
     "validated launches look again": Rule("files", _put(admission, "no_longer", lambda *_: None)),
     "cancellation must be borne": Rule("order", _put(lifecycle, "bears_cancellation", lambda *_: True)),
     "speculation starts no server": Rule(

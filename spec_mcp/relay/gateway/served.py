@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import anyio
 
 from spec_mcp.config import Config
-from spec_mcp.engine.events import Attached
+from spec_mcp.engine.events import NOTHING_KNOWN, Attached, Known
 from spec_mcp.errors import UserError
 from spec_mcp.manifest import Manifest
 from spec_mcp.relay.gateway.backs import reached_by
@@ -69,6 +69,7 @@ class Served:
         """Why it cannot be reached as it is configured."""
         self.pins: dict[str, str] | None = None
         """How its tools looked when they were seen first; None until the store has been read."""
+        self._known = NOTHING_KNOWN
         self._parts = parts
         self._listed = listed
         self._connections: dict[str, Connection] = {}
@@ -93,11 +94,11 @@ class Served:
         counted = Counter(one.status for one in self._connections.values())
         return ", ".join(f"{count} {status}" for status, count in counted.items()) or "no connection yet"
 
-    def know(self, pins: dict[str, str]) -> None:
-        """These tools have been seen before, and looked so."""
-        self.pins = pins
+    def know(self, pins: dict[str, str], known: Known) -> None:
+        """These tools have been seen before, and looked so; this is what comparisons have shown of them."""
+        self.pins, self._known = pins, known
         for vouching in self._vouchings:
-            vouching.know(pins)
+            vouching.know(pins, known)
 
     def review(self, config: Config) -> None:
         """The user has edited manifests.
@@ -176,7 +177,7 @@ class Served:
         except ValueError as error:
             contact.park(str(error))
         if self.pins is not None and connection.vouching is not None:
-            connection.vouching.know(self.pins)
+            connection.vouching.know(self.pins, self._known)
         return connection
 
     def _leave_soon(self, connection: Connection) -> None:
