@@ -200,13 +200,16 @@ def asked(world: World, event: ServerAsked) -> None:
 
 def may_be_ours(world: World, connection: ConnectionState) -> bool:
     """Is the server working on a speculation there, or on something that belongs to one?"""
-    return bool(world.ledger.outstanding_on(connection.name, world.now_s)) or (
-        undoing.asks(world, connection) or any(map(_is_validating, world.ledger.version_checked.on(connection.name)))
-    )
+    if world.ledger.outstanding_on(connection.name, world.now_s) or undoing.asks(world, connection):
+        return True
+    return any(_is_validating(world, held) for held in world.ledger.version_checked.on(connection.name))
 
 
-def _is_validating(speculation: Speculation) -> bool:
-    return speculation.state is State.PROPOSED or speculation.caller is not None or speculation.unproven
+def _is_validating(world: World, speculation: Speculation) -> bool:
+    """Is its version asked for: before its launch, for the call that would adopt it, or for a comparison?"""
+    if speculation.compared_with is not None:
+        return speculation.state is State.READY and speculation.compared_with not in world.calls
+    return speculation.state is State.PROPOSED or speculation.caller is not None
 
 
 def stop_speculating_on(world: World, connection: ConnectionState) -> None:
