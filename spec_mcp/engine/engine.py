@@ -50,6 +50,7 @@ from spec_mcp.engine.events import (
     ConnectionName,
     Disconnected,
     Event,
+    HeldDropped,
     Inherited,
     ManifestFound,
     Mode,
@@ -114,6 +115,7 @@ class Engine:
             ClientAnswered: partial(requests.client_answered, self.world),
             BatchArrived: partial(requests.batch_arrived, self.world),
             SessionClosed: partial(sessions.closed, self.world),
+            HeldDropped: partial(sessions.held_dropped, self.world),
             CallReturned: self._call_returned,
             SpeculationReturned: self._speculation_returned,
             TaskEnded: partial(requests.task_ended, self.world),
@@ -127,9 +129,9 @@ class Engine:
             Undone: partial(undoing.undone, self.world),
             Settled: partial(undoing.settled, self.world),
             Inherited: partial(undoing.inherited, self.world),
+            Compared: partial(checking.compared, self.world),
             Predicted: self._predicted,
             ModeSet: partial(sessions.mode_set, self.world),
-            Compared: partial(checking.compared, self.world),
             Ticked: self._nothing,
         }
 
@@ -268,15 +270,15 @@ class Engine:
         lifecycle.invoke(self.world, call)
         if self.world.mode is Mode.SHADOW and speculation.state in (State.LAUNCHED, State.READY):
             speculation.compared_with = call.id
+            speculation.met = Met(call.arrived_at, speculation.state is State.READY)
             call.speculation = speculation.id
             self.world.out.append(Keep(speculation.connection, speculation.id, call.id))
-            speculation.met = Met(call.arrived_at, speculation.state is State.READY)
 
     def _adopt(self, call: CallState, speculation: Speculation, how: How) -> None:
         world = self.world
+        world.later.append(partial(checking.propose, world, speculation, call, how))
         lifecycle.adopt(world, speculation, call, how)
         world.later.append(partial(self._adopted, call, speculation))
-        world.later.append(partial(checking.propose, world, speculation, call, how))
 
     def _adopted(self, call: CallState, speculation: Speculation) -> None:
         world = self.world
@@ -386,11 +388,11 @@ class Engine:
             self._finish_join(call, speculation)
             return
         speculation.move(Step.RETURN)
-        if speculation.compared_with is not None and speculation.compared_with not in world.calls:
+        is_awaited = speculation.compared_with is not None and speculation.compared_with not in world.calls
+        if is_awaited:
             self._compare(speculation)
-            return
         self._make_room(speculation.session)
-        if speculation.state is State.READY:
+        if speculation.state is State.READY and not is_awaited:
             admission.look_beyond(world, speculation)
 
     def _finish_join(self, call: CallState, speculation: Speculation) -> None:
@@ -448,24 +450,24 @@ class Engine:
 
     def _shadow_answered(self, speculation: Speculation, outcome: Outcome) -> None:
         """Shadow mode: the real call is answered; the speculation may be still on its way."""
-        if outcome.answer is Answer.NONE:
-            lifecycle.discard(self.world, speculation, Reason.DISCONNECTED)
         assert speculation.met is not None, "a call that is compared has met its speculation"
         speculation.met.answered_at = self.world.now_s
-        elif speculation.state is State.READY:
-            self._compare(speculation)
+        if outcome.answer is Answer.NONE:
+            lifecycle.discard(self.world, speculation, Reason.DISCONNECTED)
         elif outcome.rate_limited or outcome.answer not in (Answer.RESULT, Answer.TOOL_ERROR):
             lifecycle.discard(self.world, speculation, Reason.ERROR)  # that says nothing of the result
+        elif speculation.state is State.READY:
+            self._compare(speculation)
 
     def _compare(self, speculation: Speculation) -> None:
         """Rule 18: a comparison counts only where nothing can have changed in between, as far as that can be told."""
         if (fresh := speculation.policy.fresh) is None:
             lifecycle.compare(self.world, speculation)
-
-    def _release(self) -> None:
         else:
             call, connection = speculation.compared_with, speculation.connection
             self.world.out.append(Validate(connection, speculation.id, call, fresh, speculation.arguments))
+
+    def _release(self) -> None:
         if len(self.world.waiting):
             lifecycle.release(self.world)
 

@@ -277,7 +277,7 @@ def _least_likely(held: Iterable[Speculation], size_bytes: int, most: int, most_
     for speculation in may_go:
         if count <= most and size_bytes <= most_bytes:
             return
-        if speculation.caller is None and speculation.compared_with is None and speculation.reversal is None:
+        if speculation.caller is None and speculation.reversal is None:
             count, size_bytes = count - 1, size_bytes - speculation.size_bytes
             yield speculation
 
