@@ -282,6 +282,14 @@ class SessionClosed:
     session: str
 
 
+@value
+class HeldDropped:
+    """Nothing that is held may answer this client any more: it shows a newer token, or sends a batch of which the relay
+    tells as single messages."""
+
+    session: str
+
+
 # --- what servers do ------------------------------------------------------------------------------------------------
 
 
@@ -400,14 +408,6 @@ class Inherited:
 
 
 @value
-class Predicted:
-    """The answer to `Predict`, in the order of the predictor's confidence."""
-
-    session: str
-    step: int
-    lineage: tuple[SpeculationId, ...]
-    candidates: tuple[Candidate, ...]
-@value
 class Compared:
     """The answer to `Compare`."""
 
@@ -417,6 +417,14 @@ class Compared:
     verdict: Verdict
 
 
+@value
+class Predicted:
+    """The answer to `Predict`, in the order of the predictor's confidence."""
+
+    session: str
+    step: int
+    lineage: tuple[SpeculationId, ...]
+    candidates: tuple[Candidate, ...]
 
 
 @value
@@ -445,6 +453,7 @@ Event = (
     | ClientAnswered
     | BatchArrived
     | SessionClosed
+    | HeldDropped
     | CallReturned
     | SpeculationReturned
     | TaskEnded
@@ -458,8 +467,8 @@ Event = (
     | Undone
     | Settled
     | Inherited
+    | Compared
     | Predicted
     | ModeSet
     | Ticked
 )
-    | Compared

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from spec_mcp.engine import lifecycle
-from spec_mcp.engine.events import Mode, ModeSet, SessionClosed
-from spec_mcp.engine.states import Reason
+from spec_mcp.engine.events import HeldDropped, Mode, ModeSet, SessionClosed
+from spec_mcp.engine.states import Reason, State
 from spec_mcp.engine.world import SessionState, World
 
 
@@ -23,6 +23,12 @@ def closed(world: World, event: SessionClosed) -> None:
     lifecycle.discard_all(world, own, Reason.SESSION_ENDED)
     if (session := world.sessions.get(event.session)) is not None:
         world.forget_session(session)
+
+
+def held_dropped(world: World, event: HeldDropped) -> None:
+    """Held results die with the token (rule 15), and none answers a batch (rule 11). A call that waits goes on."""
+    own = [one for one in world.ledger.live.of(event.session) if one.state is not State.JOINED]
+    lifecycle.discard_all(world, own, Reason.EXPIRED)
 
 
 def mode_set(world: World, event: ModeSet) -> None:

@@ -170,6 +170,15 @@ def test_a_session_that_ends_takes_nothing_of_others_with_it():
         play << play.call(1, "get", BOB, OF_BOB, id=2) >> reply(1, HIT)
 
 
+def test_what_is_held_for_a_client_goes_when_it_is_dropped_but_for_what_a_call_waits_for():
+    with apart().holds("get", ANN, id=1).holds("get", BOB, id=2) as play:
+        play << play.predicted(guess("get", id=3), session=ANN) >> launch("get", id=3)
+        play << play.call(1, "get", ANN, OF_ANN, id=3)
+        play << events.HeldDropped(ANN) >> ended("expired")
+        play << play.call(2, "get", ANN, OF_ANN, id=1) >> invoke(2)
+        play << play.call(3, "get", BOB, OF_BOB, id=2) >> reply(3, HIT)
+
+
 def test_a_connection_that_dies_takes_nothing_of_others_with_it():
     with apart().holds("get", ANN, id=1).holds("get", BOB, id=2) as play:
         play << events.Disconnected(OF_ANN) >> ended("disconnected")
