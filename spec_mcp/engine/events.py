@@ -11,7 +11,6 @@ from enum import StrEnum
 
 from spec_mcp.engine.calls import Arguments, CallKey
 from spec_mcp.engine.effects import ServerPolicy, ToolPolicy
-from spec_mcp.engine.results import Verdict
 from spec_mcp.engine.states import State
 from spec_mcp.engine.values import value
 
@@ -131,18 +130,6 @@ class Candidate:
     """It would tell its server what only another server may know, by a way that no call has taken (rule 3)."""
 
 
-@value
-class Known:
-    """What is known of a server's tools from comparisons of results, by tool."""
-
-    demoted: Mapping[str, str]
-    """With the digest of what the manifest said of it (`entry_of`)."""
-    compared: Mapping[str, tuple[str, tuple[bool, ...]]]
-    """With the same digest and, oldest first, whether the results differed."""
-
-
-NOTHING_KNOWN = Known({}, {})
-
 # --- connections and definitions ------------------------------------------------------------------------------------
 
 
@@ -207,8 +194,6 @@ class ManifestFound:
     policy: ServerPolicy
     pins: Mapping[str, str]
     """Fingerprints of its tools' definitions as they were seen first."""
-    known: Known = NOTHING_KNOWN
-    """What earlier comparisons have shown."""
 
 
 # --- what clients do ------------------------------------------------------------------------------------------------
@@ -278,14 +263,6 @@ class BatchArrived:
 @value
 class SessionClosed:
     """The client left."""
-
-    session: str
-
-
-@value
-class HeldDropped:
-    """Nothing that is held may answer this client any more: it shows a newer token, or sends a batch of which the relay
-    tells as single messages."""
 
     session: str
 
@@ -408,16 +385,6 @@ class Inherited:
 
 
 @value
-class Compared:
-    """The answer to `Compare`."""
-
-    server: str
-    tool: str
-    entry: str
-    verdict: Verdict
-
-
-@value
 class Predicted:
     """The answer to `Predict`, in the order of the predictor's confidence."""
 
@@ -453,7 +420,6 @@ Event = (
     | ClientAnswered
     | BatchArrived
     | SessionClosed
-    | HeldDropped
     | CallReturned
     | SpeculationReturned
     | TaskEnded
@@ -467,7 +433,6 @@ Event = (
     | Undone
     | Settled
     | Inherited
-    | Compared
     | Predicted
     | ModeSet
     | Ticked

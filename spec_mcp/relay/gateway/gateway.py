@@ -56,14 +56,14 @@ from spec_mcp.relay.making import (
     take_learned,
 )
 from spec_mcp.relay.recording import Recording, new_session
-from spec_mcp.relay.saying import LogLevel, say
+from spec_mcp.relay.saying import say
 from spec_mcp.relay.seat import Seat
 from spec_mcp.relay.sharing import Sharing
 from spec_mcp.relay.validators import Validators
 from spec_mcp.store.mode import ModeSwitch
 from spec_mcp.store.place import locate
 from spec_mcp.store.recorder import Recorder
-from spec_mcp.store.rows import DemotionRow, LearnedRow, PinRow, Scope
+from spec_mcp.store.rows import LearnedRow, PinRow, Scope
 from spec_mcp.store.worker import Loaded, StoreState
 
 MODE_LOOK_S = 1.0
@@ -103,8 +103,6 @@ class ServersGateway:
         self._tenants: dict[str, Tenant] = {}
         self._scope = self._own_scope()
         parts.deciding.on_pin = self._pin
-        parts.deciding.on_demoted = self._demoted
-        parts.deciding.scope_of = lambda server: found.scope if (found := self._served.get(server)) else None
         parts.rounds.later(MODE_LOOK_S, self._look_at_mode)
         parts.rounds.later(LOOK_S, self._look_at_files)
         parts.rounds.later(WRITE_DOWN_S, self._write_down_again)
@@ -131,7 +129,6 @@ class ServersGateway:
             return self._served[server].open_leg(visit, about, to_client)
 
         session = GatewaySession(client, Directory(tenant.view), open_leg, parts.rounds.later)
-        say("a session begins", LogLevel.DEBUG, session=name, principal=tenant.key)
         session.on_client = lambda about: recording.client_is(*about.name)
         session.on_line = parts.rounds.line_came
         session.on_fault = parts.deciding.give_up
@@ -143,7 +140,6 @@ class ServersGateway:
         tenant.sessions.pop(name, None)
         self._telemetry.session_closed()
         self._parts.deciding.feed(SessionClosed(name))
-        say("a session ends", LogLevel.DEBUG, session=name)
         self._parts.deciding.accounts.pop(name, None)
         recording.close()
         tenant.learner.closed(name)
@@ -217,7 +213,7 @@ class ServersGateway:
 
         def take(loaded: Loaded) -> None:
             if loaded.state is not StoreState.NEWER:
-                served.know(dict(loaded.pins), loaded.known)
+                served.know(dict(loaded.pins))
 
         self._ask_store(served.scope, key_of(Principal()), take)
 
@@ -236,10 +232,6 @@ class ServersGateway:
             self._parts.recorder.record(row)
 
     def write_down(self) -> None:
-    def _demoted(self, command: do.Demote) -> None:
-        if (served := self._served.get(command.server)) is not None:
-            self._parts.recorder.record(DemotionRow(served.scope, command.tool, command.entry, time.time()))
-
         """Put on record what was learned since the last time."""
         for tenant in self._tenants.values():
             self._learned(tenant, HISTORY, tenant.learner.dump())
@@ -269,7 +261,7 @@ class ServersGateway:
             elif manifests_changed:
                 self._review()
         except UserError as error:
-            say(f"{error}; going on as before", LogLevel.WARNING)
+            say(f"{error}; going on as before")
         self._parts.rounds.later(LOOK_S, self._look_at_files)
 
     def _reload(self, config: Config) -> None:
