@@ -13,6 +13,7 @@ from functools import partial
 
 from spec_mcp.engine import (
     admission,
+    checking,
     expiring,
     lifecycle,
     lossy,
@@ -43,6 +44,7 @@ from spec_mcp.engine.events import (
     Claimed,
     ClientAnswered,
     ClientNotified,
+    Compared,
     Connected,
     ConnectionClosed,
     ConnectionName,
@@ -72,7 +74,7 @@ from spec_mcp.engine.events import (
 )
 from spec_mcp.engine.inflight import CallState
 from spec_mcp.engine.policy import Settings
-from spec_mcp.engine.speculation import Speculation
+from spec_mcp.engine.speculation import Met, Speculation
 from spec_mcp.engine.states import Reason, State, Step
 from spec_mcp.engine.timing import Timing
 from spec_mcp.engine.world import SessionState, World
@@ -125,6 +127,7 @@ class Engine:
             Undone: partial(undoing.undone, self.world),
             Settled: partial(undoing.settled, self.world),
             Inherited: partial(undoing.inherited, self.world),
+            Compared: partial(checking.compared, self.world),
             Predicted: self._predicted,
             ModeSet: partial(sessions.mode_set, self.world),
             Ticked: self._nothing,
@@ -265,16 +268,13 @@ class Engine:
         lifecycle.invoke(self.world, call)
         if self.world.mode is Mode.SHADOW and speculation.state in (State.LAUNCHED, State.READY):
             speculation.compared_with = call.id
+            speculation.met = Met(call.arrived_at, speculation.state is State.READY)
             call.speculation = speculation.id
             self.world.out.append(Keep(speculation.connection, speculation.id, call.id))
-            if (fresh := speculation.policy.fresh) is not None:
-                speculation.unproven = True
-                self.world.out.append(
-                    Validate(speculation.connection, speculation.id, call.id, fresh, speculation.arguments)
-                )
 
     def _adopt(self, call: CallState, speculation: Speculation, how: How) -> None:
         world = self.world
+        world.later.append(partial(checking.propose, world, speculation, call, how))
         lifecycle.adopt(world, speculation, call, how)
         world.later.append(partial(self._adopted, call, speculation))
 
@@ -386,11 +386,11 @@ class Engine:
             self._finish_join(call, speculation)
             return
         speculation.move(Step.RETURN)
-        if speculation.compared_with is not None and speculation.compared_with not in world.calls:
+        is_awaited = speculation.compared_with is not None and speculation.compared_with not in world.calls
+        if is_awaited:
             self._compare(speculation)
-            return
         self._make_room(speculation.session)
-        if speculation.state is State.READY:
+        if speculation.state is State.READY and not is_awaited:
             admission.look_beyond(world, speculation)
 
     def _finish_join(self, call: CallState, speculation: Speculation) -> None:
@@ -421,8 +421,9 @@ class Engine:
             if speculation.state is State.PROPOSED:
                 admission.validated_for_launch(world, speculation, event.value)
         elif event.call == speculation.compared_with:
-            speculation.unproven = False
-            if not holds:
+            if holds:
+                lifecycle.compare(world, speculation)
+            else:
                 lifecycle.discard(world, speculation, Reason.STALE)
         elif (call := world.caller_of(speculation)) is not None and call.id == event.call:
             if holds:
@@ -447,17 +448,22 @@ class Engine:
 
     def _shadow_answered(self, speculation: Speculation, outcome: Outcome) -> None:
         """Shadow mode: the real call is answered; the speculation may be still on its way."""
+        assert speculation.met is not None, "a call that is compared has met its speculation"
+        speculation.met.answered_at = self.world.now_s
         if outcome.answer is Answer.NONE:
             lifecycle.discard(self.world, speculation, Reason.DISCONNECTED)
+        elif outcome.rate_limited or outcome.answer not in (Answer.RESULT, Answer.TOOL_ERROR):
+            lifecycle.discard(self.world, speculation, Reason.ERROR)  # that says nothing of the result
         elif speculation.state is State.READY:
             self._compare(speculation)
 
     def _compare(self, speculation: Speculation) -> None:
-        """Rule 18: a comparison counts only where the result could have been adopted."""
-        if speculation.unproven:
-            lifecycle.discard(self.world, speculation, Reason.STALE)
-        else:
+        """Rule 18: a comparison counts only where nothing can have changed in between, as far as that can be told."""
+        if (fresh := speculation.policy.fresh) is None:
             lifecycle.compare(self.world, speculation)
+        else:
+            call, connection = speculation.compared_with, speculation.connection
+            self.world.out.append(Validate(connection, speculation.id, call, fresh, speculation.arguments))
 
     def _release(self) -> None:
         if len(self.world.waiting):

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from spec_mcp.engine.calls import Arguments, CallKey
 from spec_mcp.engine.effects import ServerPolicy, ToolPolicy
+from spec_mcp.engine.results import Verdict
 from spec_mcp.engine.states import State
 from spec_mcp.engine.values import value
 
@@ -130,6 +131,18 @@ class Candidate:
     """It would tell its server what only another server may know, by a way that no call has taken (rule 3)."""
 
 
+@value
+class Known:
+    """What is known of a server's tools from comparisons of results, by tool."""
+
+    demoted: Mapping[str, str]
+    """With the digest of what the manifest said of it (`entry_of`)."""
+    compared: Mapping[str, tuple[str, tuple[bool, ...]]]
+    """With the same digest and, oldest first, whether the results differed."""
+
+
+NOTHING_KNOWN = Known({}, {})
+
 # --- connections and definitions ------------------------------------------------------------------------------------
 
 
@@ -194,6 +207,8 @@ class ManifestFound:
     policy: ServerPolicy
     pins: Mapping[str, str]
     """Fingerprints of its tools' definitions as they were seen first."""
+    known: Known = NOTHING_KNOWN
+    """What earlier comparisons have shown."""
 
 
 # --- what clients do ------------------------------------------------------------------------------------------------
@@ -385,6 +400,16 @@ class Inherited:
 
 
 @value
+class Compared:
+    """The answer to `Compare`."""
+
+    server: str
+    tool: str
+    entry: str
+    verdict: Verdict
+
+
+@value
 class Predicted:
     """The answer to `Predict`, in the order of the predictor's confidence."""
 
@@ -433,6 +458,7 @@ Event = (
     | Undone
     | Settled
     | Inherited
+    | Compared
     | Predicted
     | ModeSet
     | Ticked

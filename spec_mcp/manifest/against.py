@@ -75,7 +75,7 @@ def _faults(form: ToolForm, tool: Mapping[str, Any], by_name: Mapping[str, Mappi
         yield from _unknown(f"touches[{index}]", placeholders(template), own)
     if form.fresh is not None and form.fresh.file is not None:
         yield from _unknown("fresh.file", placeholders(form.fresh.file), own)
-    for argument in form.equal:
+    for argument in form.equal_arguments:
         yield from _unknown(f"equal.{bare(argument)}", [argument], own)
     yield from _expression_faults(form, own)
     for use in calls(form):

@@ -115,7 +115,13 @@ class ToolForm(Form, frozen=True, kw_only=True):
     settle_s: Annotated[Seconds, Meta(description="how long after its answer it may still take effect")] = 0.0
     fingerprint: Annotated[str | None, Meta(description="of the definition that was reviewed")] = None
     proved: Annotated[str | None, Meta(description="written by `manifest verify`: what it has seen to hold")] = None
-    equal: dict[str, str | list[str]] = {}
+    equal: Annotated[
+        dict[str, str | list[str]],
+        Meta(
+            description="values that mean the same: posix-path, trim, casefold, unordered, ignore; by argument, or "
+            "by a place in the result such as result.items[*].age, where two results may differ and count as the same"
+        ),
+    ] = {}
     followed_by: list[FollowForm] = []
     surrogate: SurrogateForm | None = None
     before: Call | None = None
@@ -124,6 +130,16 @@ class ToolForm(Form, frozen=True, kw_only=True):
     probe: ProbeForm | None = None
     undo_wait_s: Seconds | None = None
     lossy: Literal["last-write-wins"] | None = None
+
+    @property
+    def equal_arguments(self) -> list[str]:
+        """The keys of `equal` that are arguments."""
+        return [key for key in self.equal if not names_result(key)]
+
+
+def names_result(key: str) -> bool:
+    """Is a key of `equal` a place in the result, and no argument?"""
+    return key.startswith(("result.", "result[", "answer.", "answer["))
 
 
 class ManifestForm(Form, frozen=True, kw_only=True):

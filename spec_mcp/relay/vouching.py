@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from spec_mcp.config import Server
 from spec_mcp.engine.effects import NO_MANIFEST, ServerPolicy
-from spec_mcp.engine.events import ManifestFound, ToolsListed
+from spec_mcp.engine.events import NOTHING_KNOWN, Known, ManifestFound, ToolsListed
 from spec_mcp.engine.policy import Settings
 from spec_mcp.errors import UserError
 from spec_mcp.manifest import (
@@ -84,15 +84,16 @@ class Vouching:
         self._soon = soon
         self._pins: Mapping[str, str] | None = None
         """None until the store has been read."""
+        self._known = NOTHING_KNOWN
         self._looked_for = manifest is not None
         self._names: list[str] = []
         self._has_served = False
         bridge.handshake.on_server = self._heard_name
         bridge.listing.on_tools = self._judge
 
-    def know(self, pins: Mapping[str, str]) -> None:
-        """These tools have been seen before, and looked so."""
-        self._pins = pins
+    def know(self, pins: Mapping[str, str], known: Known) -> None:
+        """These tools have been seen before, and looked so; this is what comparisons have shown of them."""
+        self._pins, self._known = pins, known
         self._apply()
 
     def review(self, manifest: Manifest | None) -> None:
@@ -179,7 +180,7 @@ class Vouching:
                 self._disk.warm_up()
                 self._name_unproven(policy)
         self._policies[self._server] = policy
-        self._bridge.feed(ManifestFound(self._bridge.connection, policy, pins))
+        self._bridge.feed(ManifestFound(self._bridge.connection, policy, pins, self._known))
 
     def _name_unproven(self, policy: ServerPolicy) -> None:
         """Who switches early writes on should know why none is made."""

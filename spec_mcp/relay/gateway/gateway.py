@@ -63,7 +63,7 @@ from spec_mcp.relay.validators import Validators
 from spec_mcp.store.mode import ModeSwitch
 from spec_mcp.store.place import locate
 from spec_mcp.store.recorder import Recorder
-from spec_mcp.store.rows import LearnedRow, PinRow, Scope
+from spec_mcp.store.rows import DemotionRow, LearnedRow, PinRow, Scope
 from spec_mcp.store.worker import Loaded, StoreState
 
 MODE_LOOK_S = 1.0
@@ -103,6 +103,8 @@ class ServersGateway:
         self._tenants: dict[str, Tenant] = {}
         self._scope = self._own_scope()
         parts.deciding.on_pin = self._pin
+        parts.deciding.on_demoted = self._demoted
+        parts.deciding.scope_of = lambda server: found.scope if (found := self._served.get(server)) else None
         parts.rounds.later(MODE_LOOK_S, self._look_at_mode)
         parts.rounds.later(LOOK_S, self._look_at_files)
         parts.rounds.later(WRITE_DOWN_S, self._write_down_again)
@@ -213,7 +215,7 @@ class ServersGateway:
 
         def take(loaded: Loaded) -> None:
             if loaded.state is not StoreState.NEWER:
-                served.know(dict(loaded.pins))
+                served.know(dict(loaded.pins), loaded.known)
 
         self._ask_store(served.scope, key_of(Principal()), take)
 
@@ -230,6 +232,10 @@ class ServersGateway:
         if (served := self._served.get(command.server)) is not None:
             row = PinRow(served.scope, command.tool, command.fingerprint, time.time())
             self._parts.recorder.record(row)
+
+    def _demoted(self, command: do.Demote) -> None:
+        if (served := self._served.get(command.server)) is not None:
+            self._parts.recorder.record(DemotionRow(served.scope, command.tool, command.entry, time.time()))
 
     def write_down(self) -> None:
         """Put on record what was learned since the last time."""
