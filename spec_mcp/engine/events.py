@@ -282,6 +282,14 @@ class SessionClosed:
     session: str
 
 
+@value
+class HeldDropped:
+    """Nothing that is held may answer this client any more: it shows a newer token, or sends a batch of which the relay
+    tells as single messages."""
+
+    session: str
+
+
 # --- what servers do ------------------------------------------------------------------------------------------------
 
 
@@ -445,6 +453,7 @@ Event = (
     | ClientAnswered
     | BatchArrived
     | SessionClosed
+    | HeldDropped
     | CallReturned
     | SpeculationReturned
     | TaskEnded
