@@ -49,7 +49,7 @@ def _show_one(put: Callable[..., None], row: ComparisonRow, records_results: boo
     told = "goes with the time or the request" if row.verdict == "passing" else "differs"
     made = "check of what was answered" if row.is_check else "shadow mode"
     put(Text(f"{safe(row.scope.server)}.{safe(row.tool)}", style="bold"), f"{moment(row.at)}, {made}", sep="  ")
-    if given := arguments_text(row.arguments, 100):
+    if given := arguments_text(row.arguments_text, 100):
         put(Text(f"  {given}"))
     for one in row.differences:
         put(Text(f"  {safe(one.path)}: {'goes with the time or the request' if one.passes else 'differs'}"))

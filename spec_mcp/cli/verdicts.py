@@ -79,7 +79,7 @@ def divergence_object(row: ComparisonRow) -> dict[str, object]:
         "verdict": row.verdict,
         "how": row.how,
         "differences": [{"place": one.path, "passes": one.passes} for one in row.differences],
-        "arguments": _value(row.arguments),
+        "arguments": _value(row.arguments_text),
         "early": _value(row.early),
         "early_bytes": row.early_bytes,
         "real": _value(row.real),

@@ -186,6 +186,11 @@ class ComparisonRow:
     real_bytes: int = 0
     """Their sizes as the server sent them."""
 
+    @property
+    def arguments_text(self) -> bytes | None:
+        """The arguments as the store gives them back."""
+        return self.arguments if isinstance(self.arguments, bytes) else None
+
 
 @dataclass(frozen=True, slots=True)
 class DemotionRow:

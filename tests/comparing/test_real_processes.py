@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,7 @@ class World:
         return calls.read_text().splitlines().count(tool) if calls.exists() else 0
 
     @contextmanager
-    def client(self, front: str, mode: str) -> Iterator[RawClient]:
+    def client(self, front: str, mode: str) -> Generator[RawClient]:
         """A client in front of `wrap` or `run`, for which the next call is foretold from the first on."""
         options = ["--name", "drifting", "--", *SERVER] if front == "wrap" else []
         with RawClient([sys.executable, "-m", "spec_mcp", front, "--mode", mode, *options]) as client:

@@ -3,12 +3,14 @@
 # pyright: reportUnusedExpression=false
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from spec_mcp.engine import commands as do
 from spec_mcp.engine import events
 from spec_mcp.engine.checking import CHECKS_PER_MINUTE, DELAY_S
-from spec_mcp.engine.effects import ServerPolicy, ToolPolicy, entry_of
+from spec_mcp.engine.effects import ServerPolicy, ToolPolicy, ToolValidator, entry_of
 from spec_mcp.engine.events import Known, Mode
 from spec_mcp.engine.evidence import REMEMBERED
 from spec_mcp.engine.policy import Settings
@@ -36,7 +38,7 @@ RECALL, COMPARE, DEMOTE = Wanted(do.Recall), Wanted(do.Compare, {"is_check": Tru
 KEEP = Wanted(do.Keep)
 
 
-def checking(every: int = 1, tools: dict[str, ToolPolicy] = TOOLS, **policy: object) -> Playbook:
+def checking(every: int = 1, tools: dict[str, ToolPolicy] = TOOLS, **policy: Any) -> Playbook:
     """A client of which every hit, or every so many, is checked."""
     return Playbook(tools, settings=Settings(wasted_call_s=0.01, check_every=every), **policy).begun()
 
@@ -46,7 +48,7 @@ def hit(play: Playbook, number: int, tool: str = "get") -> Playbook:
     return play.holds(tool, id=number) << play.call(number, tool, id=number) >> reply(number, HIT)
 
 
-def checked(tool: str = "get", **policy: object) -> Playbook:
+def checked(tool: str = "get", **policy: Any) -> Playbook:
     """A hit, and its check under way."""
     play = hit(checking(**policy), 1, tool) >> RECALL
     return play.wait(2 * DELAY_S) >> launch(tool, id=1)
@@ -165,6 +167,16 @@ def test_what_has_a_validator_is_compared_only_if_that_still_holds():
             if counts:
                 play >> COMPARE
             assert play.held == 0
+
+
+def test_a_server_that_asks_back_while_its_version_is_read_for_a_comparison_is_refused():
+    tools = TOOLS | {"versioned": reading(ttl_s=10.0, fresh=ToolValidator("look", {}))}
+    play = Playbook(tools, mode=Mode.SHADOW).begun()
+    play << play.predicted(guess("versioned", id=1)) >> validate() << play.validated("v1") >> launch("versioned")
+    play << play.returned() << play.call(1, "versioned", id=1) >> invoke(1) >> KEEP
+    play << events.CallReturned(1, RESULT) >> validate(1)
+    with play:
+        play << events.ServerAsked(SERVER, 7, "sampling/createMessage") >> Wanted(do.Refuse)
 
 
 def test_what_may_be_otherwise_by_now_is_not_checked():

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from spec_mcp.store.rows import CallRow, LearnedRow, PinRow, Scope, SessionRow, SkipRow, SpeculationRow
+from spec_mcp.engine.results import Difference
+from spec_mcp.store.rows import (
+    CallRow,
+    ComparisonRow,
+    DemotionRow,
+    LearnedRow,
+    PinRow,
+    Scope,
+    SessionRow,
+    SkipRow,
+    SpeculationRow,
+)
 
 FILES = Scope.of("files", ["files-server", "/tmp"])
 SHOP = Scope.of("shop", ["shop-server"])
@@ -54,6 +65,32 @@ def speculation(number: int = 1, session: str = "s1", **more: Any) -> Speculatio
         "call": number,
     }
     return SpeculationRow(**(values | more))
+
+
+def comparison(tool: str = "read", verdict: str = "different", session: str = "s1", **more: Any) -> ComparisonRow:
+    differs = verdict != "same"
+    values: dict[str, Any] = {
+        "session": session,
+        "scope": FILES,
+        "tool": tool,
+        "entry": "entry",
+        "arguments": b'{"path":"/a"}' if differs else None,
+        "is_check": False,
+        "how": "hit",
+        "verdict": verdict,
+        "differences": (Difference("result.at", verdict == "passing"),) if differs else (),
+        "saved_s": 0.5,
+        "at": NOW,
+        "early": b'{"at":1}' if differs else None,
+        "real": b'{"at":2}' if differs else None,
+        "early_bytes": 8,
+        "real_bytes": 8,
+    }
+    return ComparisonRow(**(values | more))
+
+
+def demotion(tool: str = "read", entry: str = "entry", scope: Scope = FILES) -> DemotionRow:
+    return DemotionRow(scope, tool, entry, NOW)
 
 
 def skip(reason: str = "busy", count: int = 1, session: str = "s1", server: str = "files") -> SkipRow:
