@@ -12,6 +12,7 @@ This module is on the path of `wrap`'s start: it imports little.
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -45,6 +46,11 @@ kill -KILL "-$1"
 """Without `--` before the group: the kill of dash does not know it."""
 
 
+DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+"""How many files we might have open when we were started. Servers may as many: where we take more for ourselves, some
+would close or watch them all."""
+
+
 class CannotStart(Exception):  # noqa: N818  what happened, in the words of the user
     """The command could not be started; the message says why."""
 
@@ -52,8 +58,14 @@ class CannotStart(Exception):  # noqa: N818  what happened, in the words of the 
 class ServerProcess:
     """A running server with pipes to its input and from its output, both non-blocking."""
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str] | None = None, cwd: str | None = None) -> None:
-        """Start the command, in the folder `cwd` where one is given.
+    def __init__(
+        self,
+        command: Sequence[str],
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        stderr: int | None = None,
+    ) -> None:
+        """Start the command, in the folder `cwd` where one is given. Its standard error is ours, or this descriptor.
 
         Raises:
             CannotStart: there is no such program or folder, or it may not be run.
@@ -63,6 +75,7 @@ class ServerProcess:
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                stderr=stderr,
                 bufsize=0,
                 start_new_session=True,
                 env=None if env is None else {**os.environ, **env},
@@ -71,6 +84,7 @@ class ServerProcess:
         except (OSError, ValueError) as error:  # ValueError: a zero byte in the command
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise CannotStart(f"cannot start {command[0]!r}: {reason}") from error
+        _limit_descriptors(self._process.pid)
         assert self._process.stdin is not None, "a pipe was asked for"
         assert self._process.stdout is not None, "a pipe was asked for"
         self.input_fd = self._process.stdin.fileno()
@@ -182,3 +196,14 @@ class ServerProcess:
             guard.wait(KILLED_S)
         except subprocess.TimeoutExpired:  # somebody has stopped it
             guard.kill()
+
+
+def _limit_descriptors(pid: int) -> None:
+    """Give a process the bound on open files that we were given ourselves."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == DESCRIPTORS or not hasattr(resource, "prlimit"):  # macOS: a child keeps what it inherits
+        return
+    try:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (DESCRIPTORS, hard))
+    except (OSError, ValueError):  # it has gone, or may do as it likes
+        pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -202,3 +203,16 @@ def test_the_guard_ends_the_group_when_we_are_killed_and_leaves(tmp_path: Path, 
 def test_a_server_starts_where_it_is_told_to(tmp_path: Path) -> None:
     process = up(ServerProcess(python("import os; print(os.getcwd())"), cwd=str(tmp_path)), str(tmp_path).encode())
     process.end()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a child keeps what it inherits")
+def test_a_server_gets_no_more_descriptors_than_we_were_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "import resource, sys\nsys.stdin.readline()\nprint(resource.getrlimit(resource.RLIMIT_NOFILE), flush=True)\n"
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    monkeypatch.setattr(process_module, "DESCRIPTORS", soft - 1)
+    process = ServerProcess(python(code + "sys.stdin.read()"))
+    try:
+        os.write(process.input_fd, b"now\n")
+        up(process, f"({soft - 1}, {hard})".encode())
+    finally:
+        process.end()
