@@ -15,7 +15,7 @@ from spec_mcp.engine.engine import Engine
 from spec_mcp.engine.events import CallId, Compared, Event, Mode, SpeculationId, Ticked
 from spec_mcp.engine.policy import Settings
 from spec_mcp.engine.results import Verdict
-from spec_mcp.relay.saying import say
+from spec_mcp.relay.saying import LogLevel, say
 
 if TYPE_CHECKING:
     from spec_mcp.relay.account import Account
@@ -122,9 +122,9 @@ class Deciding:
     def give_up(self, error: Exception) -> None:
         """Rule 17: be a plain proxy from now on."""
         if self.engine is None:
-            say(f"a line could not be looked into ({type(error).__name__}: {error})")
+            say(f"a line could not be looked into ({type(error).__name__}: {error})", LogLevel.ERROR)
             return
-        say(f"speculation failed ({type(error).__name__}: {error}); going on as a plain proxy")
+        say(f"speculation failed ({type(error).__name__}: {error}); going on as a plain proxy", LogLevel.ERROR)
         self.engine = None
         for bridge in self.bridges.values():
             bridge.go_on_as_plain_proxy()

@@ -23,7 +23,7 @@ from spec_mcp.relay.disk import Disk
 from spec_mcp.relay.entries import Reversible, state_of
 from spec_mcp.relay.link import ServerLink
 from spec_mcp.relay.listing import Listing
-from spec_mcp.relay.saying import say
+from spec_mcp.relay.saying import LogLevel, say
 
 SHORT = 120
 """Characters of a call's arguments in a message."""
@@ -253,7 +253,9 @@ class Reversing:
     def _tell_stuck(self, held: Reversible, reason: str) -> None:
         say(
             f"STUCK: {self.disk.server}: {short(held)} was made ahead, was not wanted and cannot be taken back "
-            f"({reason}). Calls that touch the same get an error until it is settled; {MENDED_BY}"
+            f"({reason}). Calls that touch the same get an error until it is settled; {MENDED_BY}",
+            LogLevel.ERROR,
+            server=self.disk.server,
         )
 
     def _wake(self, command: do.Wake) -> None:
@@ -269,7 +271,9 @@ class Reversing:
         what = " and ".join(short(held) for held in unsettled)
         say(
             f"NOT TAKEN BACK: {self.disk.server}: {what} was made ahead and may be there still. Calls get an error "
-            f"until this server is started anew; {MENDED_BY}"
+            f"until this server is started anew; {MENDED_BY}",
+            LogLevel.ERROR,
+            server=self.disk.server,
         )
         return f"what was speculated with {' and '.join(held.tool for held in unsettled)} could not be taken back"
 

@@ -71,6 +71,8 @@ class Vouching:
         self.inheriting = bridge.inheriting
         self.on_reversible: Callable[[], None] = lambda: None
         """Told that what others do at the server has to be watched."""
+        self.on_word: Callable[[str], None] = lambda line: say(line, server=server)
+        """Told what the user should know."""
         self._server = server
         self._reached_by = reached_by
         """The command line or the URL, for messages."""
@@ -138,7 +140,7 @@ class Vouching:
             try:
                 self._manifest = load_manifest(path)
             except UserError as error:
-                say(f"{error} (until then the server is passed through as it is)")
+                self.on_word(f"{error} (until then the server is passed through as it is)")
         elif not self._trusts_annotations:
             known_as = self._names[0] if self._names else self._server
             # an address may hold a key, and is nothing that `draft` could start
@@ -146,7 +148,7 @@ class Vouching:
             draft = (
                 "" if is_remote else f"; to draft one: spec-mcp manifest draft --save -- {shlex.join(self._reached_by)}"
             )
-            say(f"no manifest speaks for {known_as!r}, so it is passed through as it is{draft}")
+            self.on_word(f"no manifest speaks for {known_as!r}, so it is passed through as it is{draft}")
         self._apply()
 
     @property
@@ -186,7 +188,7 @@ class Vouching:
         """Who switches early writes on should know why none is made."""
         tools = unproven(policy, self._server, self._settings())
         if tools and self._manifest is not None:
-            say(
+            self.on_word(
                 f"early writes are on, but nobody has proved how {', '.join(tools)} of {self._server} are undone: "
                 f"spec-mcp manifest verify {Path(self._manifest.file).stem} -- {shlex.join(self._reached_by)}"
             )
@@ -198,7 +200,7 @@ class Vouching:
             comparison = check_against_tools(self._manifest, tools)
             faulty = comparison.faulty_tools
             for line in (*map(str, comparison.errors), *comparison.changed):
-                say(line)
+                self.on_word(line)
         if self._trusts_annotations and self._server in self._policies and self._pins is not None:
             self._set_policy(with_trusted_annotations(self._policies[self._server], tools), self._pins)
         return faulty

@@ -15,9 +15,10 @@ from anyio import to_thread
 from spec_mcp.relay import wire
 from spec_mcp.relay.back.due import Due
 from spec_mcp.relay.back.starting import STARTING_S, Place, Starts
+from spec_mcp.relay.back.words import Words
 from spec_mcp.relay.lines import LINE_MAX_BYTES, LineWriter, Piece
 from spec_mcp.relay.process import ENDING_S, CannotStart, ServerProcess
-from spec_mcp.relay.saying import say
+from spec_mcp.relay.saying import is_structured, say
 from spec_mcp.relay.stdio import OLD_ONE_S, StdioLink
 
 START_BOUND_S = 60.0
@@ -45,7 +46,9 @@ class StdioBack(StdioLink):
         starts: Starts,
         start_bound_s: float = START_BOUND_S,
         chance: Callable[[], float] = random.random,
+        name: str = "",
     ) -> None:
+        """`name` is the server's, for the log."""
         self._has_output = anyio.Event()
         super().__init__(command, env, None, clock, cwd, chance)
         self.on_line: Callable[[bytes], None] = lambda line: None
@@ -63,6 +66,9 @@ class StdioBack(StdioLink):
         self._why = ""
         """Why we ended it."""
         self._paused: anyio.Event | None = None
+        self._name = name
+        self._words: Words | None = None
+        """What it says on standard error, where that is not simply ours."""
 
     @property
     def status(self) -> str:
@@ -124,10 +130,14 @@ class StdioBack(StdioLink):
                 self._reading = tasks.cancel_scope
                 tasks.start_soon(self._flush)
                 tasks.start_soon(self._watch_start, place)
+                if self._words is not None:
+                    tasks.start_soon(self._words.run)
                 await self._read()
                 tasks.cancel_scope.cancel()
         finally:
             self._reading = None
+            if self._words is not None:
+                self._words.close()
             place.give_back()
         await self._tell_lost()
 
@@ -137,12 +147,16 @@ class StdioBack(StdioLink):
         self._spoken = anyio.Event()
         self._was_asked = False
         self._why = ""
+        words = self._words = Words(self._name) if is_structured() else None
+        stderr = None if words is None else words.write_fd
         try:
-            process = await to_thread.run_sync(partial(ServerProcess, self.command, self._env, self._cwd))
+            process = await to_thread.run_sync(partial(ServerProcess, self.command, self._env, self._cwd, stderr))
         except CannotStart as error:
             self._let_go()
             self._safely(self.on_lost, str(error))
             return False
+        if words is not None:
+            words.started()
         self._take(process)
         return True
 

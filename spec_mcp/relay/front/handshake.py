@@ -92,6 +92,12 @@ class HandshakeSession:
         self._client = client
         self.until_s = until_s
 
+    def renew(self, until_s: float) -> None:
+        """The client shows a token that lasts until then."""
+        self.until_s = until_s
+        if self._client is not None:
+            self._client.drop_held()
+
     def ask(self, messages: list[Message], is_batch: bool) -> tuple[Stream, Reader]:
         """Pass a POST's messages on; its requests are answered on the stream.
 
@@ -111,6 +117,8 @@ class HandshakeSession:
         for key, request in zip(keys, requests, strict=True):
             self._note(key, request, stream)
         reader = stream.attach()
+        if is_batch and self._client is not None:  # the gateway gets its messages one by one
+            self._client.drop_held()
         for message in messages:
             self.tell(message)
         return stream, reader

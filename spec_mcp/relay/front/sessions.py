@@ -5,14 +5,15 @@ from __future__ import annotations
 import secrets
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 
 from spec_mcp.config import Listen
 from spec_mcp.relay.front.handshake import HandshakeSession
 from spec_mcp.relay.front.http import Refusal
-from spec_mcp.relay.front.stateless import Conversation
+from spec_mcp.relay.front.returning import Returning
+from spec_mcp.relay.front.stateless import Conversation, is_named
 from spec_mcp.relay.gateway.ports import Gateway, Principal, TooManySessions, Visitor
 
 SWEEP_S = 1.0
@@ -42,6 +43,7 @@ class Sessions:
         self._entries: OrderedDict[str | tuple[Principal, str], _Entry] = OrderedDict()
         """By session id, or by principal and conversation; the one used last at the end."""
         self._of_principal: Counter[Principal] = Counter()
+        self._returning = Returning(now_s)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -69,19 +71,25 @@ class Sessions:
         self._used(session_id, entry, until_s)
         return entry.session
 
-    def conversation(self, visitor: Visitor) -> Conversation:
-        """What is known of a stateless client, or a new one.
+    def conversation(self, visitor: Visitor, params: bytes = b"") -> Conversation:
+        """What is known of a stateless client that asks with these params, or a new one.
+
+        Who comes back with what it was asked for is who was asked, unless it says itself who it is.
 
         Raises:
             Refusal: there is room for no more.
         """
-        key = (visitor.principal, visitor.conversation)
+        principal = visitor.principal
+        found = self._returning.find(principal, visitor.conversation, params)
+        if not is_named(visitor.conversation):
+            visitor = replace(visitor, conversation=found)
+        key = (principal, visitor.conversation)
         entry = self._entries.get(key)
         if entry is not None and isinstance(entry.session, Conversation):
             self._used(key, entry, visitor.until_s)
             return entry.session
-        self._make_room(visitor.principal)
-        conversation = Conversation(self._listen)
+        self._make_room(principal)
+        conversation = Conversation(self._listen, lambda result: self._returning.gave(*key, result))
         self._enter(key, conversation, visitor)
         return conversation
 
@@ -114,7 +122,7 @@ class Sessions:
             patience_s = self._listen.stateless_idle_s if isinstance(session, Conversation) else self._listen.idle_s
             if session.until_s is not None and session.until_s <= wall_s:
                 self._close(key, "the token has expired")
-            elif not session.is_idle:
+            elif not session.is_idle or self._is_awaited(key):
                 entry.used_s = now_s
             elif now_s - entry.used_s > patience_s:
                 self._close(key, "nobody used the session")
@@ -123,8 +131,9 @@ class Sessions:
         """A client that comes with a newer token of the same principal stays until that expires."""
         entry.used_s = self._now_s()
         self._entries.move_to_end(key)
-        if until_s is not None and entry.session.until_s is not None:
-            entry.session.until_s = max(entry.session.until_s, until_s)
+        known_s = entry.session.until_s
+        if until_s is not None and known_s is not None and until_s > known_s:
+            entry.session.renew(until_s)
 
     def _make_room(self, principal: Principal) -> None:
         listen = self._listen
@@ -134,13 +143,21 @@ class Sessions:
             self._forget_oldest(None, "sessions")
 
     def _forget_oldest(self, principal: Principal | None, setting: str) -> None:
-        """A stateless client loses nothing when it is forgotten; others are not driven out."""
-        for key, entry in self._entries.items():
-            is_cheap = isinstance(entry.session, Conversation) and entry.session.is_idle
-            if is_cheap and principal in (None, entry.principal):
-                self._close(key, "room was needed")
-                return
-        raise _full(f"Too many sessions ([listen] {setting})")
+        """A stateless client loses nothing when it is forgotten, unless it was asked for something; others are not
+        driven out."""
+        idle = [
+            key
+            for key, entry in self._entries.items()
+            if isinstance(entry.session, Conversation)
+            and entry.session.is_idle
+            and principal in (None, entry.principal)
+        ]
+        if not idle:
+            raise _full(f"Too many sessions ([listen] {setting})")
+        self._close(next((key for key in idle if not self._is_awaited(key)), idle[0]), "room was needed")
+
+    def _is_awaited(self, key: str | tuple[Principal, str]) -> bool:
+        return not isinstance(key, str) and self._returning.is_awaited(*key)
 
     def _enter(
         self, key: str | tuple[Principal, str], session: HandshakeSession | Conversation, visitor: Visitor
@@ -161,6 +178,8 @@ class Sessions:
         self._of_principal[entry.principal] -= 1
         if not self._of_principal[entry.principal]:
             del self._of_principal[entry.principal]
+        if not isinstance(key, str):
+            self._returning.forget(*key)
         return entry.session
 
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from spec_mcp.config import Listen
@@ -29,6 +30,9 @@ SESSION_META = OUR_META_PREFIX + "session"
 
 LISTEN_METHOD = "subscriptions/listen"
 
+NAMED = "session:"
+"""Conversations that their clients name begin so."""
+
 KEY_MAX_CHARS = 64
 """A conversation with a longer or odder name is known by its digest."""
 
@@ -41,13 +45,18 @@ def conversation_of(meta: dict[str, bytes], traceparent_header: str) -> str:
     ours = wire.lenient(meta.get(SESSION_META, wire.NULL))
     if isinstance(ours, str) and ours:
         is_plain = len(ours) <= KEY_MAX_CHARS and ours.isascii() and ours.isprintable()
-        return f"session:{ours if is_plain else hashlib.sha256(ours.encode(errors='replace')).hexdigest()}"
+        return NAMED + (ours if is_plain else hashlib.sha256(ours.encode(errors="replace")).hexdigest())
     traceparent = wire.lenient(meta.get("traceparent", wire.NULL))
     for given in (traceparent, traceparent_header):
         found = _TRACEPARENT.fullmatch(given.strip()) if isinstance(given, str) else None
         if found is not None and found["trace"] != _NO_TRACE:
             return f"trace:{found['trace']}"
     return ""
+
+
+def is_named(conversation: str) -> bool:
+    """Does its client say itself to which conversation its requests belong?"""
+    return conversation.startswith(NAMED)
 
 
 @dataclass(slots=True, eq=False)
@@ -68,9 +77,11 @@ class Exchange:
 class Conversation:
     """What the gateway takes for one client. `put` and `send` are where its lines come in."""
 
-    def __init__(self, listen: Listen) -> None:
+    def __init__(self, listen: Listen, on_result: Callable[[bytes], None] = lambda result: None) -> None:
+        """`on_result` is told each result, before the client has it."""
         self.until_s: float | None = None
         self.is_closed = False
+        self._on_result = on_result
         self._client: ClientSession | None = None
         self._listen = listen
         self._exchanges: dict[bytes, Exchange] = {}
@@ -88,6 +99,12 @@ class Conversation:
         """The gateway knows the client now."""
         self._client = client
         self.until_s = until_s
+
+    def renew(self, until_s: float) -> None:
+        """The client shows a token that lasts until then."""
+        self.until_s = until_s
+        if self._client is not None:
+            self._client.drop_held()
 
     # --- from the client --------------------------------------------------------------------------------------------
 
@@ -155,6 +172,7 @@ class Conversation:
             line = b'{"jsonrpc":"2.0","id":%s,"error":%s}' % (exchange.id_raw, message.error)
         else:
             status, result = 200, message.result or b"{}"
+            self._on_result(result)
             if exchange.method == LISTEN_METHOD:
                 result = with_meta_member(result, sdk.SUBSCRIPTION_ID_META_KEY, exchange.id_raw)
             line = b'{"jsonrpc":"2.0","id":%s,"result":%s}' % (exchange.id_raw, result)

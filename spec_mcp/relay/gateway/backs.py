@@ -26,8 +26,9 @@ def back_to(
     clock: Callable[[], float],
     headers: Mapping[str, str],
     home: Path,
+    name: str = "",
 ) -> StdioBack | Remote:
-    """The link to a server; `headers` are the client's own, names in lower case.
+    """The link to a server; `headers` are the client's own, names in lower case, `name` is what the log calls it.
 
     Where neither they nor the configuration show credentials, those are shown that a login gave.
 
@@ -35,7 +36,7 @@ def back_to(
         ValueError: its address, or a header, cannot be used.
     """
     if server.command is not None:
-        return StdioBack(reached_by(server), server.env, server.cwd, clock, starts)
+        return StdioBack(reached_by(server), server.env, server.cwd, clock, starts, name=name)
     from spec_mcp.relay.back.address import Address  # only where it is needed: a quarter of a second
     from spec_mcp.relay.back.auth import ClientCredentials, OAuth
     from spec_mcp.relay.back.http import HttpBack

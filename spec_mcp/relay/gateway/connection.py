@@ -17,7 +17,7 @@ from spec_mcp.relay.disk import Disk
 from spec_mcp.relay.gateway.backs import back_to, reached_by
 from spec_mcp.relay.gateway.contact import Contact
 from spec_mcp.relay.gateway.parts import Parts
-from spec_mcp.relay.saying import say
+from spec_mcp.relay.saying import LogLevel, say
 from spec_mcp.relay.seat import Seat
 from spec_mcp.relay.variables import telling as telling_variables
 from spec_mcp.relay.vouching import Vouching
@@ -46,6 +46,11 @@ class Connection:
         self._kept = anyio.CancelScope()
 
     @property
+    def _named(self) -> dict[str, str]:
+        """What it is, for the log."""
+        return {"server": self.contact.server, "connection": self.name}
+
+    @property
     def status(self) -> str:
         """How it is, for a person."""
         return self.contact.why or ("parked" if self._link is None else self._link.status)
@@ -64,7 +69,7 @@ class Connection:
             ValueError: the server's address, or a header, cannot be used.
         """
         parts, contact, server = self._parts, self.contact, self.contact.server
-        link = self._link = back_to(configured, parts.starts, parts.clock, headers, parts.home)
+        link = self._link = back_to(configured, parts.starts, parts.clock, headers, parts.home, server)
         disk = self._disk = self._make_disk(configured, principal)
         bridge = self._bridge = Bridge(
             parts.deciding, server, self.name, seat, contact, link, parts.validators, disk, parts.clock
@@ -99,14 +104,21 @@ class Connection:
         return Disk(parts.store_path, self.contact.server, launch, environ, principal, parts.rounds.call_at_once)
 
     async def _run(self, link: StdioBack | Remote) -> None:
-        with self._kept:
-            while True:
-                try:
-                    await link.run()
-                except Exception as error:  # noqa: BLE001  what fails here is one server's, and no other's
-                    say(f"{self.contact.server}: {type(error).__name__}: {error}; it is tried again")
-                    self._lost("its connection failed; the next request makes another")
-                    await anyio.sleep(FAILED_PAUSE_S)
+        try:
+            with self._kept:
+                while True:
+                    await self._keep(link)
+        finally:  # by now its process has gone, and can write nothing more
+            self._parts.deciding.feed(ConnectionClosed(self.name, link.ends_with_server))
+
+    async def _keep(self, link: StdioBack | Remote) -> None:
+        try:
+            await link.run()
+        except Exception as error:  # noqa: BLE001  what fails here is one server's, and no other's
+            what = f"{type(error).__name__}: {error}; it is tried again"
+            say(f"{self.contact.server}: {what}", LogLevel.WARNING, **self._named)
+            self._lost("its connection failed; the next request makes another")
+            await anyio.sleep(FAILED_PAUSE_S)
 
     # --- the server -------------------------------------------------------------------------------------------------
 
@@ -121,11 +133,13 @@ class Connection:
         self._parts.rounds.line_came()
 
     def _lost(self, why: str) -> None:
+        say(f"{self.contact.server}: {why}", LogLevel.WARNING, **self._named)
         self.contact.lose(why)
         self._parts.rounds.line_came()
 
     def _restarted(self) -> None:
         assert self._bridge is not None, "what is linked has a bridge"
+        say("a server is up", LogLevel.DEBUG, **self._named)
         self._bridge.connected()
         self.contact.restarted()
 
@@ -157,7 +171,8 @@ class Connection:
         self.contact.close()
         if self._bridge is not None:
             self._parts.rounds.ticking.discard(self._bridge.inheriting)
-        self._parts.deciding.feed(ConnectionClosed(self.name))
+        if self._link is None:
+            self._parts.deciding.feed(ConnectionClosed(self.name))
         self._parts.deciding.bridges.pop(self.name, None)
         if self._disk is not None:
             self._disk.close()

@@ -10,22 +10,18 @@ It does no I/O and makes no request. Of its own it remembers whose each task is,
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from spec_mcp.relay import wire
 from spec_mcp.relay.gateway.catalogue import LIST_METHODS, Catalogue
 from spec_mcp.relay.gateway.eras import result_for_handshake
 from spec_mcp.relay.gateway.pages import page
 from spec_mcp.relay.gateway.presenting import capabilities, discover_result, initialize_result, result_meta
 from spec_mcp.relay.gateway.refusal import METHOD_NOT_FOUND, Refusal
-from spec_mcp.relay.gateway.routing import Route, Routed, merged_tasks, route
+from spec_mcp.relay.gateway.routing import Route, Routed, route
+from spec_mcp.relay.gateway.tasks import Tasks
 from spec_mcp.relay.gateway.view import View
 
 __all__ = ["LIST_METHODS", "Directory", "Refusal", "Route", "Routed"]
-
-TASKS_MAX = 4096
-"""Tasks remembered; of a client that makes more, the oldest are looked for at the only server that makes any."""
 
 
 class Directory:
@@ -33,7 +29,7 @@ class Directory:
 
     def __init__(self, view: View) -> None:
         self.view = view
-        self._tasks: OrderedDict[str, str] = OrderedDict()
+        self.tasks = Tasks()
         self._promised: set[str] = set()
         """Capabilities that the client was told of: their lists stay, be they empty."""
 
@@ -83,20 +79,4 @@ class Directory:
 
     def route(self, method: str, params: bytes, is_stateless: bool) -> Routed | Refusal:
         """Who gets a request that is none of `LIST_METHODS`, and its params there."""
-        return route(self.view, self._tasks, method, params, is_stateless)
-
-    def remember_task(self, server: str, task: str) -> None:
-        """A server has made a task. Where two use the same id, the later one counts."""
-        self._tasks[task] = server
-        self._tasks.move_to_end(task)
-        while len(self._tasks) > TASKS_MAX:
-            self._tasks.popitem(last=False)
-
-    def merged_tasks(self, results: Mapping[str, bytes]) -> bytes:
-        """The result of a `tasks/list` that went to several servers, by what each has answered."""
-        for server, result in results.items():
-            for task in wire.elements(wire.members(result).get("tasks", b"[]")):
-                name = wire.lenient(wire.members(task).get("taskId", wire.NULL))
-                if isinstance(name, str):
-                    self.remember_task(server, name)
-        return merged_tasks(results)
+        return route(self.view, self.tasks, method, params, is_stateless)

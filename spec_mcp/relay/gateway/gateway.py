@@ -17,7 +17,7 @@ from spec_mcp.engine import commands as do
 from spec_mcp.engine.calls import Json
 from spec_mcp.engine.effects import ServerPolicy
 from spec_mcp.engine.engine import Engine
-from spec_mcp.engine.events import ModeSet, SessionClosed
+from spec_mcp.engine.events import HeldDropped, ModeSet, SessionClosed
 from spec_mcp.errors import UserError
 from spec_mcp.predict.disclosure import Guard
 from spec_mcp.relay.back.starting import Starts
@@ -56,7 +56,7 @@ from spec_mcp.relay.making import (
     take_learned,
 )
 from spec_mcp.relay.recording import Recording, new_session
-from spec_mcp.relay.saying import say
+from spec_mcp.relay.saying import LogLevel, say
 from spec_mcp.relay.seat import Seat
 from spec_mcp.relay.sharing import Sharing
 from spec_mcp.relay.validators import Validators
@@ -131,18 +131,22 @@ class ServersGateway:
             return self._served[server].open_leg(visit, about, to_client)
 
         session = GatewaySession(client, Directory(tenant.view), open_leg, parts.rounds.later)
+        say("a session begins", LogLevel.DEBUG, session=name, principal=tenant.key)
         session.on_client = lambda about: recording.client_is(*about.name)
         session.on_line = parts.rounds.line_came
         session.on_fault = parts.deciding.give_up
-        session.on_closed = lambda: self._closed(tenant, name, recording)
+        session.on_drop = lambda: parts.deciding.feed(HeldDropped(name))
+        session.on_closed = lambda: self._closed(tenant, name, recording, account)
         tenant.sessions[name] = session
         return session
 
-    def _closed(self, tenant: Tenant, name: str, recording: Recording) -> None:
+    def _closed(self, tenant: Tenant, name: str, recording: Recording, account: ObservedAccount) -> None:
         tenant.sessions.pop(name, None)
         self._telemetry.session_closed()
+        say("a session ends", LogLevel.DEBUG, session=name)
         self._parts.deciding.feed(SessionClosed(name))
         self._parts.deciding.accounts.pop(name, None)
+        account.closed()
         recording.close()
         tenant.learner.closed(name)
         if not tenant.sessions and tenant.key != key_of(Principal()):
@@ -267,7 +271,7 @@ class ServersGateway:
             elif manifests_changed:
                 self._review()
         except UserError as error:
-            say(f"{error}; going on as before")
+            say(f"{error}; going on as before", LogLevel.WARNING)
         self._parts.rounds.later(LOOK_S, self._look_at_files)
 
     def _reload(self, config: Config) -> None:

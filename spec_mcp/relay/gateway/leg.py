@@ -82,6 +82,12 @@ class Leg:
         return self.hello is not None and self.is_up and self.hello.era is self._about.era and self._contact.is_own
 
     @property
+    def logs(self) -> bool:
+        """Does it send log messages? False where it has not been met."""
+        capabilities = b"" if self.hello is None else wire.members(self.hello.result).get("capabilities", b"")
+        return "logging" in wire.members(capabilities)
+
+    @property
     def catalogue(self) -> Catalogue | None:
         """What it has said of itself over this connection; None before that."""
         return self._contact.catalogue

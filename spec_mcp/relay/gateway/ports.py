@@ -52,6 +52,10 @@ class ClientSession(Protocol):
         """The client sent this message. Never raises for what it says."""
         ...
 
+    def drop_held(self) -> None:
+        """What was done early for this client is no good any more: it shows a newer token, or sends a batch."""
+        ...
+
     def closed(self) -> None:
         """The client has left, or its session was ended. Nothing goes to its `ClientOut` after this."""
         ...

@@ -15,6 +15,7 @@ from spec_mcp.relay.gateway.catalogue import Kind
 from spec_mcp.relay.gateway.presenting import TASKS, TASKS_EXTENSION
 from spec_mcp.relay.gateway.refusal import INVALID_PARAMS, METHOD_NOT_FOUND, RESOURCE_NOT_FOUND, Refusal
 from spec_mcp.relay.gateway.splicing import spliced, written
+from spec_mcp.relay.gateway.tasks import Tasks, read_cursors
 from spec_mcp.relay.gateway.view import Named, View
 
 SHOWN_MAX_CHARS = 200
@@ -48,7 +49,7 @@ class Routed:
 @dataclass(frozen=True, slots=True)
 class _Request:
     view: View
-    tasks: Mapping[str, str]
+    tasks: Tasks
     method: str
     params: bytes
     is_stateless: bool
@@ -65,7 +66,7 @@ class _Request:
         return Routed((Route(server, self.params),))
 
 
-def route(view: View, tasks: Mapping[str, str], method: str, params: bytes, is_stateless: bool) -> Routed | Refusal:
+def route(view: View, tasks: Tasks, method: str, params: bytes, is_stateless: bool) -> Routed | Refusal:
     """Who gets this request of the client's. `tasks` tells whose each task is."""
     request = _Request(view, tasks, method, params, is_stateless)
     if view.is_single:
@@ -164,11 +165,12 @@ def _listen(request: _Request) -> Routed | Refusal:
     parts: dict[str, dict[str, bytes]] = {server: {} for server in request.view.servers}
     honored: dict[str, bytes] = {}
     for name, value in wanted.items():
+        agreed = b""
         if name in LIST_FLAGS:
             able = request.view.having(LIST_FLAGS[name]) if value == b"true" else []
             shares = dict.fromkeys(able, value)
         elif name in ("resourceSubscriptions", "taskIds"):
-            shares = _shares(request, name, value)
+            shares, agreed = _shares(request, name, value)
         else:  # of an extension that some server may know
             shares = dict.fromkeys(parts, value)
         for server, share in shares.items():
@@ -176,23 +178,24 @@ def _listen(request: _Request) -> Routed | Refusal:
         if name in LIST_FLAGS and shares:
             honored[name] = b"true"
         elif name in ("resourceSubscriptions", "taskIds") and shares:
-            honored[name] = b"[%s]" % b",".join(share[1:-1] for share in shares.values())
+            honored[name] = agreed
     routes = (
         Route(server, spliced(request.params, "notifications", written(part))) for server, part in parts.items() if part
     )
     return Routed(tuple(routes), written(honored))
 
 
-def _shares(request: _Request, name: str, value: bytes) -> dict[str, bytes]:
-    """Of a list of URIs or tasks, what is each server's, as lists."""
-    found: dict[str, list[bytes]] = {}
+def _shares(request: _Request, name: str, value: bytes) -> tuple[dict[str, bytes], bytes]:
+    """Of a list of URIs or tasks, what is each server's, as lists, and all that is anybody's, as written."""
+    found: dict[str, list[tuple[bytes, bytes]]] = {}
     for raw in wire.elements(value):
         one = wire.lenient(raw)
         if isinstance(one, str):
-            server = request.view.owner(one) if name == "resourceSubscriptions" else _owner_of_task(request, one)
+            server, own = (request.view.owner(one), raw) if name == "resourceSubscriptions" else _task_at(request, one)
             if server is not None:
-                found.setdefault(server, []).append(raw)
-    return {server: b"[%s]" % b",".join(raws) for server, raws in found.items()}
+                found.setdefault(server, []).append((own or raw, raw))
+    shares = {server: b"[%s]" % b",".join(own for own, _ in pairs) for server, pairs in found.items()}
+    return shares, b"[%s]" % b",".join(raw for pairs in found.values() for _, raw in pairs)
 
 
 # --- tasks ----------------------------------------------------------------------------------------------------------
@@ -202,18 +205,20 @@ def _task(request: _Request) -> Routed | Refusal:
     task = request.text("taskId")
     if task is None:
         return request.without("taskId")
-    server = _owner_of_task(request, task)
+    server, own = _task_at(request, task)
     if server is None:
         return Refusal(INVALID_PARAMS, f"Task not found: {_shown(task)}")
-    return request.to(server)
+    return Routed((Route(server, spliced(request.params, "taskId", own) if own else request.params),))
 
 
-def _owner_of_task(request: _Request, task: str) -> str | None:
-    """Who made it; of a task that is not remembered, the only server that makes any."""
-    if (server := request.tasks.get(task)) is not None and server in request.view.servers:
-        return server
+def _task_at(request: _Request, task: str) -> tuple[str | None, bytes]:
+    """Who made it, and its raw id there where that is another; of a task that is not remembered, the only server that
+    makes any."""
+    owned = request.tasks.find(task)
+    if owned is not None and owned.server in request.view.servers:
+        return owned.server, b"" if owned.task == task else json.dumps(owned.task).encode()
     able = [server for server in request.view.servers if _makes_tasks(request.view, server)]
-    return able[0] if len(able) == 1 else None
+    return (able[0] if len(able) == 1 else None), b""
 
 
 def _makes_tasks(view: View, server: str) -> bool:
@@ -240,30 +245,6 @@ def _list_tasks(request: _Request) -> Routed | Refusal:
 def _lists_tasks(view: View, server: str) -> bool:
     catalogue = view.catalogues.get(server)
     return catalogue is not None and "list" in wire.members(catalogue.capabilities.get(TASKS, wire.ABSENT))
-
-
-def merged_tasks(results: Mapping[str, bytes]) -> bytes:
-    """The result of a `tasks/list` by the results of each server that has answered it."""
-    tasks: list[bytes] = []
-    cursors: dict[str, bytes] = {}
-    for server, result in results.items():
-        found = wire.members(result)
-        tasks += wire.elements(found.get("tasks", b"[]"))
-        if (cursor := found.get("nextCursor", wire.NULL)) != wire.NULL:
-            cursors[server] = cursor
-    members = {"tasks": b"[%s]" % b",".join(tasks)}
-    if cursors:  # a string that holds an object of all cursors
-        members["nextCursor"] = json.dumps(written(cursors).decode("utf-8", "surrogateescape")).encode()
-    return written(members)
-
-
-def read_cursors(cursor: bytes) -> dict[str, bytes]:
-    """The servers' own cursors in one of `merged_tasks`; empty where it is none."""
-    text = wire.lenient(cursor)
-    if not isinstance(text, str):
-        return {}
-    found = wire.members(text.encode("utf-8", "surrogateescape"))
-    return found if all(isinstance(wire.lenient(raw), str) for raw in found.values()) else {}
 
 
 def _shown(text: str) -> str:

@@ -26,6 +26,7 @@ from spec_mcp.relay.gateway.leg import Leg
 from spec_mcp.relay.gateway.parts import Parts
 from spec_mcp.relay.gateway.tenant import Tenant
 from spec_mcp.relay.gateway.whose import OneLeg, Switchboard
+from spec_mcp.relay.saying import say
 from spec_mcp.relay.seat import Seat
 from spec_mcp.relay.vouching import Vouching, named_manifest
 from spec_mcp.store.rows import Scope
@@ -37,6 +38,9 @@ SETTLING_S = 10.0
 """How long a connection that nobody uses is kept for what is to be taken back there: about what an undo may take."""
 
 SETTLED_POLL_S = 0.05
+
+TOLD_MAX = 256
+"""Words about one server until its manifest is edited; who has not read these reads no more."""
 
 POOL_SIZE = 4
 """Connections of a pool, for each principal: a few processes serve many sessions that keep nothing there."""
@@ -77,6 +81,8 @@ class Served:
         """By tenant."""
         self._made = 0
         self._eras = Eras()
+        self._told: set[str] = set()
+        """Words of vouching that the user has heard: each connection finds the same."""
         self._manifest: Manifest | None = None
         self.configured = config.servers[name]
         try:
@@ -107,6 +113,7 @@ class Served:
             UserError: the one that is named for this server is wrong, or not there.
         """
         self._manifest = named_manifest(None, self.configured, self._parts.home, config.file)
+        self._told.clear()
         for vouching in self._vouchings:
             vouching.review(self._manifest)
 
@@ -176,9 +183,16 @@ class Served:
             connection.open(self.configured, self._manifest, tenant.key, seat, visit.headers)
         except ValueError as error:
             contact.park(str(error))
+        if connection.vouching is not None:
+            connection.vouching.on_word = self._tell_once
         if self.pins is not None and connection.vouching is not None:
             connection.vouching.know(self.pins, self._known)
         return connection
+
+    def _tell_once(self, words: str) -> None:
+        if words not in self._told and len(self._told) < TOLD_MAX:
+            self._told.add(words)
+            say(words, server=self.name)
 
     def _leave_soon(self, connection: Connection) -> None:
         """The session whose it was is just leaving."""

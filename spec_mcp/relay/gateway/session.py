@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable
 
 from spec_mcp.relay import wire
+from spec_mcp.relay.gateway.batches import Batches
 from spec_mcp.relay.gateway.catalogue import LIST_METHODS, Kind
 from spec_mcp.relay.gateway.directory import Directory, Refusal
 from spec_mcp.relay.gateway.eras import Era, agreed
@@ -26,6 +27,7 @@ from spec_mcp.relay.gateway.eras.words import (
     LISTEN,
     PARSE_ERROR,
     PROGRESS,
+    SET_LEVEL,
     STATELESS_VERSION,
     UNSUPPORTED_VERSION,
     VERSION_META,
@@ -39,6 +41,7 @@ from spec_mcp.relay.gateway.several import Several
 from spec_mcp.relay.gateway.streams import acknowledgement
 from spec_mcp.relay.gateway.view import View
 from spec_mcp.relay.gateway.waiting import Later, Waiting
+from spec_mcp.relay.saying import LogLevel
 from spec_mcp.relay.saying import say as tell_user
 
 MEETING_S = 10.0
@@ -53,13 +56,15 @@ class GatewaySession:
 
     def __init__(self, client: ClientOut, directory: Directory, open_leg: OpenLeg, later: Later) -> None:
         self.on_closed: Callable[[], None] = lambda: None
+        self.on_drop: Callable[[], None] = lambda: None
+        """Told that nothing that is held may answer this client any more."""
         self.on_line: Callable[[], None] = lambda: None
         """Told that a line of the client's has been dealt with."""
         self.on_fault: Callable[[Exception], None] = _tell_fault
         """Told what went wrong in dealing with one."""
         self.on_client: Callable[[ClientAbout], None] = lambda about: None
         """Told what the client says of itself, once for each era."""
-        self._client = client
+        self._client = client = Batches(client)
         self._directory = directory
         self._open_leg = open_leg
         self._about: ClientAbout | None = None
@@ -113,6 +118,8 @@ class GatewaySession:
         if only is not None and only.takes_batches and self._serves_all(only):
             only.from_client(line)
             return
+        self.drop_held()
+        self._client.begin(batch)
         for message, text in zip(batch.members, batch.texts, strict=True):
             if message.method or message.id != wire.ABSENT:
                 self._on_message(message, text + b"\n")
@@ -159,6 +166,7 @@ class GatewaySession:
     def _on_cancellation(self, message: wire.Envelope, line: bytes) -> None:
         name = wire.id_value(wire.members(message.params).get("requestId", wire.NULL))
         self._lists.streams.end(name)
+        self._client.cancelled(name)
         if self._waiting.cancel(name):
             return
         if self._is_plain:
@@ -186,6 +194,11 @@ class GatewaySession:
     def awaited(self) -> int:
         """How many answers the client waits for."""
         return len(self._waiting) + sum(leg.awaited for leg in self._legs.values())
+
+    def drop_held(self) -> None:
+        """What was done early for this client is no good for what it says from now on."""
+        if not self._is_closed:
+            self.on_drop()
 
     def closed(self) -> None:
         """The client has left, or its session was ended."""
@@ -360,14 +373,24 @@ class GatewaySession:
         is_stream = message.method == LISTEN
         if not parts and not is_stream:
             self._refuse(message.id, CONNECTION_CLOSED, "the server is not served just now")
-        elif self._directory.view.is_single:
-            if is_stream:
-                self._lists.streams.begin(message, is_open=False)
-            self._tell_all(line)
         elif is_stream:
-            self._lists.streams.begin(message, is_open=True)
-            self._client.put(acknowledgement(message.id, routed.honored))
+            self._listen(message, line, parts, routed.honored)
+        else:
+            if message.method == SET_LEVEL:
+                self._several.levels(message.params, parts)
+            self._ask(message, line, parts)
+
+    def _listen(self, message: wire.Envelope, line: bytes, parts: dict[Leg, bytes], honored: bytes) -> None:
+        self._lists.streams.begin(message, is_open=not self._directory.view.is_single)
+        if self._directory.view.is_single:
+            self._tell_all(line)
+        else:
+            self._client.put(acknowledgement(message.id, honored))
             self._several.ask_all(message, parts)
+
+    def _ask(self, message: wire.Envelope, line: bytes, parts: dict[Leg, bytes]) -> None:
+        if self._directory.view.is_single:
+            self._tell_all(line)
         elif len(parts) == 1:
             ((leg, params),) = parts.items()
             self._several.ask(leg, message, params)
@@ -388,4 +411,4 @@ class GatewaySession:
 
 
 def _tell_fault(fault: Exception) -> None:
-    tell_user(f"a client's message could not be dealt with ({type(fault).__name__}: {fault})")
+    tell_user(f"a client's message could not be dealt with ({type(fault).__name__}: {fault})", LogLevel.ERROR)

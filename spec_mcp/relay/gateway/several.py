@@ -7,15 +7,24 @@ under theirs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from spec_mcp.relay import wire
 from spec_mcp.relay.gateway.asked import Asked, AskedOf, Prompts
 from spec_mcp.relay.gateway.directory import Directory
 from spec_mcp.relay.gateway.eras.results import error_code
 from spec_mcp.relay.gateway.eras.text import cancellation, error, failure, notification, request
-from spec_mcp.relay.gateway.eras.words import ACKNOWLEDGED, CANCELLED, CONNECTION_CLOSED, LISTEN, PROGRESS
+from spec_mcp.relay.gateway.eras.words import (
+    ACKNOWLEDGED,
+    CANCELLED,
+    CONNECTION_CLOSED,
+    LISTEN,
+    PROGRESS,
+    SET_LEVEL,
+)
 from spec_mcp.relay.gateway.ports import ClientOut
 from spec_mcp.relay.gateway.renaming import answer_as
 from spec_mcp.relay.gateway.splicing import spliced
@@ -27,6 +36,9 @@ if TYPE_CHECKING:
 
 GATHERING_S = 10.0
 """How long the answers of several servers are waited for; then what has come is the answer."""
+
+LEVEL_ID = b'"spec-mcp-level"'
+"""Of a request that sets the logging level of a server that was met after the client has asked for it."""
 
 LISTEN_AGAIN_S = 5.0
 """How long a stream is not asked for again that a server has ended."""
@@ -45,6 +57,10 @@ class Several:
         self._later = later
         self._asked = AskedOf()
         self._prompts = Prompts()
+        self._level = b""
+        """The params with which the client has set the logging level last; empty where it never has."""
+        self._leveled: set[Leg] = set()
+        """Who has been asked so."""
 
     @property
     def is_idle(self) -> bool:
@@ -66,6 +82,10 @@ class Several:
             asked.call_off = self._later(GATHERING_S, lambda: self._end(asked))
         for leg, params in parts.items():
             leg.from_client(request(message.id, message.method, params))
+
+    def levels(self, params: bytes, legs: Iterable[Leg]) -> None:
+        """The client sets the logging level, of which these are told."""
+        self._level, self._leveled = params, set(legs)
 
     def cancelled(self, message: wire.Envelope, line: bytes) -> None:
         """The client does not want an answer any more."""
@@ -90,7 +110,8 @@ class Several:
         """The client answered what a server asked."""
         prompt = self._prompts.answered(wire.id_value(message.id))
         if prompt is not None:
-            prompt.leg.from_client(answer_as(prompt.id_raw, message))
+            result = self._directory.tasks.owned_in_meta(prompt.leg.server, message.result)
+            prompt.leg.from_client(answer_as(prompt.id_raw, replace(message, result=result)))
         elif self.straight is not None:
             self.straight.from_client(line)
 
@@ -106,12 +127,14 @@ class Several:
                 self._withdraw(leg, one, text)
             elif one.method:
                 if one.method not in CHANGED_FLAGS and one.method != ACKNOWLEDGED:  # of these we tell ourselves
-                    self._client.put(text)
+                    params = self._with_tasks(leg, one.params)
+                    self._client.put(text if params is one.params else notification(one.method, params))
             else:
                 self._answered(leg, one, text)
 
     def _prompt(self, leg: Leg, message: wire.Envelope) -> None:
         our_id, params = self._prompts.add(leg, message)
+        params = self._directory.tasks.shown_in_meta(leg.server, params)
         self._client.send(request(our_id, message.method, params))
         if (old := self._prompts.one_too_many()) is not None:
             self._client.put(cancellation(old.our_id))
@@ -136,29 +159,35 @@ class Several:
             self._gather(asked, leg, message)
         else:
             self._asked.forget(asked)
-            self._note_task(leg, message, line)
-            is_whole = message.result != wire.ABSENT or message.error != wire.ABSENT
-            self._client.send(line if is_whole else answer_as(asked.id_raw, message))
+            self._note_level(asked, leg, message)
+            result = message.result if message.error != wire.ABSENT else self._with_tasks(leg, message.result)
+            is_as_it_came = result is message.result and (result != wire.ABSENT or message.error != wire.ABSENT)
+            self._client.send(line if is_as_it_came else answer_as(asked.id_raw, replace(message, result=result)))
+
+    def _with_tasks(self, leg: Leg, members: bytes) -> bytes:
+        """With the ids of tasks that the client knows."""
+        return self._directory.tasks.shown_in(leg.server, members)
 
     def _gather(self, asked: Asked, leg: Leg, message: wire.Envelope) -> None:
         code = 0 if message.error == wire.ABSENT else error_code(message.error)
         if asked.method == LISTEN and (message.error == wire.ABSENT or code == CONNECTION_CLOSED):
             self._part_ended(asked, leg)
             return
+        self._note_level(asked, leg, message)
         asked.legs.remove(leg)
         asked.answers[leg.server] = message
         if not asked.legs and not asked.ended:
             self._end(asked)
 
+    def _note_level(self, asked: Asked, leg: Leg, message: wire.Envelope) -> None:
+        is_lost = message.error != wire.ABSENT and error_code(message.error) == CONNECTION_CLOSED
+        if asked.method == SET_LEVEL and is_lost:
+            self._leveled.discard(leg)  # it is told when it is met
+
     def _part_ended(self, asked: Asked, leg: Leg) -> None:
         asked.legs.remove(leg)
         asked.ended.append(leg)
         asked.call_off = self._later(LISTEN_AGAIN_S, lambda: self.met(leg))
-
-    def _note_task(self, leg: Leg, message: wire.Envelope, line: bytes) -> None:
-        outcome = wire.outcome(message, 0) if b'"task' in line else None
-        if outcome is not None and outcome.task is not None:
-            self._directory.remember_task(leg.server, outcome.task)
 
     def _end(self, asked: Asked) -> None:
         """One answer of several: what any could do has been done."""
@@ -170,7 +199,7 @@ class Several:
         if first is None:
             said = failure(asked.id_raw, error(CONNECTION_CLOSED, f"no server answered within {GATHERING_S:.0f} s"))
         elif good and asked.method == "tasks/list":
-            merged = self._directory.merged_tasks({server: found.result for server, found in good.items()})
+            merged = self._directory.tasks.merged({server: found.result for server, found in good.items()})
             said = answer_as(asked.id_raw, wire.Envelope(result=merged))
         else:
             said = answer_as(asked.id_raw, first)
@@ -179,7 +208,13 @@ class Several:
     # --- servers come and go ----------------------------------------------------------------------------------------
 
     def met(self, leg: Leg) -> None:
-        """A server takes requests, perhaps again: what the client listens to there is listened to again."""
+        """A server takes requests, perhaps again: what the client listens to there is listened to again, and it logs as
+        the client wants it."""
+        if not leg.is_up:
+            self._leveled.discard(leg)
+        elif self._level and leg not in self._leveled and leg.logs:
+            self._leveled.add(leg)
+            leg.from_client(request(LEVEL_ID, SET_LEVEL, self._level))  # its answer is nobody's
         for asked in self._asked:
             if leg in asked.ended and leg.is_up:
                 asked.ended.remove(leg)
@@ -190,6 +225,7 @@ class Several:
 
     def left(self, leg: Leg, why: str) -> None:
         """The way to this server is gone for good."""
+        self._leveled.discard(leg)
         if self.straight is leg:
             self.straight = None
         while (prompt := self._prompts.left(leg)) is not None:

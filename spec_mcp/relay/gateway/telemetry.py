@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from opentelemetry import metrics, trace
@@ -23,7 +23,7 @@ from spec_mcp.relay.account import Account
 from spec_mcp.relay.asked import Asked
 from spec_mcp.relay.learning import Learner
 from spec_mcp.relay.recording import Recording
-from spec_mcp.relay.saying import say
+from spec_mcp.relay.saying import LogLevel, say
 
 NAME = "spec-mcp"
 
@@ -74,6 +74,11 @@ class Telemetry:
         self._begun[call] = _Begun(time.time_ns(), context)
         if len(self._begun) > OPEN_MAX:
             self._begun.popitem(last=False)
+
+    def calls_forgotten(self, calls: Iterable[CallId]) -> None:
+        """Nobody waits for them any more."""
+        for call in calls:
+            self._begun.pop(call, None)
 
     def call_answered(self, call: CallId, is_error: bool) -> None:
         """It has its answer."""
@@ -146,26 +151,44 @@ class ObservedAccount(Account):
     ) -> None:
         super().__init__(session, learner, recording, clock)
         self._telemetry = telemetry
+        self._unanswered: set[CallId] = set()
+
+    def closed(self) -> None:
+        """Its client has left."""
+        self._telemetry.calls_forgotten(self._unanswered)
 
     def arriving(self, asked: Asked, server: str, call: wire.Call, writes: bool) -> None:
         """A call has arrived."""
         super().arriving(asked, server, call, writes)
+        self._unanswered.add(asked.call)
         self._telemetry.call_arrived(asked.call, call.meta)
 
     def answered(self, asked: Asked, answer: bytes, result: bytes, is_error: bool) -> None:
         """A call has its answer."""
         super().answered(asked, answer, result, is_error)
+        self._unanswered.discard(asked.call)
         self._telemetry.call_answered(asked.call, is_error)
 
     def unanswered(self, asked: Asked) -> None:
         """A call's server is gone."""
         super().unanswered(asked)
+        self._unanswered.discard(asked.call)
         self._telemetry.call_answered(asked.call, True)
 
     def settled(self, command: do.CallSettled) -> None:
         """The engine has done with a call."""
         super().settled(command)
         self._telemetry.call_settled(command)
+        say(
+            "a call is answered",
+            LogLevel.DEBUG,
+            session=command.session,
+            server=command.server,
+            request=command.call,
+            tool=command.tool,
+            how=str(command.how),
+            wait_s=round(command.wait_s, 6),
+        )
 
     def speculation_ended(self, command: do.SpeculationEnded) -> None:
         """A speculation came to an end."""

@@ -36,6 +36,9 @@ class RelaySession:
         self.lines.append(line)
         self._sending.send_nowait(line)
 
+    def drop_held(self) -> None:
+        assert not self.is_closed
+
     def closed(self) -> None:
         assert not self.is_closed
         self.is_closed = True

@@ -40,6 +40,7 @@ class ScriptedSession:
         self.client = client
         self.lines: list[bytes] = []
         self.is_closed = False
+        self.drops = 0
         self._version = version
         self._changed = anyio.Event()
 
@@ -54,6 +55,10 @@ class ScriptedSession:
         elif message.get("method") == "initialize":
             self.say({"id": message["id"], "error": {"code": -32602, "message": "no"}})
         self._changed.set()
+
+    def drop_held(self) -> None:
+        assert not self.is_closed
+        self.drops += 1
 
     def closed(self) -> None:
         assert not self.is_closed

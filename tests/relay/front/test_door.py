@@ -269,6 +269,8 @@ async def test_a_session_ends_with_its_token_unless_a_newer_one_is_shown() -> No
         assert (await rig.post(call("x"), "unknown", **bearer(short))).status_code == 404
         notification = {"jsonrpc": "2.0", "method": "notifications/x"}
         assert (await rig.post(notification, stays, **bearer(long))).status_code == 202
+        assert (await rig.post(notification, stays, **bearer(short))).status_code == 202
+        assert [session.drops for session in rig.gateway.sessions] == [0, 1]
         async with rig.listen(left, **bearer(short)) as own:
             wall.at_s += 200
             rig.front.sessions.sweep_once()

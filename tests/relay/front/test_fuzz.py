@@ -107,6 +107,9 @@ class Echoing:
                 for _ in range(2):
                     self.client.send(b'{"jsonrpc":"2.0","id":%s,"result":%s}\n' % (message.id, result))
 
+        def drop_held(self) -> None:
+            pass
+
         def closed(self) -> None:
             pass
 

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spec_mcp.relay.gateway import directory as directories
-from spec_mcp.relay.gateway import pages
+from spec_mcp.relay.gateway import pages, tasks
 from spec_mcp.relay.gateway.catalogue import LIST_METHODS, Catalogue, Kind
 from spec_mcp.relay.gateway.directory import Directory, Refusal, Routed
 from spec_mcp.relay.gateway.names import ToolFilter
@@ -363,13 +362,13 @@ def test_no_server_at_all_lists_nothing() -> None:
 
 
 def test_tasks_are_remembered_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(directories, "TASKS_MAX", 2)
+    monkeypatch.setattr(tasks, "TASKS_MAX", 2)
     directory = Directory(view({"git": handshake(), "files": handshake()}))
-    for server, task in (("git", "1"), ("files", "2"), ("files", "1"), ("git", "3")):
-        directory.remember_task(server, task)
+    for server, task in (("git", "1"), ("files", "2"), ("git", "1"), ("git", "3")):
+        directory.tasks.remember(server, task)
     owners = {
         task: routed.routes[0].server if isinstance(routed, Routed) else None
         for task in "123"
         for routed in [directory.route("tasks/get", raw({"taskId": task}), False)]
     }
-    assert owners == {"1": "files", "2": None, "3": "git"}
+    assert owners == {"1": "git", "2": None, "3": "git"}

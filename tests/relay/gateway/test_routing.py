@@ -194,7 +194,7 @@ def test_a_listen_is_split_over_the_servers() -> None:
         files=handshake(resources=at("x://a", "x://b"), capabilities={"resources": {}}),
         notes=handshake(resources=at("n://a"), capabilities={"resources": {}, "prompts": {}}),
     )
-    directory.remember_task("git", "7")
+    directory.tasks.remember("git", "7")
     params = {
         "_meta": {"io.modelcontextprotocol/protocolVersion": "2026-07-28"},
         "notifications": {
@@ -243,7 +243,7 @@ def test_a_server_is_asked_for_what_an_extension_adds_to_a_listen() -> None:
 @pytest.mark.parametrize("method", ["tasks/get", "tasks/result", "tasks/update", "tasks/cancel"])
 def test_a_task_is_asked_for_where_it_was_made(method: str) -> None:
     directory = gateway(git=handshake(), files=handshake())
-    directory.remember_task("files", "7")
+    directory.tasks.remember("files", "7")
     assert sent(directory, method, {"taskId": "7", "x": 1}) == {"files": {"taskId": "7", "x": 1}}
     assert refused(directory, method, {"taskId": "8"}) == Refusal(-32602, "Task not found: 8")
 
@@ -254,9 +254,25 @@ def test_a_task_that_is_not_remembered_is_asked_for_at_the_only_server_that_make
     assert sent(directory, "tasks/get", {"taskId": "8"}) == {"files": {"taskId": "8"}}
 
 
+def test_a_task_that_two_servers_know_by_one_id_is_asked_for_under_the_id_that_its_server_knows() -> None:
+    directory = gateway(git=handshake(), files=handshake(), mail=handshake())
+    shown = [directory.tasks.remember(server, "7") for server in ("files", "git", "mail", "git")]
+    assert shown == ["7", "git__7", "mail__7", "git__7"]
+    for task, server in zip(shown, ("files", "git", "mail"), strict=False):
+        assert sent(directory, "tasks/get", {"taskId": task, "x": 1}) == {server: {"taskId": "7", "x": 1}}
+    params = {"notifications": {"taskIds": ["7", "git__7", "nobody's"]}}
+    routed = directory.route("subscriptions/listen", raw(params), True)
+    assert isinstance(routed, Routed)
+    assert json.loads(routed.honored) == {"taskIds": ["7", "git__7"]}
+    assert {one.server: json.loads(one.params)["notifications"]["taskIds"] for one in routed.routes} == {
+        "files": ["7"],
+        "git": ["7"],
+    }
+
+
 def test_a_task_of_a_server_that_is_gone_is_not_found() -> None:
     directory = gateway(git=handshake(), files=handshake(), old=handshake())
-    directory.remember_task("old", "7")
+    directory.tasks.remember("old", "7")
     directory.show(view({"git": handshake(), "files": handshake()}))
     assert refused(directory, "tasks/get", {"taskId": "7"}).code == -32602
 
@@ -264,7 +280,7 @@ def test_a_task_of_a_server_that_is_gone_is_not_found() -> None:
 def test_tasks_are_listed_of_all_servers_page_by_page() -> None:
     directory = gateway(git=handshake(), files=handshake(), silent=handshake(capabilities={}), new=None)
     assert sent(directory, "tasks/list", {"_meta": {}}) == {"git": {"_meta": {}}, "files": {"_meta": {}}}
-    merged = directory.merged_tasks(
+    merged = directory.tasks.merged(
         {
             "git": b'{"tasks":[{"taskId":"1" ,"status":"working"}],"nextCursor":"g\\u00e9 1"}',
             "files": b'{"tasks":[{"taskId":"2"},{}]}',
@@ -276,7 +292,7 @@ def test_tasks_are_listed_of_all_servers_page_by_page() -> None:
     params = {"_meta": {}, "cursor": found["nextCursor"]}
     assert sent(directory, "tasks/list", params) == {"git": {"_meta": {}, "cursor": "gé 1"}}
     assert sent(directory, "tasks/cancel", {"taskId": "2"}).keys() == {"files"}
-    assert json.loads(directory.merged_tasks({"git": b'{"tasks":[]}', "files": b"[]"})) == {"tasks": []}
+    assert json.loads(directory.tasks.merged({"git": b'{"tasks":[]}', "files": b"[]"})) == {"tasks": []}
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "{}", '{"silent":"1"}', '{"git":1}', '["git"]', 7, {}])

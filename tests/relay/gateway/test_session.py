@@ -178,7 +178,8 @@ def test_a_batch_within_a_batch_a_thousand_times_is_no_message(servers: int) -> 
     rig = rig_of(servers)
     client = rig.client().initializes()
     client.says(b"[" * 3000 + raw(request(1, "ping")) + b"]" * 3000, b"[[]]", b'[{"jsonrpc":"2.0","method":[]}]')
-    assert {one["error"]["code"] for one in client.take()} <= {-32600, -32700}
+    answers = [one for said in client.take() for one in (said if isinstance(said, list) else [said])]
+    assert {one["error"]["code"] for one in answers} <= {-32600, -32700}
     assert client.asks(2, "ping").result(2) == {}
 
 
@@ -197,18 +198,36 @@ def test_a_batch_goes_to_the_only_server_as_it_came() -> None:
 def test_the_messages_of_a_batch_go_where_they_belong_where_there_are_several_servers() -> None:
     rig = two()
     client = rig.client().initializes()
-    client.says([request(1, "tools/call", name="a__echo"), request(2, "tools/call", name="b__echo")])
-    for name, id in (("a", 1), ("b", 2)):  # noqa: A001
-        assert rig.server(name).last["id"] == id
+    client.says([request(1, "tools/call", name="a__echo"), request(2, "tools/call", name="b__echo"), 3])
+    assert client.take() == []
+    client.calls(4, "a__echo")
+    for name, id in (("b", 2), ("a", 4), ("a", 1)):  # noqa: A001
         rig.server(name).answers(id, text(name))
-        assert client.result(id) == text(name)
+    single, batch = client.take()
+    assert single["id"] == 4
+    assert [(one["id"], one.get("result")) for one in batch] == [(None, None), (2, text("b")), (1, text("a"))]
+
+
+def test_of_a_batch_what_was_cancelled_is_not_waited_for() -> None:
+    rig = two()
+    client = rig.client().initializes()
+    client.says([request(1, "tools/call", name="a__echo"), request(2, "tools/call", name="b__echo")])
+    rig.server("a").answers(1, text("a"))
+    client.cancels(2)
+    (batch,) = client.take()
+    assert [one["id"] for one in batch] == [1]
+    client.says([request(3, "tools/call", name="a__echo")]).cancels(3)
+    assert client.take() == []
 
 
 def test_a_batch_does_not_reach_a_tool_that_is_denied() -> None:
     rig = Rig({"only": Script(("echo", "drop"))}, filters={"only": ToolFilter(deny=("drop",))})
     client = rig.client().initializes()
     client.says([request(1, "tools/call", name="drop"), request(2, "tools/call", name="echo")])
-    assert "deny" in client.error(1)["message"]
+    rig.server("only").answers(2, text("hi"))
+    ((denied, answered),) = client.take()
+    assert "deny" in denied["error"]["message"]
+    assert answered["result"] == text("hi")
     assert [one["params"]["name"] for one in rig.server("only").take("tools/call")] == ["echo"]
 
 

@@ -154,6 +154,24 @@ def test_a_server_that_never_answers_holds_up_what_went_to_all_for_no_longer_tha
     assert client.take() == []
 
 
+def test_a_server_that_is_met_later_is_told_how_much_the_client_wants_to_hear() -> None:
+    rig, client = two(a=Script(), b=Script(initialize={"error": {"code": -32603, "message": "not yet"}}))
+    client.asks(1, "logging/setLevel", level="info")
+    rig.server("a").answers(1, {})
+    assert client.result(1) == {}
+    assert not rig.server("b").take("logging/setLevel")
+    rig.scripts["b"].replies["initialize"] = Script().replies["initialize"]
+    client.calls(2, "b__echo")
+    (told,) = rig.server("b").take("logging/setLevel")
+    assert told["params"] == {"level": "info"}
+    rig.server("b").answers(told["id"], {}).answers(2, text("hi"))
+    assert [one["id"] for one in client.take()] == [2]
+    rig.reconfigures({"a": rig.scripts["a"], "b": Script(), "c": Script(capabilities={"tools": {}})}, "b")
+    (told,) = rig.server("b").take("logging/setLevel")
+    assert not rig.server("c").take("logging/setLevel")
+    assert not rig.server("a").take("logging/setLevel")[1:]
+
+
 def test_what_went_to_all_is_cancelled_everywhere() -> None:
     rig, client = two()
     client.asks(1, "logging/setLevel", level="info").cancels(1)
@@ -177,6 +195,35 @@ def test_tasks_of_several_servers_are_listed_as_one_and_found_again() -> None:
     rig.server("a").answers(3, {"task": {"taskId": "new", "status": "working"}})
     client.asks(4, "tasks/get", taskId="new")
     assert rig.server("a").last["id"] == 4
+
+
+def test_a_task_that_two_servers_know_by_one_id_is_two_tasks_to_the_client() -> None:
+    able = {"tools": {}, "tasks": {"list": {}, "cancel": {}}}
+    rig, client = two(a=Script(capabilities=able), b=Script(capabilities=able))
+    related = {"io.modelcontextprotocol/related-task": {"taskId": "1"}}
+    shown: dict[str, str] = {}
+    for id, name in ((1, "a"), (2, "b")):  # noqa: A001
+        client.calls(id, f"{name}__echo")
+        rig.server(name).answers(id, {"task": {"taskId": "1", "status": "working"}})
+        shown[name] = client.result(id)["task"]["taskId"]
+    assert shown == {"a": "1", "b": "b__1"}
+    for id, name in ((3, "a"), (4, "b")):  # noqa: A001
+        client.asks(id, "tasks/get", taskId=shown[name])
+        assert rig.server(name).last["params"] == {"taskId": "1"}
+        rig.server(name).answers(id, {"taskId": "1", "status": "working", "_meta": {"x": 1} | related})
+        found = client.result(id)
+        assert [found["taskId"], *found["_meta"].values()] == [shown[name], 1, {"taskId": shown[name]}]
+        rig.server(name).tells("notifications/tasks/status", taskId="1", status="completed")
+        assert [told["params"]["taskId"] for told in client.take()] == [shown[name]]
+        rig.server(name).asks("q", "elicitation/create", message="?", _meta=related)
+        (question,) = client.take()
+        assert question["params"]["_meta"]["io.modelcontextprotocol/related-task"] == {"taskId": shown[name]}
+        client.answers(question["id"], {"action": "accept", "_meta": question["params"]["_meta"]})
+        assert rig.server(name).last["result"]["_meta"] == related
+    client.asks(5, "tasks/list")
+    for name in ("a", "b"):
+        rig.server(name).answers(5, {"tasks": [{"taskId": "1", "status": "completed"}]})
+    assert [task["taskId"] for task in client.result(5)["tasks"]] == ["1", "b__1"]
 
 
 # --- what servers ask -----------------------------------------------------------------------------------------------

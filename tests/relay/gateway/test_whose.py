@@ -104,12 +104,13 @@ def test_a_cancellation_names_the_request_as_the_server_knows_it() -> None:
     assert one.result(1) == text("hi")
 
 
-def test_the_messages_of_a_batch_are_answered_one_by_one() -> None:
+def test_the_messages_of_a_batch_are_asked_one_by_one_and_answered_together() -> None:
     rig, (one, _) = shared()
     one.says([request(1, "tools/call", name="echo"), request(2, "tools/call", name="echo")])
     first, second = rig.server("only").take()
     rig.server("only").says([{"jsonrpc": "2.0", "id": id, "result": {}} for id in (second["id"], first["id"])])  # noqa: A001
-    assert [told["id"] for told in one.take()] == [2, 1]
+    (told,) = one.take()
+    assert [answer["id"] for answer in told] == [2, 1]
 
 
 def test_a_server_that_is_lost_is_lost_to_all_and_nothing_of_before_is_left() -> None:
