@@ -11,6 +11,7 @@ from spec_mcp.cli.opening import ConfigOption
 from spec_mcp.config import Config, find_config, load_config
 from spec_mcp.engine.events import Mode
 from spec_mcp.errors import UserError
+from spec_mcp.relay.saying import LogFormat, LogLevel, log_as
 from spec_mcp.tables import nearest
 
 
@@ -29,6 +30,12 @@ def command(
     mode: Annotated[
         Mode | None, typer.Option(help="Speculate (on), only compare (shadow), or be a plain proxy (off).")
     ] = None,
+    log_format: Annotated[
+        LogFormat, typer.Option(help="Write lines for people to standard error, or one JSON object a line.")
+    ] = LogFormat.HUMAN,
+    log_level: Annotated[
+        LogLevel, typer.Option(help="Say nothing less than this; debug: each session and each call.")
+    ] = LogLevel.INFO,
 ) -> int:
     """Serve all servers of a configuration as one MCP server, to one client over stdio or to many over HTTP.
 
@@ -41,6 +48,7 @@ def command(
     from spec_mcp.relay.run import have_standard_streams, run
 
     have_standard_streams()
+    log_as(log_format, log_level)
     found = load_config(find_config(config, os.environ))
     _require_servers(found, only or [])
     options = GatewayOptions(None if mode is None else str(mode), tuple(only or ()))

@@ -32,7 +32,7 @@ from spec_mcp.relay.front.sessions import Sessions
 from spec_mcp.relay.front.settings import HttpSettings
 from spec_mcp.relay.front.stream import Reader, Stream
 from spec_mcp.relay.gateway.ports import Gateway, Visitor
-from spec_mcp.relay.saying import say
+from spec_mcp.relay.saying import LogLevel, say
 
 MCP_PATH = "/mcp"
 NO_DETAILS = (JSON, (b"cache-control", b"no-store"))
@@ -245,6 +245,7 @@ class HttpFront:
         await http.reply(200, body or b"", METADATA_HEADERS)
 
     async def _refuse(self, http: Http, refusal: Refusal) -> None:
+        say("a request over HTTP is refused", LogLevel.DEBUG, status=refusal.status, why=refusal.message)
         body = error_body(refusal.code, refusal.message, refusal.id_raw, refusal.data)
         headers = (JSON, *refusal.headers)
         slow_s = self._listen.slow_s
@@ -262,4 +263,4 @@ def _tell_fault(error: Exception) -> None:
     """The kind and the place of a fault: what it says may hold what a client or a server has said."""
     at = traceback.extract_tb(error.__traceback__)[-1:]
     place = f" at {at[0].filename}:{at[0].lineno}" if at else ""
-    say(f"a request over HTTP failed: {type(error).__name__}{place}")
+    say(f"a request over HTTP failed: {type(error).__name__}{place}", LogLevel.ERROR)
