@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from spec_mcp.engine.resources import placeholders
 from spec_mcp.manifest.faults import ManifestError, ToolFault, tool_section
 from spec_mcp.manifest.fingerprint import fingerprint
-from spec_mcp.manifest.forms import ToolForm
+from spec_mcp.manifest.forms import FollowForm, ToolForm
 from spec_mcp.manifest.load import Manifest
 from spec_mcp.manifest.uses import calls, expressions
 from spec_mcp.tables import bare, nearest
@@ -42,10 +42,12 @@ def check_against_tools(manifest: Manifest, tools: Sequence[Mapping[str, Any]]) 
     changed: list[str] = []
     for name, form in manifest.form.tools.items():
         if name not in by_name:
+            if manifest.form.manifest.varies:
+                continue
             mend = f"did you mean {near}?" if (near := nearest(name, by_name)) else "remove it, if no version has it"
             warnings.append(_line(manifest, name, "the server has no such tool", mend))
             continue
-        faults.extend(ToolFault(name, *fault) for fault in _faults(form, by_name[name], by_name))
+        faults.extend(ToolFault(name, *fault) for fault in _faults(form, by_name[name], by_name, manifest.form.tools))
         if form.fingerprint is not None and form.fingerprint != fingerprint(by_name[name]):
             fault = "the definition changed since it was reviewed, so the tool is unsafe"
             changed.append(_line(manifest, name, fault, "review it, then run `spec-mcp manifest lock`"))
@@ -62,6 +64,12 @@ def check_against_tools(manifest: Manifest, tools: Sequence[Mapping[str, Any]]) 
     )
 
 
+def is_possible(tool: Mapping[str, Any], follow: FollowForm, by_name: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Do the schemas of these tools bear that such a call follows this tool's?"""
+    form = ToolForm(followed_by=[follow])
+    return next(_faults(form, tool, by_name, by_name), None) is None
+
+
 def _line(manifest: Manifest, tool: str, fault: str, mend: str) -> str:
     return str(ManifestError(manifest.file, tool_section(tool), fault, mend))
 
@@ -69,7 +77,9 @@ def _line(manifest: Manifest, tool: str, fault: str, mend: str) -> str:
 Fault = tuple[str, str, str]
 
 
-def _faults(form: ToolForm, tool: Mapping[str, Any], by_name: Mapping[str, Mapping[str, Any]]) -> Iterator[Fault]:
+def _faults(
+    form: ToolForm, tool: Mapping[str, Any], by_name: Mapping[str, Mapping[str, Any]], listed: Collection[str]
+) -> Iterator[Fault]:
     own = _arguments(tool)
     for index, template in enumerate(form.touches or ()):
         yield from _unknown(f"touches[{index}]", placeholders(template), own)
@@ -83,7 +93,10 @@ def _faults(form: ToolForm, tool: Mapping[str, Any], by_name: Mapping[str, Mappi
         if called is not None:
             for argument in use.arguments:
                 yield from _unknown(f"{use.key}.arguments.{bare(argument)}", [argument], _arguments(called))
-        elif use.must_read or use.key == "undo":
+            for argument in sorted(_required(called) - use.arguments.keys()):
+                mend = f"add {bare(argument)} = …: without it the call fails"
+                yield f"{use.key}.arguments", f"{use.tool} requires {argument}", mend
+        elif use.must_read or use.key == "undo" or use.tool not in listed:
             near = nearest(use.tool, by_name)
             mend = f"did you mean {near}?" if near else "name a tool of this server"
             yield f"{use.key}.tool", f"the server has no tool {use.tool}", mend
@@ -119,3 +132,12 @@ def _arguments(tool: Mapping[str, Any]) -> frozenset[str] | None:
         return None
     properties = schema.get("properties", {})
     return frozenset(cast("dict[str, Any]", properties)) if isinstance(properties, dict) else None
+
+
+def _required(tool: Mapping[str, Any]) -> frozenset[str]:
+    """The arguments without which a call of the tool is refused, as far as its schema says."""
+    schema = tool.get("inputSchema")
+    required: object = cast("dict[str, Any]", schema).get("required") if isinstance(schema, dict) else None
+    if not isinstance(required, list):
+        return frozenset()
+    return frozenset(name for name in cast("list[object]", required) if isinstance(name, str))

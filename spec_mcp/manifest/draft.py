@@ -2,22 +2,26 @@
 
 Each line that would widen trust stands there switched off, with what speaks for it and against it: `#effect = "read"`
 is switched on by removing its `#`. Any choice of them gives a manifest without faults, but that an effect needs its
-`ttl_s`. Narrowing `touches` widens trust too: a write then throws less away.
+`ttl_s`. Narrowing `touches` widens trust too: a write then throws less away. What follows what (`followed_by`) is no
+matter of trust, since only reads are made early: where sessions were recorded it stands there as it was measured.
 """
 
 from __future__ import annotations
 
 import datetime
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import tomlkit
 
+from spec_mcp.manifest.against import is_possible
 from spec_mcp.manifest.fingerprint import fingerprint
-from spec_mcp.manifest.forms import TRUSTED_READ_TTL_S
-from spec_mcp.manifest.hints import Hints, hints
+from spec_mcp.manifest.flows import Flow
+from spec_mcp.manifest.forms import TRUSTED_READ_TTL_S, FollowForm
+from spec_mcp.manifest.hints import Hints, hints, taken_back_by
 
 WIDTH = 80
 """Of what is wrapped; a line with a fingerprint is longer."""
@@ -41,11 +45,17 @@ class Subject:
 
 
 def draft(
-    subject: Subject, tools: Sequence[Mapping[str, Any]], today: datetime.date, *, trust_annotations: bool = False
+    subject: Subject,
+    tools: Sequence[Mapping[str, Any]],
+    today: datetime.date,
+    *,
+    trust_annotations: bool = False,
+    flows: Mapping[str, Sequence[Flow]] = MappingProxyType({}),
 ) -> str:
     """The text of a manifest for these tools, which are the `tools` of a complete `tools/list`.
 
-    Nothing in it is above `unsafe`, but where `trust_annotations` says that the user takes the server's word.
+    Nothing in it is above `unsafe`, but where `trust_annotations` says that the user takes the server's word. `flows`
+    is what was measured in recorded sessions.
     """
     # of two tools of one name the last counts, here as in the relay
     by_name = {tool["name"]: tool for tool in tools if isinstance(tool.get("name"), str)}
@@ -54,7 +64,7 @@ def draft(
     if left_out := len(by_name) - len(listed):
         lines += ["", *_prose(f"{left_out} of its tools cannot be listed, for their names' sake: they stay unsafe.")]
     for name, tool in listed.items():
-        lines += ["", *_tool(name, tool, trust_annotations)]
+        lines += ["", *_tool(name, tool, listed, trust_annotations), *_follows(tool, flows.get(name, ()), listed)]
     return "\n".join(lines) + "\n"
 
 
@@ -93,12 +103,12 @@ def _head(subject: Subject, today: datetime.date, trust_annotations: bool) -> It
     yield f"#reviewed = {_quoted(str(today))}   # the day on which you read what its tools do"
 
 
-def _tool(name: str, tool: Mapping[str, Any], trust_annotations: bool) -> Iterator[str]:
+def _tool(name: str, tool: Mapping[str, Any], listed: Collection[str], trust_annotations: bool) -> Iterator[str]:
     found = hints(tool)
     trusted = trust_annotations and found.says_read
     if description := _plain(tool.get("description"), DESCRIPTION_CHARS):
         yield from _prose(f'"{description}"')
-    yield f"[tools.{tomlkit.key(name).as_string()}]"
+    yield f"[tools.{_key(name)}]"
     if trusted:
         yield 'effect = "read"       # the server says so'
         yield f"ttl_s = {TRUSTED_READ_TTL_S:g}"
@@ -117,7 +127,28 @@ def _tool(name: str, tool: Mapping[str, Any], trust_annotations: bool) -> Iterat
         else:
             yield from _prose("REVIEW open_world: the server says openWorldHint: false.")
             yield "#open_world = false"
+    if undo := taken_back_by(tool, listed):
+        yield from _prose(
+            f"REVIEW undo: the server names {_plain(undo, NAME_CHARS)} as what takes it back. Only if that restores "
+            f"exactly what was there, for everyone who looks: effect = 'reversible', with undo, before, touches and "
+            f"exclusive, and a proof by `spec-mcp manifest verify`."
+        )
     yield f"fingerprint = {_quoted(fingerprint(tool))}"
+
+
+def _follows(tool: Mapping[str, Any], flows: Sequence[Flow], listed: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """What was seen to follow a tool's answer: reads alone, since nothing else is ever made early."""
+    for flow in flows:
+        rule = FollowForm(tool=flow.rule.tool, arguments=dict(flow.rule.arguments), confidence=flow.rule.confidence)
+        if hints(listed[rule.tool]).read is None or not is_possible(tool, rule, listed):
+            continue
+        yield ""
+        times = f"{flow.used} of {flow.offered} such calls were made, in {flow.sessions} sessions"
+        yield from _prose(f"Measured: {times}. It counts only while {_plain(rule.tool, NAME_CHARS)} is a read.")
+        yield f"[[tools.{_key(str(tool['name']))}.followed_by]]"
+        yield f"tool = {_quoted(rule.tool)}"
+        yield from (f"arguments.{_key(name)} = {_quoted(text)}" for name, text in rule.arguments.items())
+        yield f"confidence = {rule.confidence:g}"
 
 
 def _doubts(found: Hints) -> Iterator[str]:
@@ -149,6 +180,10 @@ def _plain(text: object, limit: int) -> str:
     # a description may have megabytes, of which this reads no more than it may need
     clean = " ".join("".join(letter if letter.isprintable() else " " for letter in text[: 4 * limit]).split())
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+def _key(name: str) -> str:
+    return tomlkit.key(name).as_string()
 
 
 def _quoted(text: str) -> str:

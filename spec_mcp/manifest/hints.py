@@ -6,7 +6,7 @@ Names and descriptions are words, and annotations are the word of a server that 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -33,6 +33,10 @@ UNSTEADY_WORDS = _set(
 
 LOOKED_AT_CHARS = 4000
 """Of a description: no tool that changes by itself says so only later."""
+
+RECOVERY_KEYS = ("recovery", "compensation", "compensatedBy", "compensatingTool", "undo", "x-compensation-pair")
+"""Annotations that may name a tool that takes this one back: SEP-3172, which is a proposal, and what servers write
+meanwhile."""
 
 MAX_ARGUMENTS = 4
 """Suggested resources of one tool: more of them are no reading aid."""
@@ -92,6 +96,21 @@ def hints(tool: Mapping[str, Any]) -> Hints:
         touches=touches,
         file=files[0] if files and len(touches) == 1 and words(files[0])[-1] in _FILE else None,
     )
+
+
+def taken_back_by(tool: Mapping[str, Any], tools: Collection[str]) -> str | None:
+    """The one of these tools that the server names as what takes this one back."""
+    annotations = _table(tool.get("annotations"))
+    named = (name for key in RECOVERY_KEYS for name in _names(annotations.get(key)))
+    return next((name for name in named if name in tools and name != tool.get("name")), None)
+
+
+def _names(value: object) -> Iterator[str]:
+    """Texts at the top of a value: its own, or those of its members."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from (name for name in cast("dict[str, Any]", value).values() if isinstance(name, str))
 
 
 def words(text: str) -> list[str]:

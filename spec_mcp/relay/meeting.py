@@ -1,7 +1,7 @@
 """Meeting a server for its own sake: start it, shake hands in whichever era it speaks, read its tool list, end it.
 
 For the commands that look at a server (`manifest draft`, `check` and `lock`, `doctor`) or try its tools (`manifest
-verify`), not for those that serve one.
+verify`), not for those that serve one. A server on the network is met by `back/meeting.py`, over lines of its own.
 Tools stay the decoded JSON that the relay's own look at them gives, so that a fingerprint taken here is the one that
 the relay compares; a typed layer would drop unknown fields.
 """
@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import msgspec
 
@@ -102,16 +102,25 @@ def visit(
     except CannotStart as error:
         raise CannotMeet(f"does not start: {error}") from error
     try:
-        meeting = _Meeting(process, started_s + bound_s, bound_s, clock)
-        about = meeting.shake_hands()
-        met_s = clock()
-        tools = meeting.tools() if about.has_tools else []
-        introduction = Introduction(
-            about.name, about.version, about.protocol, tuple(tools), met_s - started_s, clock() - met_s, meeting.strays
-        )
-        yield Visit(introduction, meeting)
+        yield meet_over(_Pipes(process), started_s, bound_s, clock)
     finally:
         process.end()
+
+
+def meet_over(lines: Lines, started_s: float, bound_s: float, clock: Callable[[], float]) -> Visit:
+    """Meet the server at the other end of these lines.
+
+    Raises:
+        CannotMeet: as `meet`.
+    """
+    meeting = _Meeting(lines, started_s + bound_s, bound_s, clock)
+    about = meeting.shake_hands()
+    met_s = clock()
+    tools = meeting.tools() if about.has_tools else []
+    introduction = Introduction(
+        about.name, about.version, about.protocol, tuple(tools), met_s - started_s, clock() - met_s, meeting.strays
+    )
+    return Visit(introduction, meeting)
 
 
 class Visit:
@@ -130,6 +139,58 @@ class Visit:
         return self._meeting.call(tool, arguments, bound_s)
 
 
+class _Ended(Exception):  # noqa: N818  what happened
+    """The server's process is at its end; the message says how."""
+
+
+class Lines(Protocol):
+    """Lines to one server and from it."""
+
+    def tell(self, method: str, line: bytes) -> None:
+        """Have a line go out; `method` is empty for a response.
+
+        Raises:
+            CannotMeet: nobody takes it.
+        """
+        ...
+
+    def hear(self, wait_s: float) -> Sequence[bytes]:
+        """The lines that came since, or that come first within so many seconds; none where none did.
+
+        Raises:
+            CannotMeet: there will be none.
+        """
+        ...
+
+
+class _Pipes:
+    """A process of ours."""
+
+    def __init__(self, process: ServerProcess) -> None:
+        self._process = process
+        self._reader = LineReader(process.output_fd)
+        self._writer = LineWriter(process.input_fd)
+
+    def tell(self, method: str, line: bytes) -> None:
+        del method
+        self._writer.put(line)
+        self._writer.flush()
+
+    def hear(self, wait_s: float) -> Sequence[bytes]:
+        if self._reader.ended:
+            raise _Ended(self._how_it_ended())
+        poll = select.poll()
+        poll.register(self._reader.fd, select.POLLIN)
+        poll.poll(wait_s * 1000)
+        self._writer.flush()
+        return self._reader.read()
+
+    def _how_it_ended(self) -> str:
+        self._process.end(polite=True)
+        status = self._process.exit_status()
+        return f"was ended by signal {-status}" if status is not None and status < 0 else f"ended with status {status}"
+
+
 @dataclass(frozen=True, slots=True)
 class _About:
     name: str
@@ -141,11 +202,9 @@ class _About:
 class _Meeting:
     """One connection, from its first line to the tool list."""
 
-    def __init__(self, process: ServerProcess, until_s: float, bound_s: float, clock: Callable[[], float]) -> None:
+    def __init__(self, lines: Lines, until_s: float, bound_s: float, clock: Callable[[], float]) -> None:
         self.strays = 0
-        self._process = process
-        self._reader = LineReader(process.output_fd)
-        self._writer = LineWriter(process.input_fd)
+        self._lines = lines
         self._until_s = until_s
         self._bound_s = bound_s
         self._clock = clock
@@ -219,8 +278,8 @@ class _Meeting:
         return number
 
     def _tell(self, members: Mapping[str, Any]) -> None:
-        self._writer.put(msgspec.json.encode({"jsonrpc": "2.0", **members}) + b"\n")
-        self._writer.flush()
+        line = msgspec.json.encode({"jsonrpc": "2.0", **members}) + b"\n"
+        self._lines.tell(str(members.get("method", "")), line)
 
     def _result(self, number: int, envelope: wire.Envelope) -> dict[str, bytes]:
         if envelope.error != wire.ABSENT:
@@ -239,8 +298,6 @@ class _Meeting:
 
     def _answer(self, numbers: Sequence[int], until_s: float) -> tuple[int, wire.Envelope] | None:
         """The first answer to one of these requests; None where none came in time."""
-        poll = select.poll()
-        poll.register(self._reader.fd, select.POLLIN)
         while True:
             while self._heard:
                 envelope = self._heard.popleft()
@@ -248,17 +305,17 @@ class _Meeting:
                     self._reply(envelope)
                 elif envelope.is_response and (number := wire.id_value(envelope.id)) in numbers:
                     return cast("int", number), envelope
-            if self._reader.ended:
-                raise CannotMeet(self._how_it_ended())
             left_s = until_s - self._clock()
             if left_s <= 0:
                 return None
-            poll.poll(left_s * 1000)
-            self._writer.flush()
-            self._hear()
+            self._hear(left_s)
 
-    def _hear(self) -> None:
-        for line in self._reader.read():
+    def _hear(self, wait_s: float) -> None:
+        try:
+            lines = self._lines.hear(wait_s)
+        except _Ended as how:
+            raise CannotMeet(f"{how} before it answered {self._asked[-1]}; what it said is on standard error") from how
+        for line in lines:
             message = wire.read(line)
             if isinstance(message, wire.Batch):
                 self._heard.extend(message.members)
@@ -273,12 +330,6 @@ class _Meeting:
         else:
             told = {"error": {"code": -32601, "message": "nobody is here to be asked"}}
         self._tell({"id": msgspec.Raw(request.id), **told})
-
-    def _how_it_ended(self) -> str:
-        self._process.end(polite=True)
-        status = self._process.exit_status()
-        how = f"was ended by signal {-status}" if status is not None and status < 0 else f"ended with status {status}"
-        return f"{how} before it answered {self._asked[-1]}; what it said is on standard error"
 
 
 def _speaks_modern(envelope: wire.Envelope) -> bool:

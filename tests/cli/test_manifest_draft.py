@@ -22,6 +22,7 @@ from spec_mcp.manifest import (
     with_trusted_annotations,
 )
 from spec_mcp.manifest.draft import NAME_CHARS, Subject, draft
+from spec_mcp.manifest.flows import Step, flows
 from spec_mcp.manifest.load import Manifest
 from tests.manifest.writing import tool
 
@@ -122,6 +123,24 @@ def test_what_a_draft_suggests_is_without_fault_when_it_is_switched_on(tools: li
     assert len(offered) == text.count('\n#effect = "read"')
 
 
+@given(tools=readable_lists, data=st.data())
+def test_what_was_measured_fits_the_server_and_is_without_fault_whatever_is_switched_on(
+    tools: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    names = [tool["name"] for tool in tools] or ["x"]
+    calls = st.builds(
+        Step,
+        st.sampled_from(names),
+        st.dictionaries(arguments | texts, st.sampled_from(["a", 1]), max_size=2),
+        st.dictionaries(arguments | texts, st.sampled_from(["a", 1]), max_size=2),
+    )
+    sessions = data.draw(st.lists(st.lists(calls, max_size=6), max_size=3))
+    text = draft(SHOP, tools, TODAY, flows=flows([*sessions, *sessions, *sessions], names))
+
+    for written in (text, switched_on(text)):
+        assert check_against_tools(read(written), tools).errors == ()
+
+
 @given(tools=tool_lists)
 def test_trusting_annotations_drafts_what_trusting_them_at_run_time_allows(tools: list[dict[str, Any]]) -> None:
     manifest = read(draft(SHOP, tools, TODAY, trust_annotations=True))
@@ -206,6 +225,46 @@ def test_what_speaks_against_a_read_is_said_too(definition: dict[str, Any], doub
 )
 def test_resources_are_suggested_from_the_names_of_arguments(name: str, arguments: Sequence[str], touches: str) -> None:
     assert f"#touches = {touches}" in drafted(tool(name, *arguments)).splitlines()
+
+
+GET, FIND = tool("get_order", "order_id"), tool("find_orders", "name")
+SESSIONS = [
+    [
+        Step("find_orders", {"name": "n"}, {"ids": [n]}),
+        Step("get_order", {"order_id": n}, {}),
+        Step("pay", {"id": n}, {}),
+    ]
+    for n in range(6)
+]
+
+
+def test_what_followed_a_tool_in_recorded_sessions_stands_there_with_how_often_it_did() -> None:
+    text = draft(SHOP, [GET, FIND], TODAY, flows=flows(SESSIONS, ["get_order", "find_orders"]))
+
+    [rule] = read(text).policy.tool("find_orders").followed_by
+    assert (rule.tool, dict(rule.arguments), rule.confidence) == ("get_order", {"order_id": "result.ids[*]"}, 0.88)
+    assert "# Measured: 6 of 6 such calls were made, in 6 sessions." in text
+
+
+@pytest.mark.parametrize("other", [tool("pay", "id"), tool("pay", "number")])
+def test_neither_a_write_nor_what_the_schemas_rule_out_is_said_to_follow(other: dict[str, Any]) -> None:
+    text = draft(SHOP, [FIND, GET, other], TODAY, flows=flows(SESSIONS, ["get_order", "pay"]))
+
+    assert "followed_by" not in text
+
+
+@pytest.mark.parametrize("named", ["delete_it", {"tool": "delete_it", "why": "x"}, {"compensatingTool": "delete_it"}])
+def test_a_tool_that_the_server_names_as_undo_is_told_and_not_believed(named: object) -> None:
+    text = drafted(tool("make_it", annotations={"recovery": named}), tool("delete_it", "id"))
+    prose = " ".join(line.removeprefix("# ") for line in table(text, "make_it"))
+
+    assert "REVIEW undo: the server names delete_it as what takes it back." in prose
+    assert read(text).policy.tool("make_it").undo is None
+
+
+@pytest.mark.parametrize("named", ["gone", "make_it", 5, {"tool": ["delete_it"]}, None])
+def test_an_undo_that_the_server_does_not_have_is_not_told(named: object) -> None:
+    assert "undo" not in drafted(tool("make_it", annotations={"recovery": named}), tool("delete_it", "id"))
 
 
 def test_arguments_that_name_nothing_suggest_no_resource() -> None:

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from spec_mcp.engine.effects import Effect, ServerPolicy, ToolPolicy
-from spec_mcp.manifest import check_against_tools, fingerprint, with_trusted_annotations
-from tests.manifest.writing import load, tool
+from spec_mcp.manifest import check_against_tools, fingerprint, load_manifest, with_trusted_annotations
+from tests.manifest.writing import HEAD, load, tool, write
 
 READ = '[tools.read]\neffect = "read"\nttl_s = 5\n'
-TOOLS = [tool("read", "path"), tool("stat", "path")]
+CHMOD: dict[str, Any] = tool("chmod", "path", "mode")
+CHMOD["inputSchema"]["required"] = ["path", "mode"]
+TOOLS = [tool("read", "path"), tool("stat", "path"), CHMOD]
 
 
 @pytest.mark.parametrize(
@@ -29,6 +32,14 @@ TOOLS = [tool("read", "path"), tool("stat", "path")]
         (
             'fresh = { tool = "stats" }\n[tools.stats]\neffect = "read"\nttl_s = 1',
             "[tools.read] fresh.tool: the server has no tool stats; did you mean stat?",
+        ),
+        (
+            '[[tools.read.followed_by]]\ntool = "stast"\narguments = { path = "result.x" }',
+            "[tools.read] followed_by[0].tool: the server has no tool stast; did you mean stat?",
+        ),
+        (
+            '[[tools.read.followed_by]]\ntool = "chmod"\narguments = { path = "result.x" }',
+            "[tools.read] followed_by[0].arguments: chmod requires mode; add mode = …: without it the call fails",
         ),
     ],
 )
@@ -65,10 +76,34 @@ def test_a_tool_that_takes_no_arguments_fills_no_template(tmp_path: Path) -> Non
     assert error.mend == "the tool takes no arguments"
 
 
+@pytest.mark.parametrize("required", [None, "path", [7], {}])
+def test_a_schema_of_another_kind_requires_nothing(tmp_path: Path, required: object) -> None:
+    manifest = load(tmp_path, READ + '[[tools.read.followed_by]]\ntool = "stat"')
+    stat = tool("stat", "path")
+    stat["inputSchema"]["required"] = required
+
+    assert check_against_tools(manifest, [TOOLS[0], stat]).errors == ()
+
+
+def test_what_follows_may_be_listed_though_this_server_lacks_it(tmp_path: Path) -> None:
+    manifest = load(tmp_path, READ + '[[tools.read.followed_by]]\ntool = "gone"\n[tools.gone]\n')
+
+    comparison = check_against_tools(manifest, TOOLS)
+
+    assert comparison.errors == ()
+    assert len(comparison.warnings) == 1
+
+
+def test_that_a_server_lacks_a_tool_is_no_news_where_that_depends_on_its_start(tmp_path: Path) -> None:
+    text = HEAD.replace("version", "varies = true\nversion") + READ + "[tools.gone]\n"
+
+    assert check_against_tools(load_manifest(write(tmp_path, text)), TOOLS).warnings == ()
+
+
 def test_a_tool_that_the_server_lacks_is_a_warning_and_one_that_is_not_listed_a_note(tmp_path: Path) -> None:
     manifest = load(tmp_path, '[tools.raed]\neffect = "read"\nttl_s = 5\n')
 
-    comparison = check_against_tools(manifest, TOOLS)
+    comparison = check_against_tools(manifest, TOOLS[:2])
 
     assert comparison.errors == ()
     assert comparison.warnings == (f"{manifest.file}: [tools.raed]: the server has no such tool; did you mean read?",)

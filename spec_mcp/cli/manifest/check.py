@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from spec_mcp.cli.findings import Finding, Level, show
-from spec_mcp.cli.manifest.asking import CommandArgument, NameArgument, Seen, ToolsOption, look_at
+from spec_mcp.cli.manifest.asking import (
+    CommandArgument,
+    HeaderOption,
+    NameArgument,
+    Seen,
+    ToolsOption,
+    UrlOption,
+    look_at,
+)
 from spec_mcp.cli.opening import JsonOption
 from spec_mcp.errors import Failed, UserError
 
@@ -52,7 +60,12 @@ class Verdict:
 
 
 def command(
-    name: NameArgument, server: CommandArgument = None, tools: ToolsOption = None, as_json: JsonOption = False
+    name: NameArgument,
+    server: CommandArgument = None,
+    tools: ToolsOption = None,
+    url: UrlOption = None,
+    header: HeaderOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Check a manifest: the file by itself, and against its server if you name one.
 
@@ -64,7 +77,7 @@ def command(
     with 2 when the file is wrong, templates that name no argument of a tool
     included. Tools that it does not list are shown: they are unsafe.
     """
-    verdict = examine(name, server, tools)
+    verdict = examine(name, lambda: look_at(server, tools, url, header), tools)
     if as_json:
         typer.echo(json.dumps(_as_object(verdict), indent=2, ensure_ascii=False))
     else:
@@ -75,8 +88,8 @@ def command(
         raise Failed(f"{verdict.file}: the manifest lags behind the server: review what is said above")
 
 
-def examine(name: str, server: list[str] | None, tools: Path | None) -> Verdict:
-    """Judge the file, and hold it against what the command line names.
+def examine(name: str, look: Callable[[], Seen | None], tools: Path | None) -> Verdict:
+    """Judge the file, and hold it against what is to be seen, which is the recorded list `tools` where there is one.
 
     Raises:
         UserError: there is no such manifest, or the command line is wrong.
@@ -89,7 +102,7 @@ def examine(name: str, server: list[str] | None, tools: Path | None) -> Verdict:
     if faults := manifest_faults(path):
         return Verdict(str(path), "", None, tuple(faults), Differences())
     manifest = load_manifest(path)
-    seen = look_at(server, tools)
+    seen = look()
     if seen is None:
         return Verdict(str(path), manifest.form.manifest.server, None, (), Differences())
     return judge(manifest, seen, str(tools) if seen.server is None else seen.server)
@@ -109,7 +122,7 @@ def _differences(manifest: Manifest, seen: Seen) -> Differences:
     there, listed = fingerprints(list(seen.tools)), manifest.form.tools
     return Differences(
         server=seen.server if seen.server and seen.server != manifest.form.manifest.server else None,
-        missing=tuple(tool for tool in listed if tool not in there),
+        missing=() if manifest.form.manifest.varies else tuple(tool for tool in listed if tool not in there),
         changed=tuple(
             tool for tool, form in listed.items() if tool in there and form.fingerprint not in (None, there[tool])
         ),

@@ -10,16 +10,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spec_mcp.cli.manifest.asking import CommandArgument, ToolsOption, look_at
+from spec_mcp.cli.manifest.asking import CommandArgument, HeaderOption, ToolsOption, UrlOption, look_at
 from spec_mcp.errors import Failed, UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from spec_mcp.cli.manifest.asking import Seen
+    from spec_mcp.manifest.flows import Flow
 
 
 def command(
     server: CommandArgument = None,
     tools: ToolsOption = None,
+    url: UrlOption = None,
+    header: HeaderOption = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write the draft to this file.", show_default=False)
     ] = None,
@@ -33,6 +38,18 @@ def command(
             "--trust-annotations", help="Take the server's word: what it calls readOnlyHint becomes a read at once."
         ),
     ] = False,
+    sessions: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--sessions",
+            metavar="FILE",
+            help="Recorded sessions: which values they carry from which results becomes followed_by. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    history: Annotated[
+        bool, typer.Option("--history/--no-history", help="Look also at what is recorded here of this very server.")
+    ] = True,
 ) -> None:
     """Draft a manifest from a live server, for you to review.
 
@@ -48,12 +65,13 @@ def command(
         raise UserError("draft: --out and --save both say where to write: give one of them")
     if force and out is None and not save:
         raise UserError("draft: --force means nothing where no file is written: add --out FILE or --save")
-    seen = look_at(server, tools)
+    seen = look_at(server, tools, url, header)
     if seen is None:
         raise UserError("draft: say which server, after `--`: spec-mcp manifest draft -- COMMAND [ARG]…")
     if not seen.tools:
         raise Failed("the server lists no tools, so there is nothing to draft")
-    text, name = _draft(seen, server or [], tools, trust_annotations)
+    found = _flows(seen, sessions or [], (url or server or None) if history else None)
+    text, name = _draft(seen, _fallback(server or [], tools, url), trust_annotations, found)
     before = _speaks_already(seen)
     if out is None and not save:
         sys.stdout.write(text)
@@ -71,17 +89,37 @@ def command(
         typer.echo(f"spec-mcp: a manifest speaks for {seen.server!r} already: {before}.{taken}", err=True)
 
 
-def _draft(seen: Seen, server: list[str], tools: Path | None, trust_annotations: bool) -> tuple[str, str]:
+def _draft(seen: Seen, fallback: str, trust_annotations: bool, found: Mapping[str, Sequence[Flow]]) -> tuple[str, str]:
     """The text, and a name for its file."""
     from spec_mcp.cli.manifest.files import file_name
     from spec_mcp.manifest.draft import Subject, draft
-    from spec_mcp.relay.naming import name_of
 
-    fallback = name_of(server) if server else file_name(tools.name.split(".")[0], "server") if tools else "server"
     subject = Subject(seen.server or "", seen.version, fallback)
     today = datetime.date.today()
-    text = draft(subject, seen.tools, today, trust_annotations=trust_annotations)
+    text = draft(subject, seen.tools, today, trust_annotations=trust_annotations, flows=found)
     return text, file_name(seen.server or "", fallback)
+
+
+def _fallback(server: list[str], tools: Path | None, url: str | None) -> str:
+    """What to call a server that gives itself no name."""
+    from spec_mcp.cli.manifest.files import file_name
+    from spec_mcp.relay.naming import name_of
+    from spec_mcp.relay.remote import name_of as host_of
+
+    if url is not None:
+        return host_of(url)
+    if server:
+        return name_of(server)
+    return file_name(tools.name.split(".")[0], "server") if tools else "server"
+
+
+def _flows(seen: Seen, files: Sequence[Path], launched_by: str | Sequence[str] | None) -> Mapping[str, Sequence[Flow]]:
+    """What follows what in recorded sessions."""
+    from spec_mcp.cli.manifest.history import steps
+    from spec_mcp.manifest.flows import flows
+
+    names = [str(tool["name"]) for tool in seen.tools if isinstance(tool.get("name"), str)]
+    return flows(steps(files, launched_by, names), names)
 
 
 def _speaks_already(seen: Seen) -> Path | None:

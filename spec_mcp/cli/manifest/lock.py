@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spec_mcp.cli.manifest.asking import CommandArgument, NameArgument, ToolsOption, look_at
+from spec_mcp.cli.manifest.asking import CommandArgument, HeaderOption, NameArgument, ToolsOption, UrlOption, look_at
 from spec_mcp.errors import Failed, UserError
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ def command(
     name: NameArgument,
     server: CommandArgument = None,
     tools: ToolsOption = None,
+    url: UrlOption = None,
+    header: HeaderOption = None,
     force: Annotated[
         bool, typer.Option("--force", help="Lock it even though the server goes by another name.")
     ] = False,
@@ -40,7 +42,7 @@ def command(
 
     path = find_manifest(name, home(os.environ))
     manifest = load_manifest(path)
-    seen = look_at(server, tools)
+    seen = look_at(server, tools, url, header)
     if seen is None:
         raise UserError("lock: say which server, after `--`: spec-mcp manifest lock NAME -- COMMAND [ARG]…")
     pins = _pins(manifest, seen, force=force)
