@@ -27,6 +27,7 @@ def show(
     from rich.text import Text
 
     from spec_mcp.cli.text import count
+    from spec_mcp.cli.verdicts import hints
 
     console = Console(highlight=False)
     if not rows:
@@ -86,23 +87,3 @@ def _result(text: bytes | None, size_bytes: int, whole: bool) -> str:
     pretty = json.dumps(answer if whole else seen_result(answer), indent=1, ensure_ascii=False)
     lines = "\n".join(safe(line) for line in pretty.splitlines())
     return lines if len(lines) <= SHOWN_CHARS else lines[:SHOWN_CHARS] + "…"
-
-
-def hints(tools: Mapping[tuple[str, str], ToolComparisons]) -> list[str]:
-    """What may be written into a manifest about values that go with the time or the request."""
-    from spec_mcp.cli.text import safe
-    from spec_mcp.cli.verdicts import changing_places, suggestion
-
-    lines: list[str] = []
-    for (server, name), tool in tools.items():
-        if text := suggestion(name, tool):
-            lines.append(
-                f"{safe(server)}.{safe(name)}: what goes with the time or the request may count as the same, "
-                f"where nobody acts on it: {safe(text)}"
-            )
-        elif changing_places(tool):
-            lines.append(
-                f"{safe(server)}.{safe(name)}: its text goes with the time or the request; where that is what it is "
-                "asked for, it is no read: take it out of the manifest"
-            )
-    return lines

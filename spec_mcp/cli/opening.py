@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from spec_mcp.engine.events import Mode
     from spec_mcp.store.store import Store
 
 ConfigOption = Annotated[
@@ -36,6 +37,18 @@ def store_path(config: Path | None) -> Path:
     from spec_mcp.store.settings import StoreSettings
 
     return StoreSettings.of(load_config(find_config(config, os.environ)), os.environ).path
+
+
+def mode_of(config: Path | None, store: Path) -> Mode:
+    """The mode of what runs on the store, where its own command line or environment says no other.
+
+    Raises:
+        UserError: the configuration is at fault.
+    """
+    from spec_mcp.config import find_config, load_config
+    from spec_mcp.store.mode import ModeSwitch
+
+    return ModeSwitch(store).read() or load_config(find_config(config, os.environ)).speculation.mode
 
 
 def records_results(config: Path | None) -> bool:

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spec_mcp.cli.opening import HOW_TO_BEGIN, ConfigOption, JsonOption, open_store, records_results, store_path
+from spec_mcp.cli.opening import (
+    HOW_TO_BEGIN,
+    ConfigOption,
+    JsonOption,
+    mode_of,
+    open_store,
+    records_results,
+    store_path,
+)
 
 if TYPE_CHECKING:
     from spec_mcp.store.rows import ComparisonRow
@@ -32,6 +40,7 @@ def command(
     that was not acted on, with its reason. Results that were [b]compared[/b], in shadow mode and as a sample of what
     was answered, say which tools differ and whether there is enough evidence to switch on.
     """
+    from spec_mcp.cli import verdicts
     from spec_mcp.store.store import Totals
 
     path = store_path(config)
@@ -45,7 +54,9 @@ def command(
     if as_json:
         typer.echo(json.dumps(as_object(totals, stuck, compared), indent=2))
     else:
-        _show(totals, path, stuck, compared)
+        _show(totals, path, stuck)
+        for line in verdicts.told(compared, mode_of(config, path)):
+            _print(line)
 
 
 DIVERGENCES_READ = 1_000
@@ -65,7 +76,7 @@ def _show_divergences(
 
 def stuck_ones(path: Path) -> Counter[tuple[str, str]]:
     """By server and tool, the early writes that could not be taken back and that nobody has settled yet."""
-    from spec_mcp.relay.recovery import left_behind
+    from spec_mcp.store.leftovers import left_behind
 
     return Counter((left.entry.server, left.entry.tool) for left in left_behind(path) if left.entry.state == "stuck")
 
@@ -113,12 +124,7 @@ def _members(totals: ToolTotals, stuck: int) -> dict[str, object]:
     }
 
 
-def _show(
-    totals: Totals,
-    path: Path,
-    stuck: Mapping[tuple[str, str], int],
-    compared: Mapping[tuple[str, str], ToolComparisons],
-) -> None:
+def _show(totals: Totals, path: Path, stuck: Mapping[tuple[str, str], int]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -130,7 +136,7 @@ def _show(
     for (server, tool), number in sorted(stuck.items()):
         what = f"{count(number, 'early write')} with {safe(server)}.{safe(tool)} could not be taken back"
         console.print(f"[bold red]{what}[/bold red]: `spec-mcp recover` shows what to do")
-    if not totals.sessions and not totals.tools and not compared:
+    if not totals.sessions and not totals.tools:
         console.print(Text(f"Nothing is recorded in {path} yet: {HOW_TO_BEGIN}."))
         return
     answered = whole.hits + whole.joins
@@ -159,55 +165,9 @@ def _show(
         skips = ", ".join(f"{safe(reason)} {number:,}" for reason, number in totals.skips.items())
         console.print()
         console.print(Text(f"Predictions not acted on: {skips}"))
-    for line in comparisons_told(compared):
-        console.print(line)
 
 
-def comparisons_told(compared: Mapping[tuple[str, str], ToolComparisons]) -> list[str]:
-    """What comparisons have found, in a few lines."""
-    from spec_mcp.cli.divergences import hints
-    from spec_mcp.cli.text import count, seconds
-    from spec_mcp.cli.verdicts import ENOUGH
+def _print(line: str) -> None:
+    from rich.console import Console
 
-    if not compared:
-        return []
-    tools = list(compared.values())
-    shadow, checks = sum(tool.shadow for tool in tools), sum(tool.checks for tool in tools)
-    different = sum(tool.different for tool in tools)
-    lines = [""]
-    if shadow:
-        answered, would_save_s = sum(tool.hits + tool.joins for tool in tools), sum(t.would_save_s for t in tools)
-        lines.append(
-            f"Shadow mode: {count(answered, 'call')} would have been answered ahead of time, "
-            f"[bold]{seconds(would_save_s)} of waiting saved[/bold]"
-        )
-    if checks:
-        lines.append(f"{count(checks, 'answered call')} made again in the background, to check")
-    lines.append(f"Of {count(shadow + checks, 'comparison')} {different or 'none'} differed")
-    lines += [_standing(key, tool) for key, tool in compared.items() if tool.different or tool.demoted]
-    if different:
-        lines.append("Both results side by side: `spec-mcp stats --divergences`")
-    lines += [_escaped(hint) for hint in hints(compared)]
-    if shadow >= ENOUGH:
-        against = "; what differed stays off" if different else ""
-        lines.append(f"That is enough to judge by: `spec-mcp on` switches on{against}")
-    elif shadow:
-        lines.append(
-            f"Not yet enough to judge by: {ENOUGH - shadow} more comparisons in shadow mode, then `spec-mcp on`"
-        )
-    return lines
-
-
-def _standing(key: tuple[str, str], tool: ToolComparisons) -> str:
-    from spec_mcp.cli.text import safe
-
-    said = f"  {safe(key[0])}.{safe(key[1])}: {tool.different} of {tool.compared} differed"
-    if tool.demoted:
-        said += "; not called ahead of time any more, until its manifest entry changes or `spec-mcp forget --demotions`"
-    return _escaped(said)
-
-
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+    Console(highlight=False).print(line)

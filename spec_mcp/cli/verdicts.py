@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from spec_mcp.engine.events import Mode
     from spec_mcp.store.rows import ComparisonRow
     from spec_mcp.store.store import ToolComparisons
 
@@ -34,6 +35,76 @@ def suggestion(name: str, tool: ToolComparisons) -> str:
     rules = ", ".join(f'{json.dumps(place)} = "ignore"' for place in places)
     table = name if name.replace("_", "").replace("-", "").isalnum() else json.dumps(name)
     return f"[tools.{table}] equal = {{ {rules} }}"
+
+
+def hints(tools: Mapping[tuple[str, str], ToolComparisons]) -> list[str]:
+    """What may be written into a manifest about values that go with the time or the request."""
+    from spec_mcp.cli.text import safe
+
+    lines: list[str] = []
+    for (server, name), tool in tools.items():
+        if text := suggestion(name, tool):
+            lines.append(
+                f"{safe(server)}.{safe(name)}: what goes with the time or the request may count as the same, "
+                f"where nobody acts on it: {safe(text)}"
+            )
+        elif changing_places(tool):
+            lines.append(
+                f"{safe(server)}.{safe(name)}: its text goes with the time or the request; where that is what it is "
+                "asked for, it is no read: take it out of the manifest"
+            )
+    return lines
+
+
+def told(compared: Mapping[tuple[str, str], ToolComparisons], mode: Mode) -> list[str]:
+    """What comparisons have found, in a few lines."""
+    from spec_mcp.cli.text import count, seconds
+    from spec_mcp.engine.events import Mode
+
+    if not compared:
+        return []
+    tools = list(compared.values())
+    shadow, checks = sum(tool.shadow for tool in tools), sum(tool.checks for tool in tools)
+    different = sum(tool.different for tool in tools)
+    lines = [""]
+    if shadow:
+        answered, would_save_s = sum(tool.hits + tool.joins for tool in tools), sum(t.would_save_s for t in tools)
+        lines.append(
+            f"Shadow mode: {count(answered, 'call')} would have been answered ahead of time, "
+            f"[bold]{seconds(would_save_s)} of waiting saved[/bold]"
+        )
+    if checks:
+        lines.append(f"{count(checks, 'answered call')} made again in the background, to check")
+    lines.append(f"Of {count(shadow + checks, 'comparison')} {different or 'none'} differed")
+    lines += [_standing(key, tool) for key, tool in compared.items() if tool.different or tool.demoted]
+    if different:
+        lines.append("Both results side by side: `spec-mcp stats --divergences`")
+    lines += [_escape(hint) for hint in hints(compared)]
+    if mode is Mode.ON:
+        return lines
+    if shadow >= ENOUGH:
+        against = "; what differed stays off" if different else ""
+        lines.append(f"That is enough to judge by: `spec-mcp on` switches on{against}")
+    elif shadow:
+        lines.append(
+            f"Not yet enough to judge by: {ENOUGH - shadow} more comparisons in shadow mode, then `spec-mcp on`"
+        )
+    return lines
+
+
+def _standing(key: tuple[str, str], tool: ToolComparisons) -> str:
+    from spec_mcp.cli.text import safe
+
+    said = f"  {safe(key[0])}.{safe(key[1])}: {tool.different} of {tool.compared} differed"
+    if tool.demoted:
+        said += "; not called ahead of time any more, until its manifest entry changes or `spec-mcp forget --demotions`"
+    return _escape(said)
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
 
 
 def advice(tools: Mapping[Key, ToolComparisons]) -> dict[str, object]:

@@ -84,6 +84,9 @@ def launch_due(world: World, connection: ConnectionState) -> None:
     is_busy = connection.queue or world.calls.working_on(connection.name)
     if is_busy or not has_place(world, connection, check.session, check):
         return  # until a place is free, or its time is over
+    if not connection.server.checks.has_room(CHECKS_PER_MINUTE, world.now_s):
+        lifecycle.discard(world, check, Reason.RATE)
+        return
     if (reason := _forbidden(world, connection, check)) is not None:
         lifecycle.discard(world, check, reason)
         return

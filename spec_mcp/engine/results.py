@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 from spec_mcp.engine.calls import Equivalence, Json, Unmatchable, canonical, decode_strict, fold
 from spec_mcp.engine.passing import Apart, passes
@@ -72,6 +73,31 @@ class Comparison:
 SAME = Comparison(Verdict.SAME)
 
 
+class Codec(Protocol):
+    """How JSON is read and told apart. Both may raise `Unmatchable`."""
+
+    def decode(self, text: bytes | str) -> Json:
+        """The value of a text."""
+        ...
+
+    def encode(self, value: Json) -> object:
+        """Equal only for values that are equal as JSON; where it is not, one looks closer."""
+        ...
+
+
+class Strict:
+    """By the rules that calls are matched by."""
+
+    def decode(self, text: bytes | str) -> Json:
+        return decode_strict(text)
+
+    def encode(self, value: Json) -> object:
+        return canonical(value)
+
+
+STRICT = Strict()
+
+
 def parse_path(text: str) -> Path:
     """A path as a manifest's author writes it: `result.items[*].age`, `answer."x-id"`.
 
@@ -101,13 +127,15 @@ def _named(step: str) -> str:
     return step if PLAIN.fullmatch(step) else json.dumps(step)
 
 
-def compare_results(early: bytes, real: bytes, equal: ResultEquivalences, apart: Apart) -> Comparison:
+def compare_results(
+    early: bytes, real: bytes, equal: ResultEquivalences, apart: Apart, codec: Codec = STRICT
+) -> Comparison:
     """Hold the raw result of a call against that of the same call, made a little later."""
     if early == real:
         return SAME
     try:
-        one, other = (_folded(_view(decode_strict(text)), equal) for text in (early, real))
-        differences = tuple(_differences(one, other, apart))
+        one, other = (_folded(_view(codec.decode(text), codec), equal) for text in (early, real))
+        differences = tuple(_differences(one, other, apart, codec))
     except (Unmatchable, RecursionError):
         return Comparison(Verdict.DIFFERENT, (Difference(WHOLE, passes=False),))
     if not differences:
@@ -119,7 +147,7 @@ def compare_results(early: bytes, real: bytes, equal: ResultEquivalences, apart:
 # --- how a result is looked at ----------------------------------------------------------------------------------------
 
 
-def _view(answer: Json) -> dict[str, Json]:
+def _view(answer: Json, codec: Codec) -> dict[str, Json]:
     """An answer as `result` and the rest."""
     if not isinstance(answer, dict):
         return {"answer": answer}
@@ -130,17 +158,17 @@ def _view(answer: Json) -> dict[str, Json]:
     if structured is not None:
         # what a server says again as text, for clients that know no other form, is no second thing to differ
         result = structured
-        told = {index for index, item in enumerate(_items(items)) if _says(_text_of(item), structured)}
+        told = {index for index, item in enumerate(_items(items)) if _says(_text_of(item), structured, codec)}
     else:
-        result = _of_texts(texts)
+        result = _of_texts(texts, codec)
         told = {index for index, item in enumerate(_items(items)) if _text_of(item) is not None}
     if isinstance(items, list):
         rest["content"] = [_without_text(item) if index in told else item for index, item in enumerate(items)]
     return {"result": result, "answer": rest}
 
 
-def _of_texts(texts: Sequence[str]) -> Json:
-    if len(texts) == 1 and (found := _json_in(texts[0])) is not None:
+def _of_texts(texts: Sequence[str], codec: Codec) -> Json:
+    if len(texts) == 1 and (found := _json_in(texts[0], codec)) is not None:
         return found
     return {"text": "\n".join(texts)}
 
@@ -158,18 +186,18 @@ def _without_text(item: Json) -> Json:
     return {name: member for name, member in item.items() if name != "text"} if isinstance(item, dict) else item
 
 
-def _json_in(text: str) -> Json:
+def _json_in(text: str, codec: Codec) -> Json:
     """The JSON that a text holds; None where it holds none that can be compared."""
     try:
-        return decode_strict(text)
+        return codec.decode(text)
     except Unmatchable:
         return None
 
 
-def _says(text: str | None, structured: Json) -> bool:
-    if text is None or (found := _json_in(text)) is None:
+def _says(text: str | None, structured: Json, codec: Codec) -> bool:
+    if text is None or (found := _json_in(text, codec)) is None:
         return False
-    return canonical(found) == canonical(structured)
+    return codec.encode(found) == codec.encode(structured)
 
 
 # --- what a manifest lets be equal ------------------------------------------------------------------------------------
@@ -208,10 +236,10 @@ def _fold_at(value: Json, rules: Rules) -> Iterator[Json]:
 # --- where they differ ------------------------------------------------------------------------------------------------
 
 
-def _differences(one: dict[str, Json], other: dict[str, Json], apart: Apart) -> Iterator[Difference]:
+def _differences(one: dict[str, Json], other: dict[str, Json], apart: Apart, codec: Codec) -> Iterator[Difference]:
     """By place, all elements of a list being one place; it passes only where it does so wherever it is found."""
     found: dict[Path, bool] = {}
-    for path, early, real in _unequal(one, other, ()):
+    for path, early, real in _unequal(one, other, (), codec):
         found[path] = found.get(path, True) and passes(path[-1] if path[-1] != EACH else path[-2], early, real, apart)
         if len(found) > DIFFERENCES_MAX:
             found[(WHOLE,)] = False
@@ -220,15 +248,17 @@ def _differences(one: dict[str, Json], other: dict[str, Json], apart: Apart) -> 
         yield Difference(path_text(path), passing)
 
 
-def _unequal(one: Json, other: Json, path: Path) -> Iterator[tuple[Path, Json, Json]]:
+def _unequal(one: Json, other: Json, path: Path, codec: Codec) -> Iterator[tuple[Path, Json, Json]]:
+    if isinstance(one, dict | list) and codec.encode(one) == codec.encode(other):
+        return  # most of what is large is equal, and need not be walked through
     if isinstance(one, dict) and isinstance(other, dict):
         for name in dict.fromkeys([*one, *other]):
             if name not in one or name not in other:
                 yield (*path, name), None, None
             else:
-                yield from _unequal(one[name], other[name], (*path, name))
+                yield from _unequal(one[name], other[name], (*path, name), codec)
     elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         for early, real in zip(one, other, strict=True):
-            yield from _unequal(early, real, (*path, EACH))
+            yield from _unequal(early, real, (*path, EACH), codec)
     elif type(one) is not type(other) or one != other:
         yield path, one, other

@@ -9,7 +9,7 @@ from spec_mcp.engine import commands as do
 from spec_mcp.engine.results import Verdict, compare_results
 from spec_mcp.predict.predictor import CallBegan
 from spec_mcp.relay.asked import Asked
-from spec_mcp.relay.comparing import Side
+from spec_mcp.relay.comparing import FAST, Side
 from spec_mcp.relay.learning import Held, Learner, look_into_arguments, worth_a_look
 from spec_mcp.relay.recording import Recording
 from spec_mcp.relay.wire import Call
@@ -84,7 +84,7 @@ class Account:
         """Have two results of a call held against each other when there is time, and put on record what that finds."""
 
         def look() -> None:
-            comparison = compare_results(early.text, real.text, command.equal, command.apart)
+            comparison = compare_results(early.text, real.text, command.equal, command.apart, FAST)
             self._recording.compared(command, scope, comparison, early, real)
             told(comparison.verdict)
 

@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 import hashlib
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
+import msgspec
+
+from spec_mcp.engine.calls import Json, canonical, decode_strict
 from spec_mcp.engine.events import CallId, SpeculationId
 
-COMPARED_MAX_BYTES = 1 << 20
-"""Larger results are the same only if their bytes are, and of theirs a digest is kept."""
+COMPARED_MAX_BYTES = 512 * 1024
+"""Larger results are the same only if their bytes are, and of theirs a digest is kept: finding out where they differ
+would hold up the loop for more than some 20 ms."""
+
+
+class Fast:
+    """Tells JSON apart as the engine does, ten times as fast; what it refuses is read as the engine reads it."""
+
+    def decode(self, text: bytes | str) -> Json:
+        try:
+            return cast("Json", msgspec.json.decode(text))
+        except (ValueError, RecursionError):
+            return decode_strict(text)
+
+    def encode(self, value: Json) -> object:
+        try:
+            return msgspec.json.encode(value, order="deterministic")
+        except (ValueError, OverflowError, RecursionError):
+            return canonical(value)
+
+
+FAST = Fast()
 
 
 class Side(NamedTuple):
