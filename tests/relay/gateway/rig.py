@@ -303,8 +303,8 @@ class Client:
 
     # --- what it gets -----------------------------------------------------------------------------------------------
 
-    def take(self) -> list[Message]:
-        """What it got since the last look."""
+    def take(self) -> list[Any]:
+        """What it got since the last look; the answers to a batch are a list."""
         lines, self.lines = self.lines, []
         return [json.loads(line) for line in lines]
 
