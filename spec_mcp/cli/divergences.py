@@ -39,7 +39,7 @@ def show(
     if len(rows) > SHOWN:
         console.print(f"… and {len(rows) - SHOWN:,} older: `spec-mcp stats --divergences --json`")
     for line in hints(tools):
-        console.print(Text(line))
+        console.print(Text(line), soft_wrap=True)
 
 
 def _show_one(put: Callable[..., None], row: ComparisonRow, records_results: bool) -> None:

@@ -170,4 +170,4 @@ def _show(totals: Totals, path: Path, stuck: Mapping[tuple[str, str], int]) -> N
 def _print(line: str) -> None:
     from rich.console import Console
 
-    Console(highlight=False).print(line)
+    Console(highlight=False).print(line, soft_wrap=True)  # a line to be copied stays one

@@ -45,9 +45,10 @@ def hints(tools: Mapping[tuple[str, str], ToolComparisons]) -> list[str]:
     for (server, name), tool in tools.items():
         if text := suggestion(name, tool):
             lines.append(
-                f"{safe(server)}.{safe(name)}: what goes with the time or the request may count as the same, "
-                f"where nobody acts on it: {safe(text)}"
+                f"{safe(server)}.{safe(name)}: what goes with the time or the request may count as the same, where "
+                "nobody acts on it. In the manifest:"
             )
+            lines.append(f"  {safe(text)}")
         elif changing_places(tool):
             lines.append(
                 f"{safe(server)}.{safe(name)}: its text goes with the time or the request; where that is what it is "

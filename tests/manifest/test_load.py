@@ -42,7 +42,7 @@ open_world_per_minute = 5
 adopt_errors = true
 reuse_s = 1.5
 fingerprint = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-equal = { path = "posix-path", note = ["trim", "casefold"] }
+equal = { path = "posix-path", note = ["trim", "casefold"], "result.items[*].at" = "ignore", "answer._meta" = "ignore" }
 
 [[tools.read_order.followed_by]]
 tool = "read_item"
@@ -90,6 +90,10 @@ def test_every_key_of_a_manifest_reaches_the_engine(tmp_path: Path) -> None:
     assert (read.open_world_per_minute, read.adopt_errors, read.exclusive) == (5.0, True, False)
     assert read.fingerprint is not None
     assert read.equal == {"path": (Equivalence.POSIX_PATH,), "note": (Equivalence.TRIM, Equivalence.CASEFOLD)}
+    assert read.equal_results == {
+        ("result", "items", "[*]", "at"): (Equivalence.IGNORE,),
+        ("answer", "_meta"): (Equivalence.IGNORE,),
+    }
     assert read.followed_by == (FollowRule("read_item", {"id": "result.items[*].id"}, 0.25),)
     assert policy.tool("order_version").fresh == FileValidator("/var/lib/{id}")
     write_policy = policy.tool("add_item")
@@ -155,6 +159,14 @@ FAULTS = [
     (HEAD + READ + 'fresh = { fil = "{p}" }', "[tools.a] fresh.fil: unknown key; did you mean file?"),
     (HEAD + READ + 'fresh = { tool = "b" }', "[tools.a] fresh.tool: b is not stated to be a read; say effect = 'read'"),
     (HEAD + READ + 'equal = { p = "posixpath" }', "[tools.a] equal.p: unknown equivalence 'posixpath'; did you mean"),
+    (
+        HEAD + READ + 'equal = { "result.a[0]" = "ignore" }',
+        """[tools.a] equal."result.a[0]": 'result.a[0]' cannot be read from '[0]' on; write""",
+    ),
+    (
+        HEAD + '[tools.a]\nequal = { "result.a" = "ignore" }',
+        '[tools.a] equal."result.a": only results of reads are compared; remove it',
+    ),
     (HEAD + READ + 'fingerprint = "sha256:12"', "[tools.a] fingerprint: must be sha256: and 64 hexadecimal digits"),
     (HEAD + READ + 'hosts = ["https://x.com/a"]', "[tools.a] hosts[0]: 'https://x.com/a' is no host; write names"),
     (HEAD + READ + 'open_world = false\nhosts = ["x.com"]', "[tools.a] hosts: means nothing for a tool that reaches"),
