@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from spec_mcp.engine import checking, lifecycle, servers, undoing
 from spec_mcp.engine.ageing import ends_at
 from spec_mcp.engine.states import Reason, State
@@ -33,7 +35,8 @@ def expire(world: World) -> None:
             running = speculation.state in (State.LAUNCHED, State.PROPOSED)
             lifecycle.discard(world, speculation, Reason.LATE if running else Reason.EXPIRED)
         elif speculation.due_at is not None and now_s >= speculation.due_at:
-            checking.launch_due(world, world.connection(speculation.connection))
+            check_now = partial(checking.launch_due, world, world.connection(speculation.connection))
+            world.later.append(check_now)  # the call that is just arriving goes first
     for number in due:
         if (speculation := ledger.unadopted.get(number)) is not None:
             undoing.pass_time(world, speculation)

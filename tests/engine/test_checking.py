@@ -109,6 +109,14 @@ def test_what_is_predicted_after_the_hit_goes_first():
         play.wait(1.0) << play.returned() >> launch("get", id=1) << play.returned() >> COMPARE
 
 
+def test_a_call_that_arrives_when_a_check_is_due_goes_first():
+    with hit(checking(concurrent=False), 1) as play:
+        play >> RECALL
+        play.now_s += 2 * DELAY_S
+        play << play.call(2, "look", id=9) >> invoke(2)
+        play << events.CallReturned(2, RESULT) >> launch("get", id=1) << play.returned() >> COMPARE
+
+
 def test_a_check_waits_while_a_call_is_under_way_and_is_given_up_when_it_waits_too_long():
     with hit(checking(), 1) as play:
         play >> RECALL << play.call(2, "look", id=9) >> invoke(2)
