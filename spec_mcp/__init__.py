@@ -13,6 +13,7 @@ Words
     lead          the time from launching a speculation to the call that uses it
     waste         a speculation that no call used
     shadow mode   speculate and compare, but always answer with the real call
+    check         an adopted call made again when nobody waits, to compare; demote: speculate no more what differed
 
 The way of one call
     relay/bridge     reads the client's line and tells the engine: `CallArrived`

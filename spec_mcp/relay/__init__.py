@@ -21,7 +21,7 @@ disk.py          that journal, our name in it, the right to the server
 inheriting.py    what other processes left or do at the server, known before a request goes out
 gate.py          requests that wait for that
 variables.py     which environment variables tell one server's store from another's
-comparing.py     shadow mode's comparison
+comparing.py     results kept until they are compared
 listing.py       our own look at a server's tools
 account.py       what record and predictor are told, always after the line has gone on
 recording.py     rows for the store
