@@ -27,6 +27,9 @@ EACH = "[*]"
 DIFFERENCES_MAX = 32
 """Places where two results differ that are told; whoever reads more of them has long seen enough."""
 
+PATH_MAX_CHARS = 256
+"""Names may come from data; of a longer path what stands above it is told."""
+
 WHOLE = "answer"
 """The path of all there is: what cannot be looked into differs as a whole."""
 
@@ -245,7 +248,10 @@ def _differences(one: dict[str, Json], other: dict[str, Json], apart: Apart, cod
             found[(WHOLE,)] = False
             break
     for path, passing in found.items():
-        yield Difference(path_text(path), passing)
+        told = path
+        while len(path_text(told)) > PATH_MAX_CHARS:
+            told = told[:-1]
+        yield Difference(path_text(told), passing and told == path)
 
 
 def _unequal(one: Json, other: Json, path: Path, codec: Codec) -> Iterator[tuple[Path, Json, Json]]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from spec_mcp.engine.effects import ServerPolicy
+from spec_mcp.engine.results import ROOTS
 from spec_mcp.manifest import build, check
 from spec_mcp.manifest.faults import ManifestError, tool_section
 from spec_mcp.manifest.forms import Head, ManifestForm, ToolForm, Verify
@@ -74,9 +75,21 @@ def _form(table: dict[str, Any], file: str) -> ManifestForm:
     if not head.server:
         raise ManifestError(file, "[manifest] server", "is empty", "write the serverInfo.name that the server gives")
     tools = require_table(table.get("tools", {}), file, "[tools]", ManifestError)
+    for name, tool in tools.items():
+        _places_are_quoted(tool, file, tool_section(name))
     verify = convert(table["verify"], Verify, file, "[verify]", ManifestError) if "verify" in table else None
     return ManifestForm(
         manifest=head,
         verify=verify,
         tools={name: convert(tool, ToolForm, file, tool_section(name), ManifestError) for name, tool in tools.items()},
     )
+
+
+def _places_are_quoted(tool: object, file: str, section: str) -> None:
+    """TOML takes the dots of a bare key for tables; the key of a place in a result holds them."""
+    equal = cast("dict[str, Any]", tool).get("equal") if isinstance(tool, dict) else None
+    given = cast("dict[str, Any]", equal) if isinstance(equal, dict) else {}
+    for root in ROOTS:
+        if isinstance(given.get(root), dict):
+            mend = f'write the place in quotes, such as "{root}.at" = "ignore"'
+            raise ManifestError(file, f"{section} equal.{root}", "is a table", mend)

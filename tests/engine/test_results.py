@@ -81,6 +81,11 @@ def test_many_differences_are_told_in_part():
     assert len(found.differences) < 40
 
 
+def test_of_a_place_with_an_endless_name_what_stands_above_it_is_told():
+    early, real = as_text({"a": {"x" * 9999 + "age": 1}}), as_text({"a": {"x" * 9999 + "age": 3}})
+    assert [(one.path, one.passes) for one in compared(early, real).differences] == [("result.a", False)]
+
+
 @pytest.mark.parametrize(
     ("early", "real"),
     [

@@ -160,6 +160,10 @@ FAULTS = [
     (HEAD + READ + 'fresh = { tool = "b" }', "[tools.a] fresh.tool: b is not stated to be a read; say effect = 'read'"),
     (HEAD + READ + 'equal = { p = "posixpath" }', "[tools.a] equal.p: unknown equivalence 'posixpath'; did you mean"),
     (
+        HEAD + READ + 'equal = { result.at = "ignore" }',
+        '[tools.a] equal.result: is a table; write the place in quotes, such as "result.at" = "ignore"',
+    ),
+    (
         HEAD + READ + 'equal = { "result.a[0]" = "ignore" }',
         """[tools.a] equal."result.a[0]": 'result.a[0]' cannot be read from '[0]' on; write""",
     ),
