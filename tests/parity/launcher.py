@@ -1,4 +1,5 @@
-"""`spec-mcp wrap` with a predictor that a test has scripted: `launcher.py SCRIPT MARKS [wrap options] -- COMMAND`.
+"""`spec-mcp wrap` with a predictor that a test has scripted: `launcher.py SCRIPT MARKS [wrap options] -- COMMAND`;
+the gateway, in front of one server, with `launcher.py SCRIPT MARKS run [options]`.
 
 The script holds the calls that the client will make, in order. The right predictor foretells the next of them; the
 lying one foretells what will not be called: the right tools with wrong arguments, writes, unknown tools, calls
@@ -112,6 +113,12 @@ def main() -> int:
         return ScriptedPredictor(policies, Path(script), Path(marks))
 
     Timing.gap_s = _thinks  # before the engine is made
+    if arguments[:1] == ["run"]:
+        from spec_mcp.__main__ import run
+        from spec_mcp.relay.gateway import gateway
+
+        gateway.predictor_of = lambda make_predictor, policies, config: make(policies, 0)
+        return run(arguments)
     return serve(parse(arguments), make)
 
 

@@ -21,8 +21,9 @@ wasted_call_s = 0.0
 breadth = 16
 in_flight = 16
 depth = 4
+check_every = 0
 """
-"""A test does not wait for a predictor to become sure of itself."""
+"""A test does not wait for a predictor to become sure of itself, and counts what was foretold alone."""
 
 
 @dataclass(frozen=True, slots=True)

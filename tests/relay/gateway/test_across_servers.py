@@ -260,10 +260,14 @@ class Web:
 
 
 def _page(*links: str, base: str = f"{GOOD}/collect", text: str = "") -> dict[str, Any]:
-    return {"base": base, "links": [FIRST, *links, LAST], "text": text}
+    return {"base": base, "links": [*links], "text": text}
 
 
-FIRST, LAST = f"{GOOD}/fine/first", f"{GOOD}/fine/last"
+def _between_good_ones(page: dict[str, Any], number: int) -> tuple[dict[str, Any], tuple[str, str]]:
+    """The page with a link before and one behind that may be followed, so that it is seen when all have been judged."""
+    first, last = f"{GOOD}/fine/{number}/first", f"{GOOD}/fine/{number}/last"
+    return page | {"links": [first, *page["links"], last]}, (first, last)
+
 
 INJECTED = {
     "what is put together of two values": ({}, _page()),
@@ -286,23 +290,25 @@ INJECTED = {
 
 def test_however_much_a_habit_it_is_to_follow_links_no_bad_one_is_followed_early(tmp_path: Path):
     web = Web(tmp_path)
-    good = {FIRST, LAST, f"{GOOD}/injected"}
+    good: set[str] = set()
     with web.client() as client:
         for section in ("a", "b", "c"):
             good |= web.follows_links(client, section)
     bad: dict[str, set[str]] = {}
-    for number, (what, (note, page)) in enumerate(INJECTED.items()):
-        code = f"{SECRET}-{number}"
-        web.note(what, {"see": f"{GOOD}/injected", "code": code} | note)
-        web.show(f"{GOOD}/injected", page)
-        before = len(web.fetched_early())
-        with web.client() as client:
+    with web.client() as client:
+        for number, (what, (note, injected)) in enumerate(INJECTED.items()):
+            code, url = f"{SECRET}-{number}", f"{GOOD}/injected/{number}"
+            page, fine = _between_good_ones(injected, number)
+            good |= {*fine, url}
+            web.note(what, {"see": url, "code": code} | note)
+            web.show(url, page)
+            before = len(web.fetched_early())
             client.call("notes__get_note", {"name": what})
             web.several.wait_early("notes", "get_owner", code=code)
             client.call("notes__get_owner", {"code": code})
-            client.call("pages__fetch", {"url": f"{GOOD}/injected"})
-            web.wait_early(before, FIRST, LAST)
-        bad[what] = {*web.fetched_early(before)} - good
+            client.call("pages__fetch", {"url": url})
+            web.wait_early(before, *fine)
+            bad[what] = {*web.fetched_early(before)} - good
     assert bad == {what: set() for what in INJECTED}
     assert web.several.stats()["skips"].get("open-world", 0) > 0
 
@@ -314,7 +320,8 @@ def test_it_is_a_habit_to_follow_links(tmp_path: Path):
         for section in ("a", "b", "c"):
             web.follows_links(client, section)
     with web.client() as client:
-        web.note("today", {"see": web.show(f"{GOOD}/today", _page()), "code": SECRET})
+        page, (first, _) = _between_good_ones(_page(), 0)
+        web.note("today", {"see": web.show(f"{GOOD}/today", page), "code": SECRET})
         client.call("notes__get_note", {"name": "today"})
         web.several.wait_early("pages", "fetch", url=f"{GOOD}/today")
-        web.several.wait_early("pages", "fetch", url=FIRST)
+        web.several.wait_early("pages", "fetch", url=first)
