@@ -12,6 +12,7 @@ import typer
 
 from spec_mcp.cli import (
     bench,
+    dashboard,
     doctor,
     forget,
     install,
@@ -59,6 +60,7 @@ app.command("doctor", rich_help_panel=SET_UP)(doctor.command)
 app.command("stats", rich_help_panel=LOOK)(stats.command)
 app.command("sessions", rich_help_panel=LOOK)(sessions.command)
 app.command("trace", rich_help_panel=LOOK)(trace.command)
+app.command("dashboard", rich_help_panel=LOOK)(dashboard.command)
 app.command("replay", rich_help_panel=LOOK)(replay.command)
 app.command("learn", rich_help_panel=SETTINGS, cls=learn.Command)(learn.command)
 app.command("tune", rich_help_panel=LOOK)(tune.command)

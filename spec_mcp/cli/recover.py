@@ -18,25 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from spec_mcp.engine.states import State
-    from spec_mcp.relay.recovery import Left
+    from spec_mcp.store.leftovers import Left
 
     Ended = Callable[[str, State, str], None]
 
 ARGUMENTS_CHARS = 74
 INDENT = (0, 0, 0, 4)
 """What is said of an entry, under its id."""
-
-REASONS: Mapping[str, str] = {
-    "foreign-state": "something else has changed there since",
-    "outcome-unknown": "nothing tells whether it was done",
-    "unbound": "its undo cannot be spelled, or is another tool by now",
-    "undo-failed": "the server refused its undo",
-    "undo-unknown": "its undo may have been done, and may not be done twice",
-    "unreadable": "its state cannot be read",
-    "residue": "after its undo the state is not what it was",
-    "no-answer": "the server does not answer",
-}
-"""In the words of a person who has to settle it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +58,7 @@ def command(
     Each server is started as it was then, and what is there is undone if it is exactly what was left; anything else is
     reported and kept until you close it with `--forget`. What a running spec-mcp has under way is left alone.
     """
-    from spec_mcp.relay.recovery import left_behind
+    from spec_mcp.store.leftovers import left_behind
 
     store = store_path(config)
     found = [left for left in left_behind(store) if server is None or left.entry.server == server]
@@ -90,7 +78,7 @@ def command(
 
 def _forget(store: Path, found: Sequence[Left], wanted: str) -> None:
     from spec_mcp.cli.text import safe
-    from spec_mcp.relay.recovery import forget
+    from spec_mcp.store.leftovers import forget
 
     entry = next((left.entry for left in found if left.entry.id == wanted), None)
     if entry is None:
@@ -107,7 +95,8 @@ def _forget(store: Path, found: Sequence[Left], wanted: str) -> None:
 def _settle(store: Path, found: Sequence[Left], config: Path | None) -> dict[str, End]:
     """What came of each, by its id."""
     from spec_mcp.cli.progress import progress
-    from spec_mcp.relay.recovery import CannotRecover, by_instance
+    from spec_mcp.relay.recovery import CannotRecover
+    from spec_mcp.store.leftovers import REASONS, by_instance
 
     ends: dict[str, End] = {}
     with progress("taking back", len(found)) as step:
@@ -192,6 +181,8 @@ def _state(left: Left) -> str:
 
 
 def _plan(left: Left) -> str:
+    from spec_mcp.store.leftovers import REASONS
+
     if left.is_alive:
         return "left alone: in use by a running spec-mcp"
     if left.entry.state == "stuck":

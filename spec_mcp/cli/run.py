@@ -21,7 +21,7 @@ def command(
         str | None,
         typer.Option(
             metavar="HOST:PORT",
-            help="Serve Streamable HTTP at /mcp there, instead of stdio. Port 0 takes one that is free.",
+            help="Serve Streamable HTTP at /mcp there, and the dashboard, instead of stdio. Port 0: one that is free.",
         ),
     ] = None,
     only: Annotated[
@@ -52,7 +52,12 @@ def command(
     found = load_config(find_config(config, os.environ))
     _require_servers(found, only or [])
     options = GatewayOptions(None if mode is None else str(mode), tuple(only or ()))
-    return run(found, options, None if http is None else _address(http), os.environ)
+    if http is None:
+        return run(found, options, None, os.environ)
+    address = _address(http)
+    from spec_mcp.cli.dashboard import gateway_dashboard
+
+    return run(found, options, address, os.environ, gateway_dashboard(found, os.environ))
 
 
 def _require_servers(config: Config, only: list[str]) -> None:

@@ -1,7 +1,8 @@
-"""Writing fingerprints and proofs into a manifest without touching anything else in it."""
+"""Writing fingerprints, proofs and reviews into a manifest without touching anything else in it."""
 
 from __future__ import annotations
 
+import datetime
 import tomllib
 from collections.abc import Mapping, MutableMapping
 from typing import Any, cast
@@ -9,6 +10,9 @@ from typing import Any, cast
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Table
+
+Value = str | float | list[str] | None
+"""Of a key that is written; None takes the key out."""
 
 MEND = "write each tool as a table of its own, [tools.NAME]"
 
@@ -29,8 +33,9 @@ def locked(text: str, fingerprints: Mapping[str, str]) -> str:
     return edited(text, {name: {"fingerprint": fingerprint} for name, fingerprint in fingerprints.items()})
 
 
-def edited(text: str, keys: Mapping[str, Mapping[str, str]]) -> str:
-    """The manifest's text with these keys in the tables of these tools, which it must list; as `locked`.
+def edited(text: str, keys: Mapping[str, Mapping[str, Value]], reviewed: datetime.date | None = None) -> str:
+    """The manifest's text with these keys in the tables of these tools; as `locked`. A tool that it does not list gets
+    a table at its end. `reviewed` is the day on which somebody read what all of its tools do.
 
     Raises:
         CannotLock: it is written so that this cannot be done.
@@ -42,14 +47,23 @@ def edited(text: str, keys: Mapping[str, Mapping[str, str]]) -> str:
         document = tomlkit.parse(text)
         tools = cast("MutableMapping[str, Any]", document["tools"])
         for name, values in keys.items():
+            if name not in tools:
+                tools[name] = tomlkit.table()
             for key, value in values.items():
                 _set(cast("MutableMapping[str, Any]", tools[name]), key, value)
+        if reviewed is not None:
+            _set(cast("MutableMapping[str, Any]", document["manifest"]), "reviewed", reviewed)
         written = document.as_string()
-    except TOMLKitError as error:
+    except (TOMLKitError, TypeError) as error:
         raise CannotLock(MEND) from error
     wanted = tomllib.loads(text)
     for name, values in keys.items():
-        wanted["tools"][name].update(values)
+        table = wanted["tools"].setdefault(name, {})
+        table.update(values)
+        for key in [key for key, value in values.items() if value is None]:
+            del table[key]
+    if reviewed is not None:
+        wanted["manifest"]["reviewed"] = reviewed
     try:
         is_right = tomllib.loads(written) == wanted
     except tomllib.TOMLDecodeError:
@@ -59,7 +73,10 @@ def edited(text: str, keys: Mapping[str, Mapping[str, str]]) -> str:
     return written.replace("\n", line_end)
 
 
-def _set(table: MutableMapping[str, Any], key: str, value: str) -> None:
+def _set(table: MutableMapping[str, Any], key: str, value: Value | datetime.date) -> None:
+    if value is None:
+        table.pop(key, None)
+        return
     if key in table or not isinstance(table, Table):
         table[key] = value
         return

@@ -5,16 +5,13 @@ Each server instance is started as it was then, shaken hands with, and left agai
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import cast
 
-from spec_mcp.engine.calls import Json
 from spec_mcp.engine.engine import Engine
 from spec_mcp.engine.events import Mode
 from spec_mcp.engine.policy import Settings
@@ -39,8 +36,6 @@ from spec_mcp.relay.stopping import Stopping
 from spec_mcp.relay.validators import Validators
 from spec_mcp.store.instance import Launch, instance_of, store_key
 from spec_mcp.store.journal import Entry
-from spec_mcp.store.markers import Markers
-from spec_mcp.store.owners import Owners
 from spec_mcp.store.recorder import Recorder
 from spec_mcp.store.rows import Row, Scope, SessionRow
 
@@ -54,61 +49,6 @@ _META = "io.modelcontextprotocol/"
 
 class CannotRecover(Exception):  # noqa: N818  what happened, in the words of the user
     """A server instance cannot be reached as it was then; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """An open entry, and whether its owner lives."""
-
-    entry: Entry
-    is_alive: bool
-
-    @property
-    def launch(self) -> Launch:
-        """How its server was started."""
-        return Launch.of_json(self.entry.launch)
-
-    @property
-    def arguments(self) -> Json:
-        """Decoded."""
-        return cast("Json", json.loads(self.entry.arguments))
-
-
-def left_behind(store: Path) -> list[Left]:
-    """All open entries, in the order in which they were made.
-
-    Raises:
-        StoreError: the journal cannot be read.
-    """
-    if not Markers(store).any_open():
-        return []
-    from spec_mcp.store.sqlite_journal import SqliteJournal
-
-    journal = SqliteJournal(store)
-    try:
-        owners = Owners(store)
-        return [Left(entry, owners.is_alive(entry.owner)) for entry in journal.open_entries()]
-    finally:
-        journal.close()
-
-
-def forget(store: Path, entry: Entry) -> bool:
-    """A person has settled it; False where a living process has it.
-
-    Raises:
-        StoreError: the journal cannot be written.
-    """
-    from spec_mcp.store.sqlite_journal import SqliteJournal
-
-    seized = Owners(store).seize(entry.owner)
-    if seized is None:
-        return False
-    journal = SqliteJournal(store)
-    try:
-        return journal.settled(entry.id, entry.owner)
-    finally:
-        journal.close()
-        seized.release()
 
 
 def environment(store: Path, entry: Entry, environ: Mapping[str, str], configured: Mapping[str, str]) -> dict[str, str]:
@@ -250,11 +190,3 @@ class NoRecord:
 
     def skip(self, session: str, server: str, tool: str, reason: str) -> None:
         """Forget it."""
-
-
-def by_instance(found: Sequence[Left]) -> list[list[Left]]:
-    """Those of one instance together, in order."""
-    groups: dict[str, list[Left]] = {}
-    for left in found:
-        groups.setdefault(left.entry.instance, []).append(left)
-    return list(groups.values())

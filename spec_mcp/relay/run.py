@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 import anyio.abc
@@ -19,21 +20,37 @@ from spec_mcp.relay.saying import say
 from spec_mcp.relay.shared import SharedWriter
 from spec_mcp.relay.stopping import SIGNALS
 
+if TYPE_CHECKING:
+    from spec_mcp.relay.front.app import Page
+
+    class AddressedPage(Page, Protocol):
+        """A page for people, and its path, which is a secret."""
+
+        @property
+        def address(self) -> str: ...
+
+
 STDIN, STDOUT = 0, 1
 
 DESCRIPTORS_WANTED = 65_536
 """A thousand sessions with a few servers each; the usual limit of 1,024 is for a program with a handful of files."""
 
 
-def run(config: Config, options: GatewayOptions, http: tuple[str, int] | None, environ: Mapping[str, str]) -> int:
-    """Serve until the client leaves or a signal comes. Returns the exit status.
+def run(
+    config: Config,
+    options: GatewayOptions,
+    http: tuple[str, int] | None,
+    environ: Mapping[str, str],
+    page: AddressedPage | None = None,
+) -> int:
+    """Serve until the client leaves or a signal comes; over HTTP a page for people too. Returns the exit status.
 
     Raises:
         UserError: the configuration cannot be used.
         Failed: the address cannot be served.
     """
     try:
-        return anyio.run(_run, config, options, http, environ)
+        return anyio.run(_run, config, options, http, environ, page)
     except BaseExceptionGroup as group:  # the tasks among which it was raised are nothing to the user
         if (told := group.subgroup((UserError, Failed))) is None:
             raise
@@ -46,7 +63,11 @@ def _first_of(error: BaseException) -> BaseException:
 
 
 async def _run(
-    config: Config, options: GatewayOptions, http: tuple[str, int] | None, environ: Mapping[str, str]
+    config: Config,
+    options: GatewayOptions,
+    http: tuple[str, int] | None,
+    environ: Mapping[str, str],
+    page: AddressedPage | None,
 ) -> int:
     stopping = _Stop()
     async with anyio.create_task_group() as tasks:
@@ -54,7 +75,7 @@ async def _run(
         if http is None:
             await _over_stdio(config, options, environ, stopping)
         else:
-            await _over_http(config, options, environ, stopping, *http)
+            await _over_http(config, options, environ, stopping, page, *http)
         tasks.cancel_scope.cancel()
     return 0 if stopping.number is None else 128 + stopping.number
 
@@ -94,7 +115,13 @@ async def _over_stdio(config: Config, options: GatewayOptions, environ: Mapping[
 
 
 async def _over_http(
-    config: Config, options: GatewayOptions, environ: Mapping[str, str], stopping: _Stop, host: str, port: int
+    config: Config,
+    options: GatewayOptions,
+    environ: Mapping[str, str],
+    stopping: _Stop,
+    page: AddressedPage | None,
+    host: str,
+    port: int,
 ) -> None:
     from spec_mcp.relay.front.app import HttpFront, Readiness  # only where it is needed: a quarter of a second
     from spec_mcp.relay.front.serve import listening, port_of, serve
@@ -110,10 +137,18 @@ async def _over_http(
             return Readiness(not stopping.told.is_set(), gateway.statuses())
 
         front = HttpFront(
-            settings, gateway, host=host, port=port_of(bound), ready=readiness, schema_of=gateway.schema_of
+            settings,
+            gateway,
+            host=host,
+            port=port_of(bound),
+            ready=readiness,
+            schema_of=gateway.schema_of,
+            page=page,
         )
         await tasks.start(serve, front, bound, stopping.told)
         say(f"serving {', '.join(gateway.names)} at http://{host}:{port_of(bound)}/mcp")
+        if page is not None:
+            say(f"the dashboard is at http://{host}:{port_of(bound)}{page.address}")
         await stopping.told.wait()
 
 

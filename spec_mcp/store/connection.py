@@ -42,8 +42,10 @@ class Connection:
     Every statement stands within `translated`.
     """
 
-    def __init__(self, path: Path | None, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+    def __init__(self, path: Path | None, busy_timeout_s: float = BUSY_TIMEOUT_S, *, read_only: bool = False) -> None:
         """Open the file, made and brought to this version where need be; None: a store in memory.
+
+        `read_only`: a file that is there and of this version, of which nothing is changed.
 
         Raises:
             StoreError: it cannot be opened; `StoreCorrupt` where its content is to blame, `StoreNewer` where we are.
@@ -54,14 +56,22 @@ class Connection:
         try:
             with self.translated():
                 if path is not None:
-                    _make_private(path)
+                    if not read_only:
+                        _make_private(path)
                     self.inode = inode(path)
                 self._connection = sqlite3.connect(
-                    self.path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
+                    f"{path.absolute().as_uri()}?mode=ro" if path is not None and read_only else self.path,
+                    timeout=busy_timeout_s,
+                    isolation_level=None,
+                    check_same_thread=False,
+                    uri=read_only,
                 )
                 # plugins that the user installed for sqlite-utils' own command line have no business here
                 self.db = Database(self._connection, execute_plugins=False)
-                self._prepare()
+                if read_only:
+                    self.pragma("query_only = ON")
+                else:
+                    self._prepare()
         except BaseException:
             self.close()
             raise

@@ -1,15 +1,14 @@
-"""Writing a manifest: whole or not at all, and never over another one unasked."""
+"""A manifest of the user's own: what it is called, where it lies, and writing it without losing one."""
 
 from __future__ import annotations
 
 import os
 import re
-import tempfile
 from pathlib import Path
 
-from spec_mcp.errors import UserError
+from spec_mcp.manifest.writing import unwritable, write
 
-NEW_FILE_MODE = 0o644
+__all__ = ["file_name", "own_file", "write"]
 
 
 def own_file(name: str) -> Path:
@@ -20,39 +19,10 @@ def own_file(name: str) -> Path:
         folder = make_home(os.environ) / "manifests"
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise _unwritable(Path(error.filename or "SPEC_MCP_HOME"), error, "folder by SPEC_MCP_HOME") from error
+        raise unwritable(Path(error.filename or "SPEC_MCP_HOME"), error, "folder by SPEC_MCP_HOME") from error
     return folder / f"{name}.toml"
 
 
 def file_name(server: str, fallback: str) -> str:
     """A server's name as a file's name, without `.toml`."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", server).strip("-.")[:100] or fallback
-
-
-def write(path: Path, text: str, *, force: bool) -> None:
-    """Write the file; a link stays one, and a file that is there keeps its mode.
-
-    Raises:
-        UserError: it is there already and `force` is not given, or it cannot be written.
-    """
-    target = path.resolve()
-    try:
-        there = target.exists()
-        if there and not force:
-            raise UserError(f"{path}: is there already: --force writes over it, or name another file")
-        mode = target.stat().st_mode & 0o777 if there else NEW_FILE_MODE
-        descriptor, draft = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-                os.fchmod(descriptor, mode)
-                file.write(text)
-            os.replace(draft, target)
-        except BaseException:
-            Path(draft).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise _unwritable(path, error, "file") from error
-
-
-def _unwritable(path: Path, error: OSError, other: str) -> UserError:
-    return UserError(f"{path}: cannot be written: {error.strerror or error}: put it right, or name another {other}")

@@ -14,6 +14,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -35,6 +36,7 @@ from spec_mcp.relay.gateway.ports import Gateway, Visitor
 from spec_mcp.relay.saying import LogLevel, say
 
 MCP_PATH = "/mcp"
+PAGE_PATH = "/dashboard"
 NO_DETAILS = (JSON, (b"cache-control", b"no-store"))
 
 HURRIED = frozenset((408, 500))
@@ -61,6 +63,18 @@ def always_ready() -> Readiness:
     return Readiness(True)
 
 
+class Page(Protocol):
+    """What the gateway shows to people, below its path."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; the name that it was sent to is known to be ours."""
+        ...
+
+    def end(self) -> None:
+        """Let what goes on by itself come to its end."""
+        ...
+
+
 class HttpFront:
     """The application. `sweep` has to run beside it; `drain` and then `close` end it."""
 
@@ -73,6 +87,7 @@ class HttpFront:
         port: int = 0,
         ready: Callable[[], Readiness] = always_ready,
         schema_of: SchemaOf = no_schema,
+        page: Page | None = None,
         get: Fetch = fetch,
         steady_s: Callable[[], float] = now_s,
         wall_s: Callable[[], float] = time.time,
@@ -86,6 +101,7 @@ class HttpFront:
         self._door = Door(settings, f"http://{name}:{port}{MCP_PATH}", get, steady_s, wall_s)
         self._modern = Modern(self.sessions, settings.listen, schema_of)
         self._ready = ready
+        self._page = page
         self._paths: dict[str, Callable[[Http], Awaitable[None]]] = {
             MCP_PATH: self._mcp,
             MCP_PATH + "/": self._mcp,
@@ -113,6 +129,11 @@ class HttpFront:
 
     async def _answer(self, http: Http) -> None:
         try:
+            if self._page is not None and (http.path + "/").startswith(PAGE_PATH + "/"):
+                self._hosts.check(http)
+                http.require_clear_headers(self._listen.header_bytes)
+                await http.hand_on(self._page)
+                return
             await self._paths.get(http.path, _not_found)(http)
         except Refusal as refusal:
             await self._refuse(http, refusal)
@@ -125,6 +146,8 @@ class HttpFront:
         """Take nothing more on, and let what is under way come to its end."""
         self.is_draining = True
         self.sessions.quieten()
+        if self._page is not None:
+            self._page.end()
 
     def close(self) -> None:
         """End all sessions."""

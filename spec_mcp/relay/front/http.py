@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, cast
 
 import anyio
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 CONNECTION = "spec_mcp.connection"
 """Where in the scope's extensions the server puts the connection."""
@@ -93,6 +93,11 @@ class Http:
         """The status has gone out."""
         self._is_read = False
         """The body has come to its end."""
+
+    async def hand_on(self, application: ASGIApp) -> None:
+        """Let another application answer it."""
+        self.answered = True
+        await application(self.scope, self._receive, self._send)
 
     # --- what came --------------------------------------------------------------------------------------------------
 

@@ -29,26 +29,27 @@ BACKLOG = 512
 """Connections that wait to be taken on; a swarm of agents starts at once."""
 
 
-def listening(host: str, port: int) -> socket.socket:
-    """A socket that is bound; the port is chosen where 0 is given.
+def listening(host: str, port: int, option: str = "") -> socket.socket:
+    """A socket that is bound; the port is chosen where 0 is given. `option` is where the user has said so.
 
     Raises:
         Failed: the address is not ours, or taken.
     """
+    option = option or f"--http {host}:{port}"
     try:
         family, kind, proto, _, address = socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         taken = socket.socket(family, kind, proto)
     except OSError as error:
-        raise Failed(f"--http {host}:{port}: {error.strerror or error}") from error
+        raise Failed(f"{option}: {error.strerror or error}") from error
     try:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(address)
         taken.setblocking(False)
     except OSError as error:
         taken.close()
-        raise Failed(f"--http {host}:{port}: {error.strerror or error}") from error
+        raise Failed(f"{option}: {error.strerror or error}") from error
     return taken
 
 
