@@ -18,6 +18,7 @@ from tests.manifest.test_lists import LISTS
 
 SERVERS = ROOT / ".servers"
 NPM = SERVERS / "npm" / "node_modules" / "@modelcontextprotocol"
+SHIPPED = SERVERS / "shipped" / "node_modules"
 CAPABILITIES = {
     "roots": {},
     "sampling": {},
@@ -34,7 +35,13 @@ COMMANDS = {
     "git": [str(SERVERS / "mcp-server-git" / "bin" / "mcp-server-git")],
     "time": [str(SERVERS / "mcp-server-time" / "bin" / "mcp-server-time")],
     "fetch": [str(SERVERS / "mcp-server-fetch" / "bin" / "mcp-server-fetch")],
+    "sqlite": [str(SERVERS / "mcp-server-sqlite" / "bin" / "mcp-server-sqlite")],
+    "playwright": ["node", str(SHIPPED / "@playwright" / "mcp" / "cli.js")],
+    "context7": ["node", str(SHIPPED / "@upstash" / "context7-mcp" / "dist" / "index.js")],
 }
+
+MORE = {"sqlite": ["--db-path", "/dev/null"]}
+"""What those need to start that are told their files."""
 
 
 @contextmanager
@@ -82,7 +89,8 @@ def test_a_shipped_manifest_lists_the_tools_that_its_server_has(name: str, tmp_p
         "clientInfo": {"name": "t", "version": "1"},
     }
 
-    with started(COMMANDS[name], tmp_path) as (to, back):
+    command = [*COMMANDS[name], *MORE.get(name, [])]
+    with started(command, tmp_path) as (to, back):
         info = ask(to, back, 1, "initialize", client)["serverInfo"]
         tell(to, {"jsonrpc": "2.0", "method": "notifications/initialized"})
         tools = ask(to, back, 2, "tools/list", {})["tools"]

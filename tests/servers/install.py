@@ -23,8 +23,9 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 INSTALLED = ROOT / ".servers"
 CONFORMANCE = "conformance"
-NPM = ("npm", CONFORMANCE)
-PYPI = ("mcp-server-git", "mcp-server-time", "mcp-server-fetch")
+SHIPPED = "shipped"
+NPM = ("npm", SHIPPED, CONFORMANCE)
+PYPI = ("mcp-server-git", "mcp-server-time", "mcp-server-fetch", "mcp-server-sqlite")
 ON_REQUEST = ("fastmcp",)
 """Only the benchmark compares with it."""
 
