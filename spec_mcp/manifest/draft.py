@@ -22,6 +22,7 @@ from spec_mcp.manifest.fingerprint import fingerprint
 from spec_mcp.manifest.flows import Flow
 from spec_mcp.manifest.forms import TRUSTED_READ_TTL_S, FollowForm
 from spec_mcp.manifest.hints import Hints, hints, taken_back_by
+from spec_mcp.manifest.schema import SCHEMA_LINE
 
 WIDTH = 80
 """Of what is wrapped; a line with a fingerprint is longer."""
@@ -71,6 +72,7 @@ def draft(
 def _head(subject: Subject, today: datetime.date, trust_annotations: bool) -> Iterator[str]:
     known = bool(subject.server) and _is_text(subject.server)
     version = _plain(subject.version, NAME_CHARS)
+    yield SCHEMA_LINE
     yield from _prose(f"A draft, made on {today} from the server's own tool list{version and f', version {version}'}.")
     yield ""
     yield "[manifest]"

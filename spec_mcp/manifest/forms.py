@@ -20,6 +20,8 @@ TRUSTED_READ_TTL_S = 3.0
 """How old a result may be for which nobody has thought about its age."""
 
 Seconds = Annotated[float, Meta(ge=0, le=LONGEST_S)]
+OF_ARGUMENTS = "JMESPath expressions by the names of the arguments that they give"
+
 Expressions = dict[str, str]
 """Argument names and the JMESPath expressions that give their values."""
 
@@ -48,40 +50,40 @@ class Head(Form, frozen=True, kw_only=True):
 class Fresh(Form, frozen=True, kw_only=True):
     """A cheap proof that the answer is still the same: a local file, or a tool whose result must be unchanged."""
 
-    file: str | None = None
-    tool: str | None = None
-    arguments: Expressions = {}
+    file: Annotated[str | None, Meta(description="a local file, such as {path}: its inode, size, mtime, ctime")] = None
+    tool: Annotated[str | None, Meta(description="a cheap read whose result must be the same")] = None
+    arguments: Annotated[Expressions, Meta(description=OF_ARGUMENTS)] = {}
 
 
 class Call(Form, frozen=True, kw_only=True):
     """A tool to call, with expressions for its arguments."""
 
-    tool: str
-    arguments: Expressions = {}
+    tool: Annotated[str, Meta(description="a tool of the same server")]
+    arguments: Annotated[Expressions, Meta(description=OF_ARGUMENTS)] = {}
 
 
 class UndoForm(Call, frozen=True, kw_only=True):
     """The tool that takes back what the call did."""
 
-    idempotent: bool = False
+    idempotent: Annotated[bool, Meta(description="it may run twice")] = False
 
 
 class ProbeForm(Call, frozen=True, kw_only=True):
     """The tool that tells whether the call took effect."""
 
-    done: str
+    done: Annotated[str, Meta(description="JMESPath over its result: true where the call took effect")]
 
 
 class FollowForm(Call, frozen=True, kw_only=True):
     """A call that often comes next."""
 
-    confidence: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    confidence: Annotated[float, Meta(ge=0, le=1, description="how many of the calls that it foretells are made")] = 0.5
 
 
 class SurrogateForm(Call, frozen=True, kw_only=True):
     """A cheap tool that guesses this one's answer."""
 
-    k: Annotated[int, Meta(ge=1, le=16)] = 1
+    k: Annotated[int, Meta(ge=1, le=16, description="guesses")] = 1
 
 
 class Verify(Form, frozen=True, kw_only=True):
@@ -107,12 +109,14 @@ class ToolForm(Form, frozen=True, kw_only=True):
     effect: Annotated[Effect, Meta(description="what the tool does to the world")] = Effect.UNSAFE
     touches: Annotated[list[str] | None, Meta(description="its resources; without it, everything of the server")] = None
     ttl_s: Annotated[Seconds | None, Meta(description="how old a read's result may be when it is used")] = None
-    fresh: Fresh | None = None
+    fresh: Annotated[Fresh | None, Meta(description="a cheap proof that the answer is still the same")] = None
     exclusive: Annotated[bool, Meta(description="its resources change through us alone")] = False
     cost_s: Annotated[Seconds, Meta(description="extra cost of a wasted call")] = 0.0
     open_world: Annotated[bool | None, Meta(description="reaches outside; default: [manifest] open_world")] = None
     hosts: Annotated[list[str], Meta(description="where an open-world tool may be speculated to")] = []
-    open_world_per_minute: Annotated[float, Meta(ge=0, le=6000)] = 10.0
+    open_world_per_minute: Annotated[
+        float, Meta(ge=0, le=6000, description="bound on early calls that reach outside")
+    ] = 10.0
     adopt_errors: Annotated[bool, Meta(description="an isError result is an answer")] = False
     reuse_s: Annotated[Seconds, Meta(description="how long one result may answer several calls")] = 0.0
     settle_s: Annotated[Seconds, Meta(description="how long after its answer it may still take effect")] = 0.0
@@ -125,14 +129,18 @@ class ToolForm(Form, frozen=True, kw_only=True):
             "by a place in the result such as result.items[*].age, where two results may differ and count as the same"
         ),
     ] = {}
-    followed_by: list[FollowForm] = []
-    surrogate: SurrogateForm | None = None
-    before: Call | None = None
-    undo: UndoForm | None = None
+    followed_by: Annotated[list[FollowForm], Meta(description="calls that often come next")] = []
+    surrogate: Annotated[SurrogateForm | None, Meta(description="a cheap read that guesses this slow one's answer")] = (
+        None
+    )
+    before: Annotated[Call | None, Meta(description="a read that shows all that the tool changes")] = None
+    undo: Annotated[UndoForm | None, Meta(description="the call that takes back exactly what this one did")] = None
     unless: Annotated[str | None, Meta(description="do not speculate when true")] = None
-    probe: ProbeForm | None = None
-    undo_wait_s: Seconds | None = None
-    lossy: Literal["last-write-wins"] | None = None
+    probe: Annotated[ProbeForm | None, Meta(description="whether it took effect, where its answer was lost")] = None
+    undo_wait_s: Annotated[Seconds | None, Meta(description="how long a conflicting call waits for the undo")] = None
+    lossy: Annotated[
+        Literal["last-write-wins"] | None, Meta(description="not lossless: of several writes the last one counts")
+    ] = None
 
     @property
     def equal_arguments(self) -> list[str]:
@@ -148,6 +156,6 @@ def names_result(key: str) -> bool:
 class ManifestForm(Form, frozen=True, kw_only=True):
     """A whole manifest."""
 
-    manifest: Head
-    verify: Verify | None = None
-    tools: dict[str, ToolForm] = {}
+    manifest: Annotated[Head, Meta(description="whom the manifest speaks for")]
+    verify: Annotated[Verify | None, Meta(description="how `manifest verify` gets a state of its own")] = None
+    tools: Annotated[dict[str, ToolForm], Meta(description="by name; a tool that is not listed is unsafe")] = {}

@@ -88,6 +88,17 @@ def test_the_schema_describes_every_key_that_a_manifest_may_have(capsys: Capsys)
     assert "how old" in forms["ToolForm"]["properties"]["ttl_s"]["description"]
 
 
+def test_the_schema_that_a_draft_names_lies_beside_it_or_it_is_said_how_to_get_it(
+    own: Path, tmp_path: Path, capsys: Capsys
+) -> None:
+    tell("manifest draft --save", greeter(GET), capsys)
+    named = (own / "shop.toml").read_text().splitlines()[0].removeprefix("#:schema ")
+    printed = tell("manifest schema", None, capsys).out
+    assert (own / named).read_text() == printed
+    told = tell(f"manifest draft --out {tmp_path / 'x.toml'}", greeter(GET), capsys)
+    assert f"spec-mcp manifest schema > {tmp_path / named}" in told.out
+
+
 def test_without_a_subcommand_the_help_is_shown(capsys: Capsys) -> None:
     assert "draft" in tell("manifest", None, capsys).out
 

@@ -34,7 +34,7 @@ def table_of_shipped_manifests() -> str:
     """As it stands in the guide: who wrote the server, by what the first line of a manifest says."""
     rows = ["| manifest | server | reads | reversible | unsafe |", "| --- | --- | --- | --- | --- |"]
     for path in sorted(shipped_folder().glob("*.toml")):
-        about = re.match(r"# (.*?)(?:, (?:read|archived)\b|: |\.?$)", path.read_text(), re.MULTILINE)
+        about = re.search(r"^# (.*?)(?:, (?:read|archived)\b|: |\.?$)", path.read_text(), re.MULTILINE)
         assert about is not None, path
         server = about[1]
         count = Counter(tool.effect for tool in load_manifest(path).policy.tools.values())

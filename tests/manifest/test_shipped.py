@@ -10,6 +10,7 @@ import pytest
 
 from spec_mcp.engine.effects import Effect
 from spec_mcp.manifest import load_manifest, match_manifest, shipped_folder
+from spec_mcp.manifest.schema import SCHEMA_LINE, SCHEMA_NAME, schema, schema_text
 
 REVIEWED = {
     "everything": (
@@ -112,3 +113,21 @@ def test_reading_a_manifest_loads_neither_pydantic_nor_mcp_nor_jmespath() -> Non
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
 
     assert done.stdout.strip() == "[]"
+
+
+def test_the_shipped_schema_is_the_present_one_and_every_shipped_manifest_names_it() -> None:
+    assert (shipped_folder() / SCHEMA_NAME).read_text(encoding="utf-8") == schema_text()
+    for path in SHIPPED:
+        assert path.read_text(encoding="utf-8").splitlines()[0] == SCHEMA_LINE
+
+
+def test_the_schema_explains_every_key() -> None:
+    forms = schema()["$defs"]
+
+    unexplained = {
+        (form, key)
+        for form, described in forms.items()
+        for key, its in described.get("properties", {}).items()
+        if "description" not in its
+    }
+    assert unexplained == set()

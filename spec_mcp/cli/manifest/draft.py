@@ -78,12 +78,15 @@ def command(
         path = None
     else:
         from spec_mcp.cli.manifest.files import own_file, write
+        from spec_mcp.manifest.schema import SCHEMA_NAME
 
         path = own_file(name) if out is None else out
         write(path, text, force=force)
         shown_as = name if out is None else path
         typer.echo(f"{path}: a draft of {len(seen.tools)} tools.")
         typer.echo(f"Review it, then: spec-mcp manifest check {shown_as} -- COMMAND")
+        if out is not None and not path.with_name(SCHEMA_NAME).exists():
+            typer.echo(f"To have it completed by your editor: spec-mcp manifest schema > {path.with_name(SCHEMA_NAME)}")
     if before is not None and (path is None or before.resolve() != path.resolve()):
         taken = " Your draft comes before it now, and trusts less: remove the one that you do not want." if save else ""
         typer.echo(f"spec-mcp: a manifest speaks for {seen.server!r} already: {before}.{taken}", err=True)

@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 
+from spec_mcp.manifest.schema import keep_schema
 from spec_mcp.manifest.writing import unwritable, write
 
 __all__ = ["file_name", "own_file", "write"]
@@ -18,6 +19,7 @@ def own_file(name: str) -> Path:
     try:
         folder = make_home(os.environ) / "manifests"
         folder.mkdir(exist_ok=True)
+        keep_schema(folder)
     except OSError as error:
         raise unwritable(Path(error.filename or "SPEC_MCP_HOME"), error, "folder by SPEC_MCP_HOME") from error
     return folder / f"{name}.toml"

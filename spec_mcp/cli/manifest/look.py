@@ -91,17 +91,14 @@ def show(name: NameArgument, as_json: JsonOption = False) -> None:
 def schema(
     indent: Annotated[int, typer.Option(min=0, max=8, help="Spaces of indentation; 0 prints one line.")] = 2,
 ) -> None:
-    """Print the JSON Schema of manifests, for editors that complete and check TOML."""
-    import msgspec
+    """Print the JSON Schema of manifests, for editors that complete and check TOML.
 
-    from spec_mcp.manifest.forms import ManifestForm
+    It lies beside the shipped manifests and your own ones already. For a file
+    that lies elsewhere: [b]spec-mcp manifest schema > manifest.schema.json[/b]
+    """
+    from spec_mcp.manifest.schema import schema_text
 
-    members = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "spec-mcp manifest",
-        **msgspec.json.schema(ManifestForm),
-    }
-    typer.echo(json.dumps(members, indent=indent or None, ensure_ascii=False))
+    typer.echo(schema_text(indent or None), nl=False)
 
 
 def effects_text(effects: dict[str, int]) -> str:
