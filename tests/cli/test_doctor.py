@@ -14,10 +14,13 @@ from spec_mcp.store.migrations import STEPS
 from spec_mcp.store.place import STORE_NAME
 from spec_mcp.store.rows import PinRow, Scope
 from spec_mcp.store.sqlite import SqliteStore
+from spec_mcp.store.sqlite_journal import SqliteJournal
 from tests.cli.manifests import HOSTILE, Told, greeter, tell
 from tests.manifest.test_real_servers import COMMANDS
 from tests.manifest.writing import HEAD, tool, write
 from tests.pipes import eventually, is_alive
+from tests.relay.back.places import over_http
+from tests.store.entries import entry
 from tests.store.rows import session
 
 Capsys = pytest.CaptureFixture[str]
@@ -81,13 +84,17 @@ def test_each_server_is_met_and_held_against_its_manifest(home: Path, capsys: Ca
 
 
 def test_what_is_wrong_is_told_to_people_with_its_mend_within_80_columns(home: Path, capsys: Capsys) -> None:
-    config = configure(home, gone=["no-such-program"], mute=["sh", "-c", "exit 4"], remote={"url": "http://h/mcp"})
+    config = configure(
+        home, gone=["no-such-program"], mute=["sh", "-c", "exit 4"], remote={"url": "http://127.0.0.1:9/mcp"}
+    )
     told = tell(f"doctor --config {config}", None, capsys)
     assert told.status == 1
     assert "wrong it does not start: cannot start 'no-such-program'" in told.flat
     assert "-> check its command: no-such-program" in told.flat
     assert "it ended with status 4" in told.flat
-    assert "doctor: 2 things are wrong" in told.err
+    assert "it cannot be reached: Connection refused" in told.flat
+    assert "-> check its address: http://127.0.0.1:9/mcp" in told.flat
+    assert "doctor: 3 things are wrong" in told.err
     without_paths = [line for line in told.out.splitlines() if str(home) not in line]
     assert max(map(len, without_paths)) <= 80
 
@@ -99,7 +106,7 @@ def test_a_secret_that_a_server_is_started_with_is_not_shown(
     config = configure(
         home,
         one=["false", "--token", "${TOKEN}"],
-        two={"url": "https://h/${TOKEN}"},
+        two={"url": "http://127.0.0.1:9/${TOKEN}"},
         three=[*HOSTILE, "--name", "n", "--received", "/dev/null", "--marks", "${TOKEN}"],
     )
     monkeypatch.chdir(home)
@@ -192,6 +199,114 @@ def test_a_definition_that_changed_since_it_was_first_seen_is_told_of(
     [behind] = of(findings, "Server x", "behind")
     assert "get: its definition is not the one that was seen first" in behind["text"]
     assert "manifest lock shop" in behind["mend"]
+
+
+def test_a_server_on_the_network_is_met_like_the_others(home: Path, tmp_path: Path, capsys: Capsys) -> None:
+    folder = tmp_path / "busy"
+    folder.mkdir()
+    served = over_http(folder)
+    try:
+        _, findings = examined(capsys, configure(home, x={"url": served.url}))
+    finally:
+        served.end()
+    met, note = of(findings, "Server x")
+    assert met["text"].startswith("it answers and shakes hands in")
+    assert note["mend"] == f"spec-mcp manifest draft --save --url {served.url}"
+
+
+# --- clients, undo journal --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cursor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Cursor's configuration, the only one on this machine."""
+    for name in ("CLAUDE_CONFIG_DIR", "CODEX_HOME", "GEMINI_CLI_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = tmp_path / ".cursor" / "mcp.json"
+    path.parent.mkdir()
+    return path
+
+
+def behind(*options: str, program: str = "true", server: str = "true") -> dict[str, Any]:
+    """An entry that starts spec-mcp, by a program that needs no installation here."""
+    return {"command": program, "args": ["spec-mcp", "wrap", *options, "--", server]}
+
+
+def of_clients(cursor: Path, capsys: Capsys, **servers: Any) -> tuple[Told, list[dict[str, Any]]]:
+    cursor.write_text(json.dumps({"mcpServers": servers}))
+    told, findings = examined(capsys)
+    return told, of(findings, "Clients")
+
+
+def test_clients_that_start_us_are_named_with_what_goes_past(cursor: Path, home: Path, capsys: Capsys) -> None:
+    told, [found] = of_clients(cursor, capsys, a=behind(), b={"command": "npx", "args": ["b"]})
+    assert told.status == 0
+    assert found["text"] == "Cursor: behind spec-mcp: a; 1 goes past it"
+    assert (found["level"], found["facts"]["client"]) == ("ok", "cursor")
+
+
+def test_a_client_of_which_nothing_is_behind_us_is_told_how_to_begin(cursor: Path, home: Path, capsys: Capsys) -> None:
+    _, found = of_clients(cursor, capsys, b={"command": "npx", "args": ["b"]})
+    assert [finding["level"] for finding in found] == ["note", "note"]
+    assert found[0]["mend"] == "spec-mcp install cursor"
+
+
+@pytest.mark.parametrize(
+    ("named", "level", "said"),
+    [
+        (behind(program="/gone/python"), "wrong", "Cursor: a: /gone/python is not there"),
+        (behind(server="no-such-program"), "note", "its server's own command no-such-program is not found"),
+        (behind("--config", "/gone/config.toml"), "wrong", "/gone/config.toml"),
+        (behind("--manifest", "timme"), "wrong", "no manifest has this name"),
+    ],
+)
+def test_what_an_entry_names_and_what_is_not_there_is_told_with_its_mend(
+    named: dict[str, Any], level: str, said: str, cursor: Path, home: Path, capsys: Capsys
+) -> None:
+    told, found = of_clients(cursor, capsys, a=named)
+    [fault] = [finding for finding in found if finding["level"] == level]
+    assert said in fault["text"]
+    assert fault["mend"]
+    assert told.status == (1 if level == "wrong" else 0)
+
+
+def test_what_a_client_puts_in_itself_is_not_looked_for(cursor: Path, home: Path, capsys: Capsys) -> None:
+    _, found = of_clients(cursor, capsys, a=behind("--config", "${env:X}/c.toml", program="${env:HOME}/bin/uvx"))
+    assert [finding["level"] for finding in found] == ["ok"]
+
+
+def test_a_clients_broken_file_is_wrong(cursor: Path, home: Path, capsys: Capsys) -> None:
+    cursor.write_text("{")
+    told, findings = examined(capsys)
+    assert told.status == 1
+    assert str(cursor) in of(findings, "Clients", "wrong")[0]["text"]
+
+
+def test_an_entry_that_was_put_there_and_taken_out_by_hand_is_told_of(cursor: Path, home: Path, capsys: Capsys) -> None:
+    cursor.write_text(json.dumps({"mcpServers": {"a": {"command": "true"}}}))
+    assert tell("install cursor", None, capsys).status == 0
+    cursor.write_text("{}")
+    notes = of(examined(capsys)[1], "Clients", "note")
+    assert any("spec-mcp was put in front of a, and is not there any more" in note["text"] for note in notes)
+
+
+def test_early_writes_that_wait_for_a_person_are_wrong_with_how_to_settle_them(home: Path, capsys: Capsys) -> None:
+    SqliteStore(home / STORE_NAME).close()
+    assert of(examined(capsys)[1], "Undo journal", "ok")
+    journal = SqliteJournal(home / STORE_NAME)
+    for number in (1, 2):
+        journal.intend(entry(number))
+    assert journal.claim(entry(1).id, "me", "compensating")
+    assert journal.stuck(entry(1).id, "me", "foreign-state")
+    journal.close()
+    told, findings = examined(capsys)
+    assert told.status == 1
+    stuck, left = of(findings, "Undo journal", "wrong")
+    assert "cannot be taken back: something else has changed there since" in stuck["text"]
+    assert stuck["mend"].endswith(f"spec-mcp recover --forget {entry(1).id}")
+    assert "by a process that is gone" in left["text"]
+    assert left["mend"] == "spec-mcp recover takes it back"
 
 
 # --- home, store, configuration, mode ---------------------------------------------------------------------------------

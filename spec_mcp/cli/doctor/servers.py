@@ -50,13 +50,6 @@ def _server(config: Config, name: str, *, start: bool) -> Iterator[Finding]:
     except UserError as error:
         yield of_error(area, error, "until then it is not served")
         return
-    if server.command is None:
-        yield Finding(
-            area,
-            Level.NOTE,
-            f"{config.servers[name].url}: only servers that are started by a command are looked at yet",
-        )
-        return
     manifest: Manifest | None = None
     try:
         manifest = _named_manifest(config, server)
@@ -72,20 +65,22 @@ def _met(area: str, config: Config, name: str, server: Server, manifest: Manifes
     from spec_mcp.cli.manifest.asking import shown
     from spec_mcp.cli.text import count, seconds
     from spec_mcp.manifest import load_manifest, match_manifest
-    from spec_mcp.relay.meeting import CannotMeet, meet
+    from spec_mcp.relay.gateway.backs import reached_by
+    from spec_mcp.relay.meeting import CannotMeet
 
-    assert server.command is not None, "only such servers are met"
-    command = (server.command, *server.args)
     written = config.servers[name]  # with the names of its variables: their values may be secrets
-    shown_command = shown((written.command or "", *written.args))
+    is_remote = server.command is None
+    shown_command = written.url or "" if is_remote else shown((written.command or "", *written.args))
     try:
-        found = meet(command, server.env, server.cwd)
+        found = _met_at(server)
     except CannotMeet as error:
-        yield Finding(area, Level.WRONG, f"it {error}", f"check its command: {shown_command}")
+        kind = "address" if is_remote else "command"
+        yield Finding(area, Level.WRONG, f"it {error}", f"check its {kind}: {shown_command}")
         return
     text = (
-        f"it starts and shakes hands in {seconds(found.handshake_s)}, and lists {count(len(found.tools), 'tool')} in "
-        f"{seconds(found.list_s)}; it calls itself {found.name!r} and speaks {found.protocol}"
+        f"it {'answers' if is_remote else 'starts'} and shakes hands in {seconds(found.handshake_s)}, and lists "
+        f"{count(len(found.tools), 'tool')} in {seconds(found.list_s)}; it calls itself {found.name!r} and speaks "
+        f"{found.protocol}"
     )
     yield Finding(area, Level.OK, text, "", _facts(found))
     if found.strays:
@@ -94,7 +89,7 @@ def _met(area: str, config: Config, name: str, server: Server, manifest: Manifes
     if manifest is None and server.manifest is None and found.tools:
         path = match_manifest(found.name, home(os.environ)) if found.name else None
         if path is None:
-            yield _unspoken_for(area, server, found, shown_command)
+            yield _unspoken_for(area, server, found, f"--url {shown_command}" if is_remote else f"-- {shown_command}")
             return
         try:
             manifest = load_manifest(path)
@@ -102,7 +97,18 @@ def _met(area: str, config: Config, name: str, server: Server, manifest: Manifes
             yield of_error(area, error, "until then the server is passed through as it is")
     if manifest is not None:
         yield from _covered(area, manifest, found)
-        yield from _seen_otherwise(area, _pinned_otherwise(config, name, command, manifest, found), manifest)
+        yield from _seen_otherwise(area, _pinned_otherwise(config, name, reached_by(server), manifest, found), manifest)
+
+
+def _met_at(server: Server) -> Introduction:
+    """Start it or reach it, and leave it again."""
+    if server.command is not None:
+        from spec_mcp.relay.meeting import meet
+
+        return meet((server.command, *server.args), server.env, server.cwd)
+    from spec_mcp.relay.back.meeting import meet_remote
+
+    return meet_remote(server, home(os.environ))
 
 
 def _facts(found: Introduction) -> dict[str, Any]:
@@ -116,11 +122,11 @@ def _facts(found: Introduction) -> dict[str, Any]:
     }
 
 
-def _unspoken_for(area: str, server: Server, found: Introduction, command: str) -> Finding:
+def _unspoken_for(area: str, server: Server, found: Introduction, reached: str) -> Finding:
     if server.trust_annotations:
         return Finding(area, Level.OK, "no manifest speaks for it; its own annotations are trusted, as you said")
     text = f"no manifest speaks for {found.name!r}, so it is passed through as it is"
-    return Finding(area, Level.NOTE, text, f"spec-mcp manifest draft --save -- {command}")
+    return Finding(area, Level.NOTE, text, f"spec-mcp manifest draft --save {reached}")
 
 
 def _covered(area: str, manifest: Manifest, found: Introduction) -> Iterator[Finding]:
