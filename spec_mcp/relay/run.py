@@ -146,9 +146,9 @@ async def _over_http(
             page=page,
         )
         await tasks.start(serve, front, bound, stopping.told)
-        say(f"serving {', '.join(gateway.names)} at http://{host}:{port_of(bound)}/mcp")
         if page is not None:
             say(f"the dashboard is at http://{host}:{port_of(bound)}{page.address}")
+        say(f"serving {', '.join(gateway.names)} at http://{host}:{port_of(bound)}/mcp")
         await stopping.told.wait()
 
 
