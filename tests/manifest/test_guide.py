@@ -61,5 +61,13 @@ def test_its_first_example_is_a_manifest_and_its_fault_is_what_one_sees(tmp_path
     assert str(caught.value).removeprefix(f"{tmp_path}/") in GUIDE
 
 
+def test_each_whole_manifest_in_the_guide_is_without_fault(tmp_path: Path) -> None:
+    whole = [text for text in re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL) if "[manifest]" in text]
+
+    assert len(whole) == 2
+    for text in whole:
+        assert load_manifest(write(tmp_path, text)).policy.tools
+
+
 if __name__ == "__main__":
     FILE.write_text(written_anew(GUIDE), encoding="utf-8")
