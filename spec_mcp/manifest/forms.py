@@ -42,6 +42,9 @@ class Head(Form, frozen=True, kw_only=True):
     ] = None
     cancel: Annotated[bool, Meta(description="the server bears notifications/cancelled")] = False
     open_world: Annotated[bool, Meta(description="whether its tools reach outside, where they do not say")] = True
+    named: Annotated[
+        bool, Meta(description="used only where it is named: other servers give themselves the same name")
+    ] = False
     varies: Annotated[
         bool, Meta(description="which tools it lists depends on how it is started: one that it lacks is no news")
     ] = False

@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 from spec_mcp.manifest.faults import ManifestError
 from spec_mcp.tables import nearest
@@ -59,11 +60,11 @@ def find_manifest(name_or_file: str, home: Path, base: Path | None = None) -> Pa
 def match_manifest(server_name: str, home: Path) -> Path | None:
     """The manifest that speaks for the name that a server gives itself; None where there is none.
 
-    Other manifests' faults do not matter here: only their `server` is read.
+    Other manifests' faults do not matter here: only their `server` is read, and whether they are `named` alone.
     """
     for folder in folders(home):
         for path in _toml_files(folder):
-            if server_of(path) == server_name:
+            if server_of(path) == server_name and _head(path).get("named") is not True:
                 return path
     return None
 
@@ -85,12 +86,17 @@ def server_of(path: Path) -> str | None:
 
 
 def _server_by_parsing(path: Path) -> str | None:
+    server = _head(path).get("server")
+    return server if isinstance(server, str) else None
+
+
+def _head(path: Path) -> dict[str, Any]:
+    """The table `[manifest]`, by parsing the whole file; empty where it cannot be read."""
     try:
         head = tomllib.loads(path.read_text(encoding="utf-8")).get("manifest")
     except (OSError, ValueError, RecursionError):
-        return None
-    server = head.get("server") if isinstance(head, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-    return server if isinstance(server, str) else None
+        return {}
+    return cast("dict[str, Any]", head) if isinstance(head, dict) else {}
 
 
 def _toml_files(folder: Path) -> Iterator[Path]:

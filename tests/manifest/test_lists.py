@@ -19,7 +19,7 @@ from spec_mcp.manifest.toollists import read_tool_list
 
 LISTS = {path.stem: path for path in sorted((Path(__file__).parent / "lists").glob("*.json"))}
 
-UNFOUND = {"gmail", "google-calendar", "google-drive"}
+NAMED = {"gmail", "google-calendar", "google-drive"}
 """All of Google's servers give themselves one name, by which none of them can be told: a user names the manifest."""
 
 SEARCH = "API-post-search"
@@ -44,10 +44,9 @@ def test_a_shipped_manifest_lists_the_tools_that_its_server_was_seen_to_have(nam
     assert comparison.errors == ()
     assert comparison.notes == (), "every tool is listed, with its reason"
     assert set(manifest.policy.tools) == {tool["name"] for tool in recorded(name)["tools"]}
-    if name in UNFOUND:
-        assert match_manifest(recorded(name)["server"], tmp_path) is None
-    else:
-        assert match_manifest(recorded(name)["server"], tmp_path) == path
+    assert manifest.policy.server == recorded(name)["server"]
+    assert manifest.form.manifest.named == (name in NAMED)
+    assert match_manifest(recorded(name)["server"], tmp_path) == (None if name in NAMED else path)
 
 
 @pytest.mark.parametrize("name", LISTS)

@@ -60,3 +60,11 @@ def test_a_name_is_looked_up_and_a_path_is_opened(tmp_path: Path) -> None:
         find_manifest("filesytem", tmp_path)
     with pytest.raises(ManifestError, match=r"gone\.toml: there is no such manifest"):
         find_manifest("./gone.toml", tmp_path)
+
+
+def test_a_manifest_that_is_to_be_named_is_found_by_its_own_name_alone(tmp_path: Path) -> None:
+    text = HEAD.replace("version", "named = true\nversion")
+    path = write(tmp_path / "manifests", text, "mail.toml")
+
+    assert match_manifest("shop", tmp_path) is None
+    assert find_manifest("mail", tmp_path) == path
