@@ -15,7 +15,7 @@ from spec_mcp.engine.effects import (
     Undo,
 )
 from spec_mcp.engine.results import parse_path
-from spec_mcp.manifest.forms import Fresh, ManifestForm, ToolForm, names_result
+from spec_mcp.manifest.forms import Fresh, Head, ManifestForm, ToolForm, names_result
 from spec_mcp.manifest.proof import is_proved
 
 UNDO_WAIT_S = 10.0
@@ -27,7 +27,7 @@ def server_policy(form: ManifestForm, source: str) -> ServerPolicy:
     head = form.manifest
     return ServerPolicy(
         server=head.server,
-        tools={name: _tool_policy(tool, head.open_world, is_proved(form, name)) for name, tool in form.tools.items()},
+        tools={name: _tool_policy(tool, head, is_proved(form, name)) for name, tool in form.tools.items()},
         stateless=head.stateless,
         concurrent=head.concurrent,
         cancel=head.cancel,
@@ -35,7 +35,7 @@ def server_policy(form: ManifestForm, source: str) -> ServerPolicy:
     )
 
 
-def _tool_policy(form: ToolForm, open_world: bool, proved: bool) -> ToolPolicy:
+def _tool_policy(form: ToolForm, head: Head, proved: bool) -> ToolPolicy:
     undo, probe, before, surrogate = form.undo, form.probe, form.before, form.surrogate
     return ToolPolicy(
         effect=form.effect,
@@ -44,8 +44,8 @@ def _tool_policy(form: ToolForm, open_world: bool, proved: bool) -> ToolPolicy:
         fresh=_validator(form.fresh),
         exclusive=form.exclusive,
         cost_s=form.cost_s,
-        open_world=open_world if form.open_world is None else form.open_world,
-        hosts=tuple(host.lower() for host in form.hosts),
+        open_world=head.open_world if form.open_world is None else form.open_world,
+        hosts=tuple(host.lower() for host in (head.hosts if form.hosts is None else form.hosts)),
         open_world_per_minute=form.open_world_per_minute,
         adopt_errors=form.adopt_errors,
         reuse_s=form.reuse_s,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 
 from spec_mcp.engine.calls import Equivalence
@@ -33,6 +33,19 @@ def faults(tools: Mapping[str, ToolForm], open_world: bool) -> Iterator[ToolFaul
         yield from (ToolFault(name, *fault) for fault in _called_tools(form, tools))
         if form.hosts and not (open_world if form.open_world is None else form.open_world):
             yield ToolFault(name, "hosts", "means nothing for a tool that reaches nowhere", "add open_world = true")
+
+
+def head_faults(form: ManifestForm, file: str) -> Iterator[ManifestError]:
+    """The faults of `[manifest]`."""
+    for key, fault, mend in _hosts(form.manifest.hosts):
+        yield ManifestError(file, f"[manifest] {key}", fault, mend)
+    if (
+        form.manifest.hosts
+        and not form.manifest.open_world
+        and not any(tool.open_world for tool in form.tools.values())
+    ):
+        fault = "means nothing where no tool reaches outside"
+        yield ManifestError(file, "[manifest] hosts", fault, "remove it, or say open_world = true")
 
 
 def scratch_faults(form: ManifestForm, file: str) -> Iterator[ManifestError]:
@@ -149,7 +162,11 @@ def _words(form: ToolForm) -> Iterator[Fault]:
         yield "fingerprint", "must be sha256: and 64 hexadecimal digits", "let `spec-mcp manifest lock` write it"
     if form.proved is not None and not FINGERPRINT.fullmatch(form.proved):
         yield "proved", "must be sha256: and 64 hexadecimal digits", "let `spec-mcp manifest verify` write it"
-    for index, host in enumerate(form.hosts):
+    yield from _hosts(form.hosts or ())
+
+
+def _hosts(hosts: Iterable[str]) -> Iterator[Fault]:
+    for index, host in enumerate(hosts):
         if not HOST.fullmatch(host.lower()):
             yield f"hosts[{index}]", f"{host!r} is no host", 'write names alone: "api.example.com" or "*.example.com"'
 

@@ -42,6 +42,9 @@ class Head(Form, frozen=True, kw_only=True):
     ] = None
     cancel: Annotated[bool, Meta(description="the server bears notifications/cancelled")] = False
     open_world: Annotated[bool, Meta(description="whether its tools reach outside, where they do not say")] = True
+    hosts: Annotated[
+        list[str], Meta(description="where its open-world tools may be speculated to, where they do not say")
+    ] = []
     named: Annotated[
         bool, Meta(description="used only where it is named: other servers give themselves the same name")
     ] = False
@@ -116,7 +119,9 @@ class ToolForm(Form, frozen=True, kw_only=True):
     exclusive: Annotated[bool, Meta(description="its resources change through us alone")] = False
     cost_s: Annotated[Seconds, Meta(description="extra cost of a wasted call")] = 0.0
     open_world: Annotated[bool | None, Meta(description="reaches outside; default: [manifest] open_world")] = None
-    hosts: Annotated[list[str], Meta(description="where an open-world tool may be speculated to")] = []
+    hosts: Annotated[
+        list[str] | None, Meta(description="where an open-world tool may be speculated to; default: [manifest] hosts")
+    ] = None
     open_world_per_minute: Annotated[
         float, Meta(ge=0, le=6000, description="bound on early calls that reach outside")
     ] = 10.0

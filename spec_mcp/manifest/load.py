@@ -45,7 +45,8 @@ def manifest_faults(path: Path) -> list[ManifestError]:
     except ManifestError as error:
         return [error]
     faults = check.faults(form.tools, form.manifest.open_world)
-    return [*check.scratch_faults(form, str(path)), *(fault.error(str(path)) for fault in faults)]
+    of_head = [*check.head_faults(form, str(path)), *check.scratch_faults(form, str(path))]
+    return [*of_head, *(fault.error(str(path)) for fault in faults)]
 
 
 def parse_manifest(table: dict[str, Any], file: str) -> Manifest:
@@ -55,7 +56,7 @@ def parse_manifest(table: dict[str, Any], file: str) -> Manifest:
         ManifestError: its first fault.
     """
     form = _form(table, file)
-    for error in check.scratch_faults(form, file):
+    for error in (*check.head_faults(form, file), *check.scratch_faults(form, file)):
         raise error
     for fault in check.faults(form.tools, form.manifest.open_world):
         raise fault.error(file)
