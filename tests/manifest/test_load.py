@@ -172,6 +172,8 @@ FAULTS = [
         '[tools.a] equal."result.a": only results of reads are compared; remove it',
     ),
     (HEAD + READ + 'fingerprint = "sha256:12"', "[tools.a] fingerprint: must be sha256: and 64 hexadecimal digits"),
+    (HEAD + 'hosts = ["x/y"]\n' + READ, "[manifest] hosts[0]: 'x/y' is no host; write names alone"),
+    (HEAD + 'open_world = false\nhosts = ["x.com"]\n' + READ, "[manifest] hosts: means nothing where no tool reaches"),
     (HEAD + READ + 'hosts = ["https://x.com/a"]', "[tools.a] hosts[0]: 'https://x.com/a' is no host; write names"),
     (HEAD + READ + 'open_world = false\nhosts = ["x.com"]', "[tools.a] hosts: means nothing for a tool that reaches"),
     (HEAD + READ + "settle_s = 1", "[tools.a] settle_s: means nothing for a read; remove it"),
@@ -259,3 +261,12 @@ def test_a_scratch_server_is_kept_to_its_folder_and_to_listed_tools(tmp_path: Pa
     with pytest.raises(ManifestError, match=said):
         load_manifest(path)
     assert len(manifest_faults(path)) == 1
+
+
+def test_hosts_of_the_whole_server_hold_for_the_tools_that_name_none_themselves(tmp_path: Path) -> None:
+    head = HEAD + 'hosts = ["API.x.com"]\n'
+    path = write(tmp_path, head + "[tools.a]\n[tools.b]\nhosts = []\n[tools.c]\nhosts = ['c.com']\n")
+
+    tools = load_manifest(path).policy.tools
+
+    assert [tools[name].hosts for name in "abc"] == [("api.x.com",), (), ("c.com",)]
