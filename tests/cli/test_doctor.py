@@ -276,6 +276,17 @@ def test_what_a_client_puts_in_itself_is_not_looked_for(cursor: Path, home: Path
     assert [finding["level"] for finding in found] == ["ok"]
 
 
+def test_the_project_in_this_folder_is_looked_at_too(
+    cursor: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys
+) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / ".mcp.json").write_text(json.dumps({"mcpServers": {"here": behind()}}))
+    monkeypatch.chdir(project)
+    [found] = of(examined(capsys)[1], "Clients")
+    assert found["text"] == "Claude Code: behind spec-mcp: here"
+
+
 def test_a_clients_broken_file_is_wrong(cursor: Path, home: Path, capsys: Capsys) -> None:
     cursor.write_text("{")
     told, findings = examined(capsys)

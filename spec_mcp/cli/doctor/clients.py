@@ -36,10 +36,7 @@ class _Entry:
 def clients() -> Iterator[Finding]:
     """Each client whose configuration is here, and one line where none starts spec-mcp."""
     is_used = False
-    for client in CLIENTS.values():
-        path = user_file(client, os.environ, sys.platform, Path.home())
-        if not path.is_file():
-            continue
+    for client, path in _files():
         try:
             findings = list(_client(client, path))
         except UserError as error:
@@ -47,8 +44,17 @@ def clients() -> Iterator[Finding]:
         is_used |= any(finding.facts.get("behind") for finding in findings)
         yield from findings
     if not is_used:
-        text = "no client's own configuration starts spec-mcp; those of projects are not looked at"
+        text = "no client's own configuration starts spec-mcp, nor one of the project in this folder"
         yield Finding(CLIENTS_AREA, Level.NOTE, text, "spec-mcp install CLIENT, or write `spec-mcp wrap --` into it")
+
+
+def _files() -> Iterator[tuple[Client, Path]]:
+    """The user's own file of each client, and its file for the project in this folder, where there are any."""
+    for client in CLIENTS.values():
+        paths = [user_file(client, os.environ, sys.platform, Path.home())]
+        if client.project_file:
+            paths.append(Path.cwd() / client.project_file)
+        yield from ((client, path) for path in dict.fromkeys(paths) if path.is_file())
 
 
 def _client(client: Client, path: Path) -> Iterator[Finding]:
