@@ -13,6 +13,7 @@ from spec_mcp.engine.effects import Effect
 from spec_mcp.manifest import fingerprint, load_manifest, shipped_folder
 from spec_mcp.manifest.forms import ToolForm
 from tests.cli.manifests import HOSTILE, greeter, tell, tool_file
+from tests.manifest.test_lists import LISTS
 from tests.manifest.test_real_servers import COMMANDS
 from tests.manifest.writing import HEAD, tool, write
 
@@ -202,6 +203,19 @@ def test_what_cannot_be_done_is_said_in_one_line_with_what_to_do(
     told = tell(arguments, command, capsys)
     assert (told.status, told.out) == (status, "")
     assert said in told.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", ["github", "gmail"])
+def test_a_recorded_list_is_checked_like_a_server(name: str, tmp_path: Path, capsys: Capsys) -> None:
+    told = tell(f"manifest check {name} --tools {LISTS[name]} --json", None, capsys)
+    assert (told.status, told.object["ok"], told.object["new"]) == (0, True, [])
+    tools = json.loads(LISTS[name].read_text())["tools"]
+    [first, *others] = [{**one, "inputSchema": {"type": "object"}} for one in tools]
+    changed = tool_file(tmp_path / "x.json", *others, {**first, "name": "brand_new"})
+    told = tell(f"manifest check {name} --tools {changed} --json", None, capsys)
+    assert told.object["new"] == ["brand_new"]
+    assert told.status == 2
+    assert any("the tool has no argument" in fault["fault"] for fault in told.object["faults"])
 
 
 def test_a_home_that_cannot_be_written_is_named_with_the_way_to_another(
