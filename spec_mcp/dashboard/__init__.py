@@ -1,7 +1,7 @@
 """The web page over the store: what happens, what it saves and wastes, and what waits for a person.
 
     reading      one read-only connection to the store; nothing here ever holds up a call
-    figures, sessions, predictions, undos, coverage    what the pages show, as plain values
+    figures, sessions, predictions, comparisons, undos, coverage    what the pages show, as plain values
     reviewing    a manifest as a person has reviewed it on the page
     programs     what takes a processor or a server is a process of its own: `tune`, `recover`
     guard        whose request is answered: the address is a secret, other pages may not ask

@@ -21,7 +21,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
-from spec_mcp.dashboard import coverage, figures, predictions, reviewing, sessions, undos
+from spec_mcp.dashboard import comparisons, coverage, figures, predictions, reviewing, sessions, undos
 from spec_mcp.dashboard.figures import Part
 from spec_mcp.dashboard.guard import HEADERS, Guard, Refused
 from spec_mcp.dashboard.live import MAX_STREAMS, Live
@@ -159,7 +159,11 @@ class Dashboard:
             "session": self._session,
             "predictions": lambda asked: predictions.predictions(self._reader, self._part(asked)),
             "curve": self._curve,
-            "undos": lambda asked: {"entries": undos.entries(self._place.store, self._place.redactor)},
+            "comparisons": lambda asked: {
+                "tools": comparisons.by_tool(self._reader),
+                "differences": comparisons.differences(self._reader),
+            },
+            "undos": lambda asked: {"entries": undos.entries(self._reader, self._place.redactor)},
             "manifests": lambda asked: coverage.overview(self._reader, self._place),
             "manifest": self._manifest,
         }
@@ -193,10 +197,10 @@ class Dashboard:
             "store": str(self._place.store),
             "summary": figures.summary(self._reader, part),
             "sessions": newest[:8],
-            "comparisons": figures.comparisons(self._reader),
+            "comparisons": comparisons.by_tool(self._reader),
             "undos": [
                 {"server": entry["server"], "tool": entry["tool"], "state": entry["state"]}
-                for entry in undos.entries(self._place.store, self._place.redactor)
+                for entry in undos.entries(self._reader, self._place.redactor)
             ],
         }
 

@@ -30,9 +30,6 @@ COLUMNS = (
 )
 """What is summed up."""
 
-COMPARED = ("compared-equal", "compared-different")
-"""Counted among the skips; they are comparisons of shadow mode."""
-
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -91,7 +88,7 @@ def by_tool(reader: Reader, part: Part) -> list[Record]:
 
 def skips(reader: Reader, part: Part, session: str = "") -> list[Record]:
     """Why candidates were not launched: reasons with their words, the most frequent first."""
-    terms, values = ["reason NOT IN (?, ?)"], list[object](COMPARED)
+    terms, values = ["1"], list[object]()
     for column, value in (("server", part.server), ("tool", part.tool), ("session", session)):
         if value:
             terms.append(f"{column} = ?")
@@ -104,16 +101,6 @@ def skips(reader: Reader, part: Part, session: str = "") -> list[Record]:
         values,
     )
     return [{**row, "words": skipped(row["reason"])} for row in found]
-
-
-def comparisons(reader: Reader) -> list[Record]:
-    """What shadow mode compared, by tool: how often the early answer was the real one, and how often not."""
-    return reader.rows(
-        "SELECT server, tool, sum(CASE WHEN reason = ? THEN count ELSE 0 END) AS equal, "
-        "sum(CASE WHEN reason = ? THEN count ELSE 0 END) AS different "
-        "FROM skips WHERE reason IN (?, ?) GROUP BY server, tool ORDER BY different DESC, equal DESC",
-        [*COMPARED, *COMPARED],
-    )
 
 
 def over_time(reader: Reader, part: Part, now: float) -> dict[str, Any]:

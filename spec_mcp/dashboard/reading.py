@@ -5,12 +5,15 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from spec_mcp.store.connection import Connection, Record, inode
 from spec_mcp.store.sqlite import SqliteStore
 from spec_mcp.store.store import StoreBusy
+
+T = TypeVar("T")
 
 QUERY_BOUND_S = 5.0
 """A question that takes longer is given up: while one is being answered, what was written cannot leave the write-ahead
@@ -35,14 +38,22 @@ class Reader:
         Raises:
             StoreError: the store cannot be used.
         """
+        return self.ask(lambda connection: connection.query(sql, values), [])
+
+    def ask(self, work: Callable[[Connection], T], nothing: T) -> T:
+        """The same for work that asks the connection itself; `nothing` where nothing was ever recorded.
+
+        Raises:
+            StoreError: the store cannot be used.
+        """
         with self._lock:
             connection = self._opened()
             if connection is None:
-                return []
+                return nothing
             self._until_s = time.monotonic() + QUERY_BOUND_S
             with connection.translated():
                 try:
-                    return connection.query(sql, values)
+                    return work(connection)
                 except sqlite3.OperationalError as error:
                     if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
                         raise StoreBusy(f"{self.path}: takes too long to read: try again") from error

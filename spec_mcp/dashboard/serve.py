@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 
 import uvicorn
@@ -15,7 +16,7 @@ MAX_CONNECTIONS = 128
 
 
 def serve(dashboard: Dashboard, bound: socket.socket) -> None:
-    """Serve until a signal comes."""
+    """Serve until a signal comes; Ctrl-C is the way to end it, and no failure."""
     config = uvicorn.Config(
         dashboard,
         lifespan="off",
@@ -29,4 +30,5 @@ def serve(dashboard: Dashboard, bound: socket.socket) -> None:
         limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=LAST_WORDS_S,
     )
-    uvicorn.Server(config).run(sockets=[bound])
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[bound])

@@ -6,22 +6,34 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from spec_mcp.dashboard.reading import Reader
 from spec_mcp.engine.calls import Json
 from spec_mcp.errors import Failed
+from spec_mcp.store.journal import Entry
 from spec_mcp.store.leftovers import REASONS, Left, forget, left_behind
+from spec_mcp.store.markers import Markers
+from spec_mcp.store.owners import Owners
 from spec_mcp.store.redaction import Redactor
+from spec_mcp.store.sqlite_journal import SELECT
 
 SHOWN_CHARS = 4_000
 """Of arguments and results."""
 
 
-def entries(store: Path, redactor: Redactor) -> list[dict[str, Any]]:
+def entries(reader: Reader, redactor: Redactor) -> list[dict[str, Any]]:
     """All open entries, in the order in which they were made.
 
     Raises:
         StoreError: the journal cannot be read.
     """
-    return [_entry(left, redactor) for left in left_behind(store)]
+    if not Markers(reader.path).any_open():
+        return []
+    owners = Owners(reader.path)
+    rows = reader.rows(f"{SELECT} ORDER BY number")
+    found = msgspec.convert(rows, list[Entry], builtin_types=(bytes,))
+    return [_entry(Left(entry, owners.is_alive(entry.owner)), redactor) for entry in found]
 
 
 def close(store: Path, entry_id: str) -> str:

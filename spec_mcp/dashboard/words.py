@@ -28,8 +28,6 @@ SKIPS: Mapping[str, str] = {
     "breadth": "better candidates took all places of this step ([speculation] breadth)",
     "busy": "the server had no place free, or was not connected",
     "changed": "the tool's definition changed since it was reviewed: lock it again",
-    "compared-different": "shadow mode: the early answer differed from the real one",
-    "compared-equal": "shadow mode: the early answer was the real one",
     "conflict": "a call in flight writes what it would read",
     "demoted": "something went wrong with speculation there in this session",
     "discloses": "it would tell a server a value that only another server has told",

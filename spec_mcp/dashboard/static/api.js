@@ -1,13 +1,19 @@
 // Asking the program behind the page. An answer that is no answer is an Error with words for a person.
 
 export async function ask(name, parameters = {}) {
-  const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== "" && value !== null && value !== undefined));
+  const query = new URLSearchParams(
+    Object.entries(parameters).filter(([, value]) => value !== "" && value !== null && value !== undefined),
+  );
   return answerOf(await reach(`api/${name}?${query}`, { headers: { accept: "application/json" } }));
 }
 
 export async function act(name, body = {}) {
   return answerOf(
-    await reach(`api/${name}`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) }),
+    await reach(`api/${name}`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    }),
   );
 }
 

@@ -80,7 +80,7 @@ export function bars(label, name, value) {
 /** Time along x, with room for half a bar on either side. */
 export function timeScale(step) {
   return {
-    time: false,
+    time: true,
     range: (_, low, high) => [low - step() * 0.7, high + step() * 0.7],
   };
 }

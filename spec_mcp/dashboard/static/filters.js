@@ -2,10 +2,20 @@
 import { ask } from "./api.js";
 import { fill, h } from "./dom.js";
 
-const PERIODS = [["", "all that is kept"], ["1", "the last hour"], ["24", "the last day"], ["168", "the last week"], ["720", "the last month"]];
+const PERIODS = [
+  ["", "all that is kept"],
+  ["1", "the last hour"],
+  ["24", "the last day"],
+  ["168", "the last week"],
+  ["720", "the last month"],
+];
 
 export function chosen(parameters) {
-  return { hours: parameters.get("hours") ?? "", server: parameters.get("server") ?? "", tool: parameters.get("tool") ?? "" };
+  return {
+    hours: parameters.get("hours") ?? "",
+    server: parameters.get("server") ?? "",
+    tool: parameters.get("tool") ?? "",
+  };
 }
 
 /** The form; `go` is told the parameters that were chosen. */
@@ -26,16 +36,24 @@ export function filters(parameters, go) {
     );
   const draw = (parts) => {
     const servers = [...new Set(parts.map((part) => part.server))];
-    const tools = [...new Set(parts.filter((part) => !now.server || part.server === now.server).map((part) => part.tool))];
+    const tools = [
+      ...new Set(parts.filter((part) => !now.server || part.server === now.server).map((part) => part.tool)),
+    ];
     const kept = (values, value) => (value && !values.includes(value) ? [...values, value] : values);
     fill(
       form,
       select("hours", "Time", PERIODS),
-      select("server", "Server", [["", "all servers"], ...kept(servers, now.server).map((name) => [name, name])]),
+      select("server", "Server", [
+        ["", "all servers"],
+        ...kept(servers, now.server).map((name) => [name, name]),
+      ]),
       select("tool", "Tool", [["", "all tools"], ...kept(tools, now.tool).map((name) => [name, name])]),
     );
   };
   draw([]);
-  ask("parts").then((found) => draw(found.parts), () => {});
+  ask("parts").then(
+    (found) => draw(found.parts),
+    () => {},
+  );
   return form;
 }

@@ -39,7 +39,9 @@ export function shortTime(at, step) {
   const date = new Date(at * 1000);
   const clock = `${two(date.getHours())}:${two(date.getMinutes())}`;
   if (step < 60) return `${clock}:${two(date.getSeconds())}`;
-  return step < 14400 ? clock : `${two(date.getMonth() + 1)}-${two(date.getDate())}${step < 86400 ? ` ${clock}` : ""}`;
+  return step < 14400
+    ? clock
+    : `${two(date.getMonth() + 1)}-${two(date.getDate())}${step < 86400 ? ` ${clock}` : ""}`;
 }
 
 function two(value) {
@@ -52,7 +54,9 @@ export function argumentsText(text) {
   try {
     const value = JSON.parse(text);
     if (value && typeof value === "object" && !Array.isArray(value))
-      return Object.entries(value).map(([name, member]) => `${name}=${JSON.stringify(member)}`).join(", ");
+      return Object.entries(value)
+        .map(([name, member]) => `${name}=${JSON.stringify(member)}`)
+        .join(", ");
   } catch {
     // it was cut
   }

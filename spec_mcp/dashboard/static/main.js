@@ -2,6 +2,7 @@
 import { ask } from "./api.js";
 import { redrawAll } from "./charts.js";
 import { fill, h, notice } from "./dom.js";
+import * as comparisons from "./pages/comparisons.js";
 import * as manifests from "./pages/manifests.js";
 import * as overview from "./pages/overview.js";
 import * as predictions from "./pages/predictions.js";
@@ -18,6 +19,7 @@ const PAGES = {
   session: { page: session, title: "Session", below: "sessions" },
   tools: { page: tools, title: "Tools" },
   predictions: { page: predictions, title: "Predictions" },
+  comparisons: { page: comparisons, title: "Comparisons" },
   tuning: { page: tuning, title: "Tuning" },
   undo: { page: undo, title: "Undo journal" },
   manifests: { page: manifests, title: "Manifests" },
@@ -25,9 +27,12 @@ const PAGES = {
 };
 const THEMES = { auto: "Theme: system", light: "Theme: light", dark: "Theme: dark" };
 const UPDATE_EVERY_MS = 500;
+/** After an answer that took long, so many times as long is waited: a large record is not asked for without a pause. */
+const REST = 5;
 
 const main = document.getElementById("main");
 const state = document.getElementById("state");
+const trouble = h("div", {});
 let shown = null;
 let mode = "";
 let open = 0;
@@ -43,6 +48,8 @@ function address() {
 function show(focus) {
   const { name, parameters } = address();
   const { page, title, below } = PAGES[name];
+  // a filter that was just set leads to the same page: who set it is still there
+  const kept = page === shown?.module ? document.activeElement?.dataset.key : undefined;
   shown?.close?.();
   const context = {
     parameters,
@@ -56,47 +63,47 @@ function show(focus) {
   };
   context.retitle(title);
   const root = h("div", {});
-  fill(main, root);
-  shown = page.open(root, context);
+  fill(main, trouble, root);
+  fill(trouble);
+  turn = null;
+  shown = { ...page.open(root, context), module: page };
   for (const link of document.querySelectorAll("#pages a")) {
     if (link.dataset.name === (below ?? name)) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   document.querySelector("#pages [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
-  if (focus) main.focus({ preventScroll: true });
+  const before = kept && main.querySelector(`[data-key="${CSS.escape(kept)}"]`);
+  if (before) before.focus({ preventScroll: true });
+  else if (focus) main.focus({ preventScroll: true });
   window.scrollTo(0, 0);
   update();
 }
 
-let updating = false;
-let again = false;
+/** The look that the shown page is at, or rests from. */
+let turn = null;
 
 /** Has the page look anew; never twice at once, and not more often than a person can follow. */
 async function update() {
-  if (updating) {
-    again = true;
+  if (turn?.page === shown) {
+    turn.again = true;
     return;
   }
-  updating = true;
-  const page = shown;
+  const mine = (turn = { page: shown, again: false });
+  const began = performance.now();
+  let words = "";
   try {
-    await page.update?.();
-    page.failed?.remove();
-    page.failed = null;
+    await mine.page.update?.();
   } catch (error) {
-    if (page === shown) {
-      page.failed?.remove();
-      page.failed = notice("bad", error.message);
-      main.prepend(page.failed);
-    }
+    words = error.message;
   }
+  if (turn !== mine) return; // another page is shown by now
+  fill(trouble, words && notice("bad", words));
+  const rest = Math.max(UPDATE_EVERY_MS, REST * (performance.now() - began));
   setTimeout(() => {
-    updating = false;
-    if (again) {
-      again = false;
-      update();
-    }
-  }, page === shown ? UPDATE_EVERY_MS : 0);
+    if (turn !== mine) return;
+    turn = null;
+    if (mine.again) update();
+  }, rest);
 }
 
 async function countOpen() {
@@ -114,7 +121,13 @@ function frame() {
   const words = { live: "live", lost: "not connected" }[link];
   fill(
     state,
-    mode && h("span", { title: "spec-mcp on, shadow or off switches it" }, h("span", { class: "wide" }, "Mode "), h("strong", {}, mode)),
+    mode &&
+      h(
+        "span",
+        { title: "spec-mcp on, shadow or off switches it" },
+        h("span", { class: "wide" }, "Mode "),
+        h("strong", {}, mode),
+      ),
     h("span", {}, h("span", { class: `dot ${link}` }), words),
   );
   const badge = document.querySelector('#pages [data-name="undo"] .count');
@@ -158,7 +171,12 @@ fill(
   Object.entries(PAGES)
     .filter(([, { below }]) => !below)
     .map(([name, { title }]) =>
-      h("a", { href: `#/${name}`, "data-name": name }, title, name === "undo" && h("span", { class: "count", hidden: true })),
+      h(
+        "a",
+        { href: `#/${name}`, "data-name": name },
+        title,
+        name === "undo" && h("span", { class: "count", hidden: true }),
+      ),
     ),
 );
 
@@ -187,4 +205,3 @@ dress(theme());
 frame();
 show(false);
 listen();
-

@@ -30,7 +30,10 @@ export function squeeze(intervals) {
   const between = (value, from, to) => {
     let low = knots[0];
     for (const high of knots) {
-      if (value <= high[from]) return high[from] === low[from] ? high[to] : low[to] + ((value - low[from]) / (high[from] - low[from])) * (high[to] - low[to]);
+      if (value <= high[from])
+        return high[from] === low[from]
+          ? high[to]
+          : low[to] + ((value - low[from]) / (high[from] - low[from])) * (high[to] - low[to]);
       low = high;
     }
     return low[to];

@@ -13,7 +13,27 @@ export function open(root, context) {
   const decisions = {};
   let form = null;
   let isReviewed = false;
-  fill(root, h("p", {}, h("a", { href: "#/manifests" }, "← All manifests")), h("div", { class: "head" }, h("div", {}, h("h1", {}, `Review ${name}`), h("p", { class: "lead" }, "Read what each tool really does, then say so here. Nothing is written before you have seen the difference and said yes to each line that trusts more."))), said, body, shown);
+  fill(
+    root,
+    h("p", {}, h("a", { href: "#/manifests" }, "← All manifests")),
+    h(
+      "div",
+      { class: "head" },
+      h(
+        "div",
+        {},
+        h("h1", {}, `Review ${name}`),
+        h(
+          "p",
+          { class: "lead" },
+          "Read what each tool really does, then say so here. Nothing is written before you have seen the difference and said yes to each line that trusts more.",
+        ),
+      ),
+    ),
+    said,
+    body,
+    shown,
+  );
 
   async function update() {
     if (form) return; // what a person is writing is not taken away
@@ -25,11 +45,43 @@ export function open(root, context) {
     fill(
       body,
       form.fault && notice("bad", form.fault),
-      form.shipped && notice("", "This manifest is shipped with spec-mcp: a review is written to a copy of your own, which comes before it."),
-      !form.server && notice("", "Opened without a server of your record: definitions cannot be locked here. Use spec-mcp manifest lock, or open it from a server's card."),
+      form.shipped &&
+        notice(
+          "",
+          "This manifest is shipped with spec-mcp: a review is written to a copy of your own, which comes before it.",
+        ),
+      !form.server &&
+        notice(
+          "",
+          "Opened without a server of your record: definitions cannot be locked here. Use spec-mcp manifest lock, or open it from a server's card.",
+        ),
       card("Tools", h("span", {}, "In ", h("code", {}, form.file)), rows()),
-      h("label", { class: "check" }, h("input", { type: "checkbox", checked: isReviewed, onchange: (event) => (isReviewed = event.target.checked), "data-key": "reviewed" }), h("span", {}, "I have read what all of these tools do: note today's date as the day of the review.")),
-      h("div", { class: "actions" }, h("button", { type: "button", class: "primary", onclick: preview, disabled: Boolean(form.fault), "data-key": "preview" }, "Show what would be written")),
+      h(
+        "label",
+        { class: "check" },
+        h("input", {
+          type: "checkbox",
+          checked: isReviewed,
+          onchange: (event) => (isReviewed = event.target.checked),
+          "data-key": "reviewed",
+        }),
+        h("span", {}, "I have read what all of these tools do: note today's date as the day of the review."),
+      ),
+      h(
+        "div",
+        { class: "actions" },
+        h(
+          "button",
+          {
+            type: "button",
+            class: "primary",
+            onclick: preview,
+            disabled: Boolean(form.fault),
+            "data-key": "preview",
+          },
+          "Show what would be written",
+        ),
+      ),
     );
   }
 
@@ -39,34 +91,105 @@ export function open(root, context) {
   }
 
   function rows() {
-    return h("div", { class: "review" }, table("Tools to review", [
-      { title: "Tool", class: "name", of: (row) => [h("strong", {}, row.tool), h("br"), h("span", { class: "soft" }, row.calls ? `${number(row.calls)} calls` : "not called yet")] },
-      { title: "Now", of: (row) => effectBadge(row.effect) },
-      { title: "Effect", of: effect },
-      { title: "Good for (s)", of: ttl },
-      { title: "Touches, one a line", of: touches },
-      { title: "Definition", of: lock },
-    ], form.tools));
+    return h(
+      "div",
+      { class: "review" },
+      table(
+        "Tools to review",
+        [
+          {
+            title: "Tool",
+            class: "name",
+            of: (row) => [
+              h("strong", {}, row.tool),
+              h("br"),
+              h("span", { class: "soft" }, row.calls ? `${number(row.calls)} calls` : "not called yet"),
+            ],
+          },
+          { title: "Now", of: (row) => effectBadge(row.effect) },
+          { title: "Effect", of: effect },
+          { title: "Good for (s)", of: ttl },
+          { title: "Touches, one a line", of: touches },
+          { title: "Definition", of: lock },
+        ],
+        form.tools,
+      ),
+    );
   }
 
   function effect(row) {
     const listed = row.effect === "unlisted" ? "unsafe" : row.effect;
-    const choices = ["unsafe", "read", ...(row.can_reverse || row.effect === "reversible" ? ["reversible"] : [])];
-    return h("select", { "aria-label": `Effect of ${row.tool}`, onchange: (event) => decide(row.tool, "effect", event.target.value) }, choices.map((value) => h("option", { value, selected: value === listed }, value)));
+    const choices = [
+      "unsafe",
+      "read",
+      ...(row.can_reverse || row.effect === "reversible" ? ["reversible"] : []),
+    ];
+    return h(
+      "select",
+      {
+        "aria-label": `Effect of ${row.tool}`,
+        onchange: (event) => decide(row.tool, "effect", event.target.value),
+      },
+      choices.map((value) => h("option", { value, selected: value === listed }, value)),
+    );
   }
 
   function ttl(row) {
-    return h("input", { type: "number", min: "0", step: "any", "aria-label": `How old an answer of ${row.tool} may be, in seconds`, value: row.ttl_s ?? "", placeholder: "–", onchange: (event) => decide(row.tool, "ttl_s", event.target.value === "" ? null : Number(event.target.value)) });
+    return h("input", {
+      type: "number",
+      min: "0",
+      step: "any",
+      "aria-label": `How old an answer of ${row.tool} may be, in seconds`,
+      value: row.ttl_s ?? "",
+      placeholder: "–",
+      onchange: (event) =>
+        decide(row.tool, "ttl_s", event.target.value === "" ? null : Number(event.target.value)),
+    });
   }
 
   function touches(row) {
-    return h("textarea", { rows: 1, "aria-label": `What ${row.tool} touches, one resource a line`, placeholder: "everything of the server", value: (row.touches ?? []).join("\n"), onchange: (event) => decide(row.tool, "touches", event.target.value.split("\n").map((line) => line.trim()).filter(Boolean)) });
+    return h("textarea", {
+      rows: 1,
+      "aria-label": `What ${row.tool} touches, one resource a line`,
+      placeholder: "everything of the server",
+      value: (row.touches ?? []).join("\n"),
+      onchange: (event) =>
+        decide(
+          row.tool,
+          "touches",
+          event.target.value
+            .split("\n")
+            .map((line) => line.trim())
+            .filter(Boolean),
+        ),
+    });
   }
 
   function lock(row) {
-    const words = { reviewed: "locked, as reviewed", changed: "changed since its review", unlocked: "not locked", unseen: "not seen yet", "": "" }[row.definition];
+    const words = {
+      reviewed: "locked, as reviewed",
+      changed: "changed since its review",
+      unlocked: "not locked",
+      unseen: "not seen yet",
+      "": "",
+    }[row.definition];
     if (!row.can_lock || row.definition === "reviewed") return h("span", { class: "soft" }, words);
-    return h("label", { class: "check" }, h("input", { type: "checkbox", "aria-label": `Lock ${row.tool} as it was seen`, onchange: (event) => decide(row.tool, "lock", event.target.checked) }), h("span", {}, row.definition === "changed" ? h("span", { class: "badge changed" }, words) : words, h("br"), h("span", { class: "soft" }, "lock it as it was seen")));
+    return h(
+      "label",
+      { class: "check" },
+      h("input", {
+        type: "checkbox",
+        "aria-label": `Lock ${row.tool} as it was seen`,
+        onchange: (event) => decide(row.tool, "lock", event.target.checked),
+      }),
+      h(
+        "span",
+        {},
+        row.definition === "changed" ? h("span", { class: "badge changed" }, words) : words,
+        h("br"),
+        h("span", { class: "soft" }, "lock it as it was seen"),
+      ),
+    );
   }
 
   function asked(more) {
@@ -88,7 +211,17 @@ export function open(root, context) {
       return;
     }
     const confirmed = new Set();
-    const write = h("button", { type: "button", class: "primary", disabled: told.widened.length > 0, "data-key": "write", onclick: () => save(told, [...confirmed]) }, `Write ${told.file.split("/").pop()}`);
+    const write = h(
+      "button",
+      {
+        type: "button",
+        class: "primary",
+        disabled: told.widened.length > 0,
+        "data-key": "write",
+        onclick: () => save(told, [...confirmed]),
+      },
+      `Write ${told.file.split("/").pop()}`,
+    );
     const tick = (line) => (event) => {
       if (event.target.checked) confirmed.add(line);
       else confirmed.delete(line);
@@ -100,7 +233,17 @@ export function open(root, context) {
         "What would be written",
         h("span", {}, "To ", h("code", {}, told.file)),
         difference(told.difference),
-        told.widened.length > 0 && [h("h3", {}, "With this, spec-mcp trusts more. Say yes to each:"), told.widened.map((line) => h("label", { class: "check" }, h("input", { type: "checkbox", onchange: tick(line) }), h("span", {}, line)))],
+        told.widened.length > 0 && [
+          h("h3", {}, "With this, spec-mcp trusts more. Say yes to each:"),
+          told.widened.map((line) =>
+            h(
+              "label",
+              { class: "check" },
+              h("input", { type: "checkbox", onchange: tick(line) }),
+              h("span", {}, line),
+            ),
+          ),
+        ],
         h("div", { class: "actions" }, write),
       ),
     );
@@ -114,7 +257,13 @@ export function open(root, context) {
       for (const tool of Object.keys(decisions)) delete decisions[tool];
       form = null;
       await update();
-      fill(said, notice("good", `Written: ${done.file}. A running gateway follows at once, a wrapped server at its next start.`));
+      fill(
+        said,
+        notice(
+          "good",
+          `Written: ${done.file}. A running gateway follows at once, a wrapped server at its next start.`,
+        ),
+      );
       said.scrollIntoView({ block: "nearest" });
     } catch (error) {
       fill(said, notice("bad", error.message));
@@ -126,5 +275,13 @@ export function open(root, context) {
 
 function difference(lines) {
   const element = { "+": "ins", "-": "del" };
-  return h("pre", { class: "difference" }, lines.map((line) => (element[line[0]] && !line.startsWith("+++") && !line.startsWith("---") ? h(element[line[0]], {}, line) : `${line}\n`)));
+  return h(
+    "pre",
+    { class: "difference" },
+    lines.map((line) =>
+      element[line[0]] && !line.startsWith("+++") && !line.startsWith("---")
+        ? h(element[line[0]], {}, line)
+        : `${line}\n`,
+    ),
+  );
 }

@@ -1,6 +1,6 @@
 // One session as a timeline: its calls, what was made ahead for them, and what nobody used.
 import { ask } from "../api.js";
-import { card, chip, empty, facts, fill, h } from "../dom.js";
+import { card, chip, empty, facts, fill, h, tile } from "../dom.js";
 import { argumentsText, count, moment, number, percent, pretty, seconds, share } from "../format.js";
 import { squeeze } from "../squeeze.js";
 
@@ -50,7 +50,11 @@ export function open(root, context) {
     fill(
       body,
       h("p", {}, h("a", { href: "#/sessions" }, "← All sessions")),
-      h("div", { class: "head" }, h("div", {}, h("h1", {}, session.server), h("p", { class: "lead" }, lead(session)))),
+      h(
+        "div",
+        { class: "head" },
+        h("div", {}, h("h1", {}, session.server), h("p", { class: "lead" }, lead(session))),
+      ),
       figures(session),
       h(
         "section",
@@ -58,12 +62,34 @@ export function open(root, context) {
         h("h2", {}, "Timeline"),
         rows.length
           ? [
-              h("p", { class: "lead" }, "A hatched bar is a speculation, a full one a call; the dots between them are the time for which a result was held. Long pauses are cut short. Open a line to see why."),
-              h("div", { class: "legend", role: "group", "aria-label": "Show" }, present.map((what) => toggle(what, rows, hidden, draw))),
-              earliest !== null && h("p", {}, h("button", { type: "button", onclick: earlier, "data-key": "earlier" }, "Show earlier calls")),
+              h(
+                "p",
+                { class: "lead" },
+                "A hatched bar is a speculation, a full one a call; the dots between them are the time for which a result was held. Long pauses are cut short. Open a line to see why.",
+              ),
+              h(
+                "div",
+                { class: "legend", role: "group", "aria-label": "Show" },
+                present.map((what) => toggle(what, rows, hidden, draw)),
+              ),
+              earliest !== null &&
+                h(
+                  "p",
+                  {},
+                  h(
+                    "button",
+                    { type: "button", onclick: earlier, "data-key": "earlier" },
+                    "Show earlier calls",
+                  ),
+                ),
               timeline(shown, expanded, draw, told.wasted_call_s),
             ]
-          : empty("No call yet", session.live ? "The first one shows up here as soon as it has its answer." : "The client came and left without one."),
+          : empty(
+              "No call yet",
+              session.live
+                ? "The first one shows up here as soon as it has its answer."
+                : "The client came and left without one.",
+            ),
       ),
       told.skips.length > 0 && skips(told.skips),
     );
@@ -73,19 +99,34 @@ export function open(root, context) {
 }
 
 function lead(session) {
-  const end = session.live ? [h("span", { class: "dot live" }), "live now"] : session.ended_at === null ? "without an end: its process is gone" : `lasted ${seconds(session.ended_at - session.started_at)}`;
-  return [`${session.client || "unnamed client"}, ${moment(session.started_at)}, `, end, session.principal === "local" ? "" : `, ${session.principal}`];
+  const end = session.live
+    ? [h("span", { class: "dot live" }), "live now"]
+    : session.ended_at === null
+      ? "without an end: its process is gone"
+      : `lasted ${seconds(session.ended_at - session.started_at)}`;
+  return [
+    `${session.client || "unnamed client"}, ${moment(session.started_at)}, `,
+    end,
+    session.principal === "local" ? "" : `, ${session.principal}`,
+  ];
 }
 
 function figures(session) {
   const calls = session.calls ?? 0;
-  const tile = (title, big, small) => h("div", { class: "tile" }, h("dt", {}, title), h("dd", {}, h("div", { class: "big" }, big), h("div", { class: "soft" }, small)));
   return h(
     "dl",
     { class: "tiles" },
     tile("Waiting saved", seconds(session.saved_s ?? 0), `in ${count(calls, "call")}`),
-    tile("Answered ahead of time", share((session.hits ?? 0) + (session.joins ?? 0), calls), `${count(session.hits ?? 0, "hit")}, ${count(session.joins ?? 0, "join")}, ${count(session.misses ?? 0, "miss")}`),
-    tile("Speculations wasted", share(session.wasted ?? 0, session.speculations ?? 0), `${number(session.wasted ?? 0)} of ${number(session.speculations ?? 0)}`),
+    tile(
+      "Answered ahead of time",
+      share((session.hits ?? 0) + (session.joins ?? 0), calls),
+      `${count(session.hits ?? 0, "hit")}, ${count(session.joins ?? 0, "join")}, ${count(session.misses ?? 0, "miss")}`,
+    ),
+    tile(
+      "Speculations wasted",
+      share(session.wasted ?? 0, session.speculations ?? 0),
+      `${number(session.wasted ?? 0)} of ${number(session.speculations ?? 0)}`,
+    ),
   );
 }
 
@@ -95,21 +136,46 @@ function toggle(what, rows, hidden, draw) {
     draw();
   };
   const number = rows.filter((row) => row.what === what).length;
-  return h("label", { class: "chip-toggle", title: WORDS[what] }, h("input", { type: "checkbox", checked: !hidden.has(what), onchange: flip, "data-key": `show ${what}` }), " ", chip(what, `${what} ${number}`));
+  return h(
+    "label",
+    { class: "chip-toggle", title: WORDS[what] },
+    h("input", { type: "checkbox", checked: !hidden.has(what), onchange: flip, "data-key": `show ${what}` }),
+    " ",
+    chip(what, `${what} ${number}`),
+  );
 }
 
 function timeline(rows, expanded, draw, cost) {
-  const spans = rows.flatMap((row) => [[row.start_s, row.end_s], ...(row.ahead ? [[row.ahead.start_s, row.ahead.end_s]] : [])]);
+  const spans = rows.flatMap((row) => [
+    [row.start_s, row.end_s],
+    ...(row.ahead ? [[row.ahead.start_s, row.ahead.end_s]] : []),
+  ]);
   const scale = squeeze(spans);
-  const place = (from, to) => ({ left: `${(100 * scale.x(from)).toFixed(3)}%`, width: `${(100 * Math.max(scale.x(to) - scale.x(from), 0)).toFixed(3)}%` });
-  const cuts = () => scale.cuts.map((cut) => h("i", { class: "cut", style: { left: `${50 * (scale.x(cut.from_s) + scale.x(cut.to_s))}%` } }));
+  const place = (from, to) => ({
+    left: `${(100 * scale.x(from)).toFixed(3)}%`,
+    width: `${(100 * Math.max(scale.x(to) - scale.x(from), 0)).toFixed(3)}%`,
+  });
+  const cuts = () =>
+    scale.cuts.map((cut) =>
+      h("i", { class: "cut", style: { left: `${50 * (scale.x(cut.from_s) + scale.x(cut.to_s))}%` } }),
+    );
   const ticks = Array.from({ length: TICKS }, (_, index) => index / (TICKS - 1));
   const axis = h(
     "div",
     { class: "axis", "aria-hidden": "true" },
     h("span", {}),
     h("span", {}),
-    h("div", { class: "lane" }, ticks.map((x, index) => h("span", { class: index === TICKS - 1 ? "tick end" : "tick", style: { left: `${100 * x}%` } }, seconds(scale.at(x))))),
+    h(
+      "div",
+      { class: "lane" },
+      ticks.map((x, index) =>
+        h(
+          "span",
+          { class: index === TICKS - 1 ? "tick end" : "tick", style: { left: `${100 * x}%` } },
+          seconds(scale.at(x)),
+        ),
+      ),
+    ),
     h("span", {}),
   );
   const lines = rows.map((row) => {
@@ -125,7 +191,13 @@ function timeline(rows, expanded, draw, cost) {
         "button",
         { type: "button", "aria-expanded": String(isOpen), onclick: flip, "data-key": `row ${row.number}` },
         chip(row.what),
-        h("span", { class: "call" }, h("b", {}, row.tool), " ", h("span", {}, argumentsText(row.arguments).slice(0, 160))),
+        h(
+          "span",
+          { class: "call" },
+          h("b", {}, row.tool),
+          " ",
+          h("span", {}, argumentsText(row.arguments).slice(0, 160)),
+        ),
         h("span", { class: "lane" }, cuts(), barsOf(row, place)),
         h("span", { class: "took" }, seconds(Math.max(row.end_s - row.start_s, 0))),
       ),
@@ -140,7 +212,10 @@ function barsOf(row, place) {
   const isCall = row.number >= 0;
   return [
     ahead && h("i", { class: "bar ahead", style: place(ahead.start_s, ahead.end_s) }),
-    ahead && isCall && ahead.end_s < row.start_s && h("i", { class: "held", style: place(ahead.end_s, row.start_s) }),
+    ahead &&
+      isCall &&
+      ahead.end_s < row.start_s &&
+      h("i", { class: "held", style: place(ahead.end_s, row.start_s) }),
     isCall && h("i", { class: "bar", style: place(row.start_s, row.end_s) }),
   ];
 }
@@ -151,16 +226,27 @@ function detail(row, cost) {
   return h(
     "div",
     { class: "detail" },
-    h("div", {}, facts([
-      ["Outcome", `${row.what}: ${WORDS[row.what]}`],
-      ["Server", row.server],
-      ["At", `${seconds(row.start_s)} after the session began`],
-      ["Took", isCall ? seconds(row.wait_s) : seconds(row.end_s - row.start_s)],
-      ["Saved", isCall && row.saved_s > 0 ? seconds(row.saved_s) : null],
-      ["Answer", isCall && row.is_error ? "an error" : null],
-      ["Kind", isCall ? (row.writes ? "write" : "read") : null],
-    ]), ahead ? why(row, ahead, cost) : noneAhead(row)),
-    h("div", {}, h("h3", {}, "Arguments"), h("pre", {}, row.arguments ? pretty(row.arguments) : "none"), isCall && [h("h3", {}, "Result"), h("pre", {}, row.result ? shortened(row) : "not recorded")]),
+    h(
+      "div",
+      {},
+      facts([
+        ["Outcome", `${row.what}: ${WORDS[row.what]}`],
+        ["Server", row.server],
+        ["At", `${seconds(row.start_s)} after the session began`],
+        ["Took", isCall ? seconds(row.wait_s) : seconds(row.end_s - row.start_s)],
+        ["Saved", isCall && row.saved_s > 0 ? seconds(row.saved_s) : null],
+        ["Answer", isCall && row.is_error ? "an error" : null],
+        ["Kind", isCall ? (row.writes ? "write" : "read") : null],
+      ]),
+      ahead ? why(row, ahead, cost) : noneAhead(row),
+    ),
+    h(
+      "div",
+      {},
+      h("h3", {}, "Arguments"),
+      h("pre", {}, row.arguments ? pretty(row.arguments) : "none"),
+      isCall && [h("h3", {}, "Result"), h("pre", {}, row.result ? shortened(row) : "not recorded")],
+    ),
   );
 }
 
@@ -176,27 +262,75 @@ function why(row, ahead, cost) {
     facts([
       ["Predicted by", ahead.source],
       ["Expected", `with ${percent(ahead.q)} that a call would use it`],
-      ["Admitted", ahead.least_wait_s === null ? null : `since it could hide more than ${seconds(ahead.least_wait_s)} of waiting: at ${percent(ahead.q)} that outweighs a wasted call, which is worth ${seconds(cost)}`],
-      ["Launched", isCall ? `${seconds(Math.max(row.start_s - ahead.start_s, 0))} before its call` : `${seconds(ahead.start_s)} after the session began`],
+      [
+        "Admitted",
+        ahead.least_wait_s === null
+          ? null
+          : `since it could hide more than ${seconds(ahead.least_wait_s)} of waiting: at ${percent(ahead.q)} that outweighs a wasted call, which is worth ${seconds(cost)}`,
+      ],
+      [
+        "Launched",
+        isCall
+          ? `${seconds(Math.max(row.start_s - ahead.start_s, 0))} before its call`
+          : `${seconds(ahead.start_s)} after the session began`,
+      ],
       ["Server took", ahead.answered ? seconds(ahead.end_s - ahead.start_s) : "no answer came"],
-      ["Ended", ahead.state === "adopted" ? "used by this call" : `${ahead.state}${ahead.words ? `: ${ahead.words}` : ""}`],
+      [
+        "Ended",
+        ahead.state === "adopted"
+          ? "used by this call"
+          : `${ahead.state}${ahead.words ? `: ${ahead.words}` : ""}`,
+      ],
     ]),
   ];
 }
 
 function noneAhead(row) {
-  const words = row.writes ? "A write is not made ahead, unless its manifest knows how to take it back and you allow it." : "No candidate was admitted for this call. The reasons for which candidates were skipped stand below the timeline.";
+  const words = row.writes
+    ? "A write is not made ahead, unless its manifest knows how to take it back and you allow it."
+    : "No candidate was admitted for this call. The reasons for which candidates were skipped stand below the timeline.";
   return [h("h3", {}, "Made ahead"), h("p", { class: "soft" }, words)];
 }
 
 function skips(rows) {
-  return card("Predictions not acted on", "Candidates of this session that were skipped, by reason.", skipTable(rows));
+  return card(
+    "Predictions not acted on",
+    "Candidates of this session that were skipped, by reason.",
+    skipTable(rows),
+  );
 }
 
 export function skipTable(rows) {
   return h(
     "div",
     { class: "scroll" },
-    h("table", { "aria-label": "Skipped candidates" }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Reason"), h("th", { scope: "col" }, "What it means"), h("th", { scope: "col", class: "right" }, "Times"))), h("tbody", {}, rows.map((row) => h("tr", {}, h("td", {}, h("code", {}, row.reason)), h("td", { class: "words" }, row.words), h("td", { class: "right" }, number(row.count)))))),
+    h(
+      "table",
+      { "aria-label": "Skipped candidates" },
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          h("th", { scope: "col" }, "Reason"),
+          h("th", { scope: "col" }, "What it means"),
+          h("th", { scope: "col", class: "right" }, "Times"),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        rows.map((row) =>
+          h(
+            "tr",
+            {},
+            h("td", {}, h("code", {}, row.reason)),
+            h("td", { class: "words" }, row.words),
+            h("td", { class: "right" }, number(row.count)),
+          ),
+        ),
+      ),
+    ),
   );
 }

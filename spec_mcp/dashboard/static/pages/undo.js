@@ -9,7 +9,25 @@ export function open(root, context) {
   const confirming = new Set();
   let trying = "";
   let entries = [];
-  fill(root, h("div", { class: "head" }, h("div", {}, h("h1", {}, "Undo journal"), h("p", { class: "lead" }, "An early write is noted here before it is made, and leaves the journal when a call uses it or it is taken back. What cannot be taken back for certain is stuck, and waits for you."))), said, body);
+  fill(
+    root,
+    h(
+      "div",
+      { class: "head" },
+      h(
+        "div",
+        {},
+        h("h1", {}, "Undo journal"),
+        h(
+          "p",
+          { class: "lead" },
+          "An early write is noted here before it is made, and leaves the journal when a call uses it or it is taken back. What cannot be taken back for certain is stuck, and waits for you.",
+        ),
+      ),
+    ),
+    said,
+    body,
+  );
 
   async function update() {
     entries = (await ask("undos")).entries;
@@ -18,7 +36,24 @@ export function open(root, context) {
 
   function draw() {
     if (!entries.length) {
-      fill(body, h("section", { class: "card" }, empty("Nothing is open", "Every early write was used or taken back.", h("span", {}, "Writes are made early only with ", h("code", {}, "[speculation] reversible = true"), " and a manifest that knows how to take them back."))));
+      fill(
+        body,
+        h(
+          "section",
+          { class: "card" },
+          empty(
+            "Nothing is open",
+            "Every early write was used or taken back.",
+            h(
+              "span",
+              {},
+              "Writes are made early only with ",
+              h("code", {}, "[speculation] reversible = true"),
+              " and a manifest that knows how to take them back.",
+            ),
+          ),
+        ),
+      );
       return;
     }
     const stuck = entries.filter((entry) => entry.state === "stuck");
@@ -30,7 +65,12 @@ export function open(root, context) {
     return h(
       "section",
       { class: "card entry" },
-      h("h2", {}, entry.state === "stuck" ? chip("stuck", "stuck") : chip("compensated", entry.stage), h("span", {}, `${entry.server} ${entry.tool}`)),
+      h(
+        "h2",
+        {},
+        entry.state === "stuck" ? chip("stuck", "stuck") : chip("compensated", entry.stage),
+        h("span", {}, `${entry.server} ${entry.tool}`),
+      ),
       facts([
         ["Why", entry.state === "stuck" ? entry.words : null],
         ["Made", moment(entry.made_at)],
@@ -41,8 +81,22 @@ export function open(root, context) {
       ]),
       h("h3", {}, "What was written"),
       h("pre", {}, entry.arguments ?? "cannot be shown"),
-      h("details", { class: "more" }, h("summary", {}, "The state before, and the server's answer"), h("h3", {}, "Before"), h("pre", {}, entry.before ?? "not known"), h("h3", {}, "Answer"), h("pre", {}, entry.result ?? "not known")),
-      entry.running ? h("p", { class: "soft" }, `A running spec-mcp has this entry. To settle it, end the client that uses ${entry.server} first.`) : actions(entry),
+      h(
+        "details",
+        { class: "more" },
+        h("summary", {}, "The state before, and the server's answer"),
+        h("h3", {}, "Before"),
+        h("pre", {}, entry.before ?? "not known"),
+        h("h3", {}, "Answer"),
+        h("pre", {}, entry.result ?? "not known"),
+      ),
+      entry.running
+        ? h(
+            "p",
+            { class: "soft" },
+            `A running spec-mcp has this entry. To settle it, end the client that uses ${entry.server} first.`,
+          )
+        : actions(entry),
     );
   }
 
@@ -56,16 +110,47 @@ export function open(root, context) {
       return h(
         "div",
         { class: "notice bad" },
-        h("p", {}, `Close it only when you have looked at ${entry.server} yourself, and what was written there is as you want it. Nothing is changed at the server; calls that touch the same go on again.`),
-        h("div", { class: "actions" }, h("button", { type: "button", class: "danger", onclick: () => close(entry), "data-key": `close ${entry.id}` }, "I have settled it: close the entry"), h("button", { type: "button", onclick: confirm(false), "data-key": `keep ${entry.id}` }, "Keep it")),
+        h(
+          "p",
+          {},
+          `Close it only when you have looked at ${entry.server} yourself, and what was written there is as you want it. Nothing is changed at the server; calls that touch the same go on again.`,
+        ),
+        h(
+          "div",
+          { class: "actions" },
+          h(
+            "button",
+            { type: "button", class: "danger", onclick: () => close(entry), "data-key": `close ${entry.id}` },
+            "I have settled it: close the entry",
+          ),
+          h("button", { type: "button", onclick: confirm(false), "data-key": `keep ${entry.id}` }, "Keep it"),
+        ),
       );
     }
     return h(
       "div",
       { class: "actions" },
-      h("button", { type: "button", class: "primary", disabled: trying !== "", onclick: () => recover(entry), "data-key": `recover ${entry.id}` }, trying === entry.server ? "Taking back…" : "Take it back now"),
-      h("button", { type: "button", onclick: confirm(true), "data-key": `settle ${entry.id}` }, "Settle by hand…"),
-      h("span", { class: "soft" }, `Taking back starts ${entry.server}, as spec-mcp recover does, and undoes it only if nothing else has changed.`),
+      h(
+        "button",
+        {
+          type: "button",
+          class: "primary",
+          disabled: trying !== "",
+          onclick: () => recover(entry),
+          "data-key": `recover ${entry.id}`,
+        },
+        trying === entry.server ? "Taking back…" : "Take it back now",
+      ),
+      h(
+        "button",
+        { type: "button", onclick: confirm(true), "data-key": `settle ${entry.id}` },
+        "Settle by hand…",
+      ),
+      h(
+        "span",
+        { class: "soft" },
+        `Taking back starts ${entry.server}, as spec-mcp recover does, and undoes it only if nothing else has changed.`,
+      ),
     );
   }
 
@@ -76,7 +161,13 @@ export function open(root, context) {
       const { entries: ends } = await act("recover", { server: entry.server });
       const settled = ends.filter((end) => end.end === "settled").length;
       const open = ends.filter((end) => end.end !== "settled");
-      fill(said, settled > 0 && notice("good", `${count(settled, "entry")} settled: nothing of it is left.`), open.map((end) => notice("bad", `${end.server} ${end.tool} is ${end.end}${end.why ? `: ${end.why}` : ""}.`)));
+      fill(
+        said,
+        settled > 0 && notice("good", `${count(settled, "entry")} settled: nothing of it is left.`),
+        open.map((end) =>
+          notice("bad", `${end.server} ${end.tool} is ${end.end}${end.why ? `: ${end.why}` : ""}.`),
+        ),
+      );
     } catch (error) {
       fill(said, notice("bad", error.message));
     }
