@@ -4,6 +4,8 @@
     load         reading it: `forms` are its keys, `check` its faults, `build` the engine's values
     against      holding it against the tools that the server really has
     fingerprint  what of a tool's definition must be reviewed again when it changes
+    draft        a manifest to begin with: `hints` is what a server says of itself, `flows` what sessions show
+    schema       what editors complete by
 
 A manifest is on the way to a server's first answer, so nothing here imports pydantic, and jmespath only where a
 manifest holds expressions.

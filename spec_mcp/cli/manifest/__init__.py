@@ -6,6 +6,7 @@ check.py   check
 lock.py    lock
 verify.py  verify; scratch.py starts its servers, counterexample.py tells what they disprove
 asking.py  whom they ask: a live server, or a recorded tool list
+history.py recorded sessions, for a draft
 files.py   writing a manifest without losing one
 """
 

@@ -19,4 +19,5 @@ remote.py        what links over the network have in common
 listening.py     what a server says on its own account
 http.py          a Streamable HTTP server, in both eras
 sse.py           a server of the older HTTP transport
+meeting.py       meeting a server on the network for its own sake
 """
