@@ -256,7 +256,7 @@ def test_a_whole_id_is_meant_even_if_it_begins_another(store: SqliteStore, capsy
         ("trace", 2, "say which session"),
         ("trace --all", 2, "--all needs --json"),
         ("trace abc --all --json", 2, "say which session"),
-        ("forget", 2, "say what: `--server NAME` or `--all`"),
+        ("forget", 2, "say what: `--server NAME`, `--demotions` or `--all`"),
         ("forget --all --server files", 2, "say what"),
         ("forget --server nobody", 1, "nothing is recorded of nobody: it knows files, shop"),
         ("stats --jsn", 2, "see `spec-mcp stats --help`"),
