@@ -38,7 +38,7 @@ class LogLevel(StrEnum):
     """A fault of ours, or something that a person has to settle."""
 
 
-ORDER = list(LogLevel)
+_ORDER = list(LogLevel)
 
 
 class _Log:
@@ -60,7 +60,7 @@ def is_structured() -> bool:
 
 def is_said(level: LogLevel) -> bool:
     """Is something of this level said at all?"""
-    return ORDER.index(level) >= ORDER.index(_Log.level)
+    return _ORDER.index(level) >= _ORDER.index(_Log.level)
 
 
 def say(line: str, level: LogLevel = LogLevel.INFO, **fields: str | float) -> None:

@@ -25,6 +25,7 @@ def test_a_log_of_objects_names_sessions_servers_and_calls_and_no_secret(tmp_pat
     servers = {
         "one": {**gated.entry, "env": {"TOKEN": SECRET}},
         "two": {"command": "sh", "args": ["-c", TALKS]},
+        "parked": {"command": "echo", "env": {"KEY": "${NO_SUCH_VARIABLE}"}},
         "needy": {"url": f"https://{SECRET}:x@127.0.0.1:1/mcp", "headers": {"Authorization": f"Bearer {SECRET}"}},
     }
     options = ("--log-format", "json", "--log-level", "debug")
@@ -53,6 +54,8 @@ def test_a_log_of_objects_names_sessions_servers_and_calls_and_no_secret(tmp_pat
     (lost,) = (line for line in lines if "signal 9" in line["message"])
     assert (lost["server"], lost["level"]) == ("one", "warning")
     assert said["a session ends"]["session"] == session
+    (parked,) = (line for line in lines if line.get("server") == "parked")
+    assert "NO_SUCH_VARIABLE" in parked["message"]
     assert SECRET not in text
 
 

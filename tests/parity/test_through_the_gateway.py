@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.parity.agent import Agent
 from tests.parity.through import Run, Through
 from tests.parity.worlds import SERVERS, WORLDS
+
+pytestmark = pytest.mark.slow
 
 
 def through(world: str, mode: str, folder: Path) -> Through:

@@ -1,7 +1,8 @@
-"""To which conversation a stateless client comes back: to the one whose answer gave out the state that it brings.
+"""To which conversation a stateless client comes back: to the one whose answer gave out what it brings.
 
-A client that was asked for something makes its request anew with the answer and that state, often in a trace of its
-own. The request that waits for the answer is known in one conversation alone.
+A client that was asked for something makes its request anew with the answer and the state that it was given, and one
+that was given a task asks what became of it, often in a trace of its own. What waits there is known in one conversation
+alone.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from spec_mcp.relay import wire
 from spec_mcp.relay.gateway.ports import Principal
 
 AWAITED_S = 600.0
-"""How long a conversation is kept for a client that was asked for something: as long as its request waits."""
+"""How long a conversation is kept for a client that was asked for something, as long as its request waits, or that has
+a task there."""
 
 STATES_MAX = 4096
-"""Of one principal; of more, the oldest are not come back to but by a trace or a key."""
+"""States and tasks of one principal; of more, the oldest are not come back to but by a trace or a key."""
 
 Digest = bytes
 
@@ -34,15 +36,15 @@ class _Given:
 
 
 class Returning:
-    """Of all principals: none comes back with what another was given. States are kept as their digests."""
+    """Of all principals: none comes back with what another was given. What that was is kept as its digest."""
 
     def __init__(self, now_s: Callable[[], float]) -> None:
         self._now_s = now_s
         self._given: dict[Principal, _Given] = {}
 
     def gave(self, principal: Principal, conversation: str, result: bytes) -> None:
-        """A conversation's answer is this; it may ask for something."""
-        state = _state_of(result) if b"input_required" in result else None
+        """A conversation's answer is this; it may ask for something, or name a task."""
+        state = _brought(result) if b"input_required" in result or b'"task' in result else None
         if state is None:
             return
         given = self._given.setdefault(principal, _Given())
@@ -60,7 +62,7 @@ class Returning:
     def find(self, principal: Principal, conversation: str, params: bytes) -> str:
         """The conversation of a request that would belong to this one by its trace; the same where it brings nothing
         that we know."""
-        state = _state_of(params) if b"requestState" in params else None
+        state = _brought(params) if b"requestState" in params or b'"taskId"' in params else None
         given = self._given.get(principal)
         conversations = given.by_state.get(state) if given is not None and state is not None else None
         if given is None or state is None or not conversations:
@@ -96,7 +98,12 @@ class Returning:
             given.awaited.pop(conversation, None)
 
 
-def _state_of(members: bytes) -> Digest | None:
-    """The state in a result or in params; None where there is none."""
-    state = wire.lenient(wire.members(members).get("requestState", wire.NULL))
-    return hashlib.sha256(state.encode(errors="surrogatepass")).digest() if isinstance(state, str) else None
+def _brought(text: bytes) -> Digest | None:
+    """What a result gives out or params bring back: a state, or a task's id; None where they do neither."""
+    members = wire.members(text)
+    named = {**members, **wire.members(members.get("task", wire.ABSENT))}
+    for name in ("requestState", "taskId"):
+        found = wire.lenient(named.get(name, wire.NULL))
+        if isinstance(found, str):
+            return hashlib.sha256(f"{name}:{found}".encode(errors="surrogatepass")).digest()
+    return None

@@ -26,7 +26,7 @@ from spec_mcp.relay.gateway.leg import Leg
 from spec_mcp.relay.gateway.parts import Parts
 from spec_mcp.relay.gateway.tenant import Tenant
 from spec_mcp.relay.gateway.whose import OneLeg, Switchboard
-from spec_mcp.relay.saying import say
+from spec_mcp.relay.saying import LogLevel, say
 from spec_mcp.relay.seat import Seat
 from spec_mcp.relay.vouching import Vouching, named_manifest
 from spec_mcp.store.rows import Scope
@@ -90,6 +90,7 @@ class Served:
             self._manifest = named_manifest(None, self.configured, parts.home, config.file)
         except UserError as error:
             self.parked = str(error)
+            say(self.parked, LogLevel.WARNING, server=name)
         self.scope = Scope.of(name, reached_by(self.configured))
 
     @property

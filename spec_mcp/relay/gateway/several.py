@@ -210,9 +210,9 @@ class Several:
     def met(self, leg: Leg) -> None:
         """A server takes requests, perhaps again: what the client listens to there is listened to again, and it logs as
         the client wants it."""
-        if not leg.is_up:
+        if leg.why:
             self._leveled.discard(leg)
-        elif self._level and leg not in self._leveled and leg.logs:
+        elif leg.is_up and self._level and leg not in self._leveled and leg.logs:
             self._leveled.add(leg)
             leg.from_client(request(LEVEL_ID, SET_LEVEL, self._level))  # its answer is nobody's
         for asked in self._asked:

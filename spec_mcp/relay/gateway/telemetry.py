@@ -23,7 +23,7 @@ from spec_mcp.relay.account import Account
 from spec_mcp.relay.asked import Asked
 from spec_mcp.relay.learning import Learner
 from spec_mcp.relay.recording import Recording
-from spec_mcp.relay.saying import LogLevel, say
+from spec_mcp.relay.saying import LogLevel, is_said, say
 
 NAME = "spec-mcp"
 
@@ -179,6 +179,8 @@ class ObservedAccount(Account):
         """The engine has done with a call."""
         super().settled(command)
         self._telemetry.call_settled(command)
+        if not is_said(LogLevel.DEBUG):
+            return
         say(
             "a call is answered",
             LogLevel.DEBUG,

@@ -68,6 +68,27 @@ async def test_nobody_else_comes_back_with_a_principals_state() -> None:
         assert other.visitor.principal != first.visitor.principal
 
 
+@pytest.mark.parametrize(
+    "given", [{"resultType": "task", "taskId": "7"}, {"task": {"taskId": "7", "status": "working"}}]
+)
+async def test_who_was_given_a_task_finds_it_in_another_trace(given: Any) -> None:
+    async with serving(Scripted()) as rig:
+        asked = ask(rig, "tools/call", {"name": "x", "arguments": {}}, 1, meta={"traceparent": TRACE})
+        await until(lambda: len(unanswered(rig)) == 1, "it waits for its answer")
+        first, request_id = unanswered(rig)[0]
+        first.answer(request_id, given)
+        first.lines.clear()
+        assert (await asked.response()).json()["result"] == given
+        for task, is_first in (("7", True), ("8", False)):
+            polled = ask(rig, "tasks/get", {"taskId": task}, 2, meta={"traceparent": OTHER_TRACE})
+            await until(lambda: len(unanswered(rig)) == 1, "it waits for its answer")
+            scripted, request_id = unanswered(rig)[0]
+            scripted.answer(request_id, {"taskId": task, "status": "working"})
+            scripted.lines.clear()
+            assert (await polled.response()).status_code == 200
+            assert (scripted is first) == is_first
+
+
 async def test_a_conversation_is_kept_for_who_was_asked_for_something() -> None:
     clock = Clock()
     async with serving(Scripted(), Listen(stateless_idle_s=10, sessions_per_principal=2), steady_s=clock) as rig:

@@ -342,10 +342,10 @@ async def gateway(
         yield found
 
 
-async def until(condition: Callable[[], Any], what: str) -> None:
-    """Wait until something is true that tells nobody; bounded."""
+async def until(condition: Callable[[], Any], what: str, seen: Callable[[], object] = lambda: "") -> None:
+    """Wait until something is true that tells nobody; bounded. `seen` says how it is instead."""
     with anyio.move_on_after(WAIT_S):
         while not condition():  # noqa: ASYNC110  nobody sets an event
             await anyio.sleep(0.002)
         return
-    raise AssertionError(f"never came true: {what}")
+    raise AssertionError(f"never came true: {what} {seen()}")

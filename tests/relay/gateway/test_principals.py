@@ -161,6 +161,30 @@ async def test_nobody_waits_for_what_is_under_way_for_another(tmp_path: Path, mo
         assert (await ann.answer(waiting))["result"]["structuredContent"]["by"] == mine
 
 
+@pytest.mark.parametrize("how", ["a newer token", "a batch"])
+async def test_what_was_read_early_is_not_held_beyond_its_token_and_answers_no_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    played = Played()
+    async with gateway(tmp_path, monkeypatch, {"only": played}, 'isolation = "shared"') as it:
+        ann = await comes(it, played, "ann")
+        for number in (1, 2, 3):
+            await looks_at(ann, number)
+        mine = played.link((await ann.call("get_issue", number=7))["by"])
+        await until(lambda: mine.has_early("read", path="file-7"), "it is read early")
+        read = {"name": "read", "arguments": {"path": "file-7"}}
+        if how == "a batch":
+            ann.session.on_client_line(
+                json.dumps([{"jsonrpc": "2.0", "id": "b", "method": "tools/call", "params": read}]).encode() + b"\n"
+            )
+            await ann.wait(lambda one: isinstance(one, list))
+        else:
+            ann.session.drop_held()
+            await ann.ask("tools/call", **read)
+        made = [one.is_early for one in mine.calls if one.arguments == read["arguments"]]
+        assert made == [True, False]
+
+
 async def test_what_one_does_again_and_again_foretells_nothing_of_another_not_even_in_a_later_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -172,6 +172,16 @@ def test_a_server_that_is_met_later_is_told_how_much_the_client_wants_to_hear() 
     assert not rig.server("a").take("logging/setLevel")[1:]
 
 
+def test_a_level_that_waits_for_a_server_is_told_to_it_once() -> None:
+    rig = Rig({"a": Script().silent("initialize"), "b": Script()})
+    client = rig.client().says(request("init", "initialize", protocolVersion="2025-11-25"))
+    client.tells("notifications/initialized").asks(1, "logging/setLevel", level="info")
+    server, reply = rig.server("a"), Script().replies["initialize"]
+    assert callable(reply)
+    server.answers_own("initialize", **reply(server.own[0]))
+    assert len(server.take("logging/setLevel")) == 1
+
+
 def test_what_went_to_all_is_cancelled_everywhere() -> None:
     rig, client = two()
     client.asks(1, "logging/setLevel", level="info").cancels(1)
