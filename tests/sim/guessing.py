@@ -43,7 +43,7 @@ class Predictor:
 
     def _lie(self, honest: list[Candidate]) -> Candidate:
         random = self._random
-        tool = random.choice([*TOOLS])
+        tool = random.choice([name for name in TOOLS if name != "tick_ex"])
         arguments = arguments_for(random, TOOLS[tool])
         if honest and random.random() < 0.5:
             true = random.choice(honest)

@@ -33,7 +33,8 @@ from spec_mcp.engine.commands import ForwardCancellation, PassOn
 from spec_mcp.engine.connections import ConnectionState, ServerState
 from spec_mcp.engine.effects import Effect, ServerPolicy, ToolPolicy
 from spec_mcp.engine.engine import Engine
-from spec_mcp.engine.inflight import CallState
+from spec_mcp.engine.evidence import Evidence
+from spec_mcp.engine.inflight import CallState, InFlight
 from spec_mcp.engine.ledger import Ledger
 from spec_mcp.engine.resources import Footprint, everything
 from spec_mcp.engine.speculation import Speculation
@@ -247,6 +248,16 @@ def _passes_all_on(world: World, event: Any) -> None:
     world.out.append(PassOn(event.connection, event.request))
 
 
+def _spoils_only_what_may_answer(world: World, written: Footprint) -> None:
+    may_answer = [held for held in world.ledger.conflicting(written) if held.compared_with is None]
+    lifecycle.discard_all(world, may_answer, Reason.SPOILED)
+    world.ledger.forget_answers(written)
+
+
+def _compares_unseen(self: Engine, speculation: Speculation) -> None:
+    lifecycle.compare(self.world, speculation)
+
+
 def _only_sets_the_mode(world: World, event: Any) -> None:
     world.mode = event.mode
 
@@ -357,5 +368,12 @@ RULES: dict[str, Rule] = {
     "doubt lasts while its sessions do": Rule("many", _wrap(World, "parts", _trusts_when_anybody_leaves)),
     # rules 16 to 18
     "held results are bounded": Rule("order", _put(Ledger, "overfull", lambda *_: iter(()))),
+    "a write in between voids a comparison": Rule("checks", _put(spoiling, "spoil", _spoils_only_what_may_answer)),
+    "a validator decides whether a comparison counts": Rule("checks", _put(Engine, "_compare", _compares_unseen)),
+    "what differs is demoted": Rule("checks", _put(Evidence, "convicts", lambda *_: False)),
+    "what is demoted is left alone": Rule("checks", _put(Evidence, "is_demoted", lambda *_: False)),
+    "checks keep the rules of speculations": Rule("checks", _put(checking, "_forbidden", lambda *_: None)),
+    "checks wait for calls": Rule("checks", _put(InFlight, "working_on", lambda *_: 0)),
+    "checks are bounded": Rule("checks", _put(checking, "CHECKS_PER_MINUTE", 1e9)),
     "switching off is heeded": Rule("mixed", _put(sessions, "mode_set", _only_sets_the_mode)),
 }

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 from spec_mcp.engine import commands as do
 from spec_mcp.engine.ageing import ends_at
 from spec_mcp.engine.calls import CallKey
+from spec_mcp.engine.checking import CHECKS_PER_MINUTE
 from spec_mcp.engine.effects import reads
 from spec_mcp.engine.events import Answer, CallId, Mode, SpeculationId
 from spec_mcp.engine.expiring import RATE_LIMIT_PAUSE_S
 from spec_mcp.engine.ledger import HELD_MAX, HELD_MAX_BYTES, using
+from spec_mcp.engine.results import Verdict
 from tests.sim.plan import TOOLS
 from tests.sim.server import Request, Result, Server, Violation, expected_answer, expected_notes
 
@@ -50,6 +52,8 @@ class Oracle:
         """The sessions that have called over a connection, or are attached to it."""
         self._polls: set[CallKey] = set()
         self._open_writes = 0
+        self._demoted: frozenset[tuple[str, str]] = frozenset()
+        self._checked_at: dict[str, deque[float]] = {name: deque() for name in relay.plan.policies}
         self._outside_at: deque[float] = deque()
         self._launched_at: dict[str, deque[float]] = {name: deque() for name in relay.plan.policies}
 
@@ -224,7 +228,11 @@ class Oracle:
         told_s = self._slow_down_at.get(command.server)
         if told_s is not None and self.now_s < told_s + RATE_LIMIT_PAUSE_S - CLOSE and not relay.set_back_s:
             raise Violation(f"{command.server} was pestered after it had asked to slow down")
-        if command.key in self._polls:
+        if (command.server, command.tool) in self._demoted and relay.engine.world.mode is Mode.ON:
+            raise Violation(f"{command.tool} is speculated, though its results differ")
+        if command.speculation in relay.recalled:
+            self._check_check(command)
+        elif command.key in self._polls:
             raise Violation(f"a poll was speculated: {command.tool} {command.arguments}")
         there = relay.engine.world.ledger.outstanding_on(command.connection, relay.engine_s)
         running = using((other for other in there if other.session == command.session), relay.engine_s)
@@ -240,14 +248,45 @@ class Oracle:
         if policy.rate_per_minute and len(launched_at) > policy.rate_per_minute and not self.relay.set_back_s:
             raise Violation(f"{server} got more speculations within a minute than its user allows")
 
-    def compared(self, launch: do.Launch, real: Result | None, speculated: Result | None) -> None:
-        """Shadow mode compares."""
+    def _check_check(self, command: do.Launch) -> None:
+        """A call that was answered is made again: only where nobody waits, and seldom."""
+        self.stats["checks"] += 1
+        if any(not request.speculated for request in self.relay.servers[command.connection].running) and any(
+            asked.connection == command.connection and not asked.cancelled and asked.number in self.sent
+            for asked in self.relay.asked.values()
+        ):
+            raise Violation(f"a call is under way at {command.connection}, and an earlier one is checked")
+        checked_at = self._checked_at[command.server]
+        checked_at.append(self.now_s)
+        while checked_at[0] <= self.now_s - 60.0 + CLOSE:
+            checked_at.popleft()
+        if len(checked_at) > CHECKS_PER_MINUTE and not self.relay.set_back_s:
+            raise Violation(f"{command.server} is checked too often")
+
+    def compared(self, command: do.Compare, early: Result | None, real: Result | None) -> None:
+        """Two results of one call are held against each other."""
         self.stats["compared"] += 1
-        if real is None or speculated is None:
+        if real is None or early is None:
             raise Violation("a comparison of what has not come")
-        policy = TOOLS[launch.tool].policy
-        if policy is not None and policy.exclusive and real != speculated:
-            raise Violation(f"a comparison that counts finds a difference: {real}, {speculated}")
+        tool = TOOLS[command.tool]
+        stands = tool.policy is not None and (tool.policy.exclusive or tool.policy.fresh is not None)
+        if stands and tool.quirk != "counts" and real != early:
+            raise Violation(f"a comparison that counts finds a difference: {early}, {real}")
+
+    def judged(self, command: do.Compare, verdict: Verdict) -> None:
+        """The engine has been told what a comparison found."""
+        policy, tool = TOOLS[command.tool].policy, (command.server, command.tool)
+        entries = self.relay.engine.world.server(command.server).evidence.entries
+        if verdict is Verdict.SAME or policy is None or not policy.exclusive:
+            return
+        if entries.get(command.tool) == command.entry and tool not in self._demoted:
+            raise Violation(f"{command.tool} gave two results, and is speculated all the same")
+
+    def demoted(self, command: do.Demote) -> None:
+        """A tool is demoted, or no more."""
+        self.stats["demoted"] += 1
+        tool = (command.server, command.tool)
+        self._demoted = self._demoted | {tool} if command.entry else self._demoted - {tool}
 
     def slow_down_answered(self, server: str) -> None:
         """A server has answered that it is asked too much."""

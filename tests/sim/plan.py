@@ -66,6 +66,7 @@ TOOLS = {
         Tool("ask_ex", "ex", _read("ex:{id}"), quirk="asks"),
         Tool("log_ex", "ex", _read("ex:{id}"), quirk="logs"),
         Tool("drift", "ex", _read("ex:{id}"), quirk="drifts"),
+        Tool("tick_ex", "ex", _read("ex:{id}"), quirk="counts"),
         Tool(
             "fetch",
             "web",
@@ -100,6 +101,7 @@ THEMES: dict[str, tuple[str, ...]] = {
     "late": ("get_ex", "get_ex", "get_ex", "list_ex", "many_ex", "put_late", "put_task", "put_slow"),
     "roots": ("get_root", "get_root", "get_root", "get_level", "get_ex", "get_out"),
     "definitions": ("drift", "drift", "get_ex", "put_ex"),
+    "checks": ("get_ex", "get_ex", "slow_ex", "slow_ex", "cat", "versioned", "tick_ex", "put_ex", "put_ex", "put_file"),
     "many": ("get_ex", "get_ex", "get_ex", "slow_ex", "slow_ex", "get_out", "survey", "put_ex", "put_slow"),
 }
 """What a world is about: the tools that its clients use most."""
@@ -110,10 +112,10 @@ PER_CONNECTION = frozenset({"get_mem", "put_mem", "get_root", "get_level"})
 OWN = ("get_ex", "slow_ex", "again_ex", "odd_ex", "cat", "put_ex", "put_slow", "put_file", "put_fails")
 """Tools by which sessions that keep to their own things cannot meet."""
 
-LOOSE_THEMES = frozenset({"restarts", "roots", "departures", "outside", "late", "definitions"})
+LOOSE_THEMES = frozenset({"checks", "restarts", "roots", "departures", "outside", "late", "definitions"})
 """Worlds that have more than one outcome even without speculation."""
 
-UNTIMELY = frozenset({"put_late", "put_task", "put_hang", "put_crash", "get_root", "drift"})
+UNTIMELY = frozenset({"put_late", "put_task", "put_hang", "put_crash", "get_root", "drift", "tick_ex"})
 """Tools whose effect depends on when they run."""
 
 SECOND = ("get_ex", "slow_ex", "put_ex", "put_all", "hidden")
@@ -209,7 +211,7 @@ class Plan:
 def draw(seed: int, theme: str = "") -> Plan:
     """The world of a seed, about its own theme or a given one."""
     random = Random(seed)
-    own = random.choice([*THEMES])
+    own = random.choice([name for name in THEMES if name != "checks"])
     theme = theme or own
     if theme == "many":
         return _draw_many(random, seed)
@@ -249,8 +251,9 @@ def draw(seed: int, theme: str = "") -> Plan:
             random.choice([1, 3, 4]),
             random.choice([2, 4, 8]),
             join=random.random() < 0.9,
+            check_every=_check_every(seed, theme),
         ),
-        Mode.SHADOW if random.random() < 0.08 else Mode.ON,
+        Mode.SHADOW if random.random() < (0.3 if theme == "checks" else 0.08) else Mode.ON,
         _mode_changes(random) if random.random() < 0.1 else (),
         0.0 if exact or random.random() < 0.2 else random.choice([0.3, 1.0, 4.0]),
         random.choice([0.1, 0.8]),
@@ -265,6 +268,10 @@ def draw(seed: int, theme: str = "") -> Plan:
         random.random() < 0.1,
         theme == "departures" and random.random() < 0.5,
     )
+
+
+def _check_every(seed: int, theme: str) -> int:
+    return (1, 1, 4)[seed % 3] if theme == "checks" else (0, 0, 0, 1, 4)[seed % 5]
 
 
 def _draw_many(random: Random, seed: int) -> Plan:
@@ -298,7 +305,13 @@ def _draw_many(random: Random, seed: int) -> Plan:
         policies,
         random.random() < 0.15,
         tuple(scripts),
-        Settings(0.0005, random.choice([2, 4, 8]), random.choice([1, 3]), random.choice([2, 4, 8])),
+        Settings(
+            0.0005,
+            random.choice([2, 4, 8]),
+            random.choice([1, 3]),
+            random.choice([2, 4, 8]),
+            check_every=_check_every(seed, "many"),
+        ),
         Mode.SHADOW if random.random() < 0.05 else Mode.ON,
         (),
         0.0 if exact or random.random() < 0.5 else random.choice([1.0, 4.0]),
@@ -370,7 +383,7 @@ class Temper:
 
 def _pool(random: Random, theme: str, exact: bool, second: bool) -> list[tuple[str, str]]:
     """The tools that this world's clients use, by server; a few, so that calls repeat."""
-    names = [name for name in TOOLS if not (exact and name in UNTIMELY)]
+    names = [name for name in TOOLS if not (exact and name in UNTIMELY) and (theme == "checks" or name != "tick_ex")]
     chatty = random.random() < 0.15
     reads = [name for name in names if not TOOLS[name].writes and (chatty or TOOLS[name].quirk not in ("asks", "logs"))]
     writes = [name for name in names if TOOLS[name].writes]

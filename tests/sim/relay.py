@@ -14,6 +14,7 @@ from spec_mcp.engine.calls import Arguments, CallKey, Unmatchable, canonical_arg
 from spec_mcp.engine.effects import ServerPolicy, ToolValidator
 from spec_mcp.engine.engine import Engine
 from spec_mcp.engine.events import Answer, CallId, Event, Mode, Outcome, SpeculationId
+from spec_mcp.engine.results import Verdict
 from tests.sim.clients import Asked, Client
 from tests.sim.guessing import Predictor
 from tests.sim.oracle import Oracle
@@ -56,6 +57,8 @@ class Relay:
         self.asked: dict[CallId, Asked] = {}
         self.speculated: dict[SpeculationId, Speculated] = {}
         self.kept: dict[CallId, Result | None] = {}
+        self.recalled: dict[SpeculationId, Result | None] = {}
+        """By check, what its call was given."""
         self.epochs = dict.fromkeys(self.servers, 0)
         self.connecting: dict[str, list[Request]] = {}
         self.set_back_s = 0.0
@@ -78,7 +81,9 @@ class Relay:
             do.Drop: self._drop,
             do.Validate: self._validate,
             do.Keep: self._keep,
+            do.Recall: self._recall,
             do.Compare: self._compare,
+            do.Demote: self._demote,
             do.Predict: self._predict,
         }
 
@@ -456,9 +461,26 @@ class Relay:
     def _keep(self, command: do.Keep) -> None:
         self.kept[command.call] = None
 
+    def _recall(self, command: do.Recall) -> None:
+        self.recalled[command.check] = self.speculated[command.adopted].result
+
     def _compare(self, command: do.Compare) -> None:
-        real, held = self.kept.pop(command.call), self.speculated[command.speculation]
-        self.oracle.compared(held.launch, real, held.result)
+        result = self.speculated[command.speculation].result
+        if command.is_check:
+            early, real = self.recalled[command.speculation], result
+        else:
+            early, real = result, self.kept.pop(command.call)
+        self.oracle.compared(command, early, real)
+        verdict = Verdict.SAME if early == real else Verdict.DIFFERENT
+
+        def tell() -> None:
+            self.feed(events.Compared(command.server, command.tool, command.entry, verdict))
+            self.oracle.judged(command, verdict)
+
+        self.clock.after(self.random.choice([0.0, 0.1]), tell)
+
+    def _demote(self, command: do.Demote) -> None:
+        self.oracle.demoted(command)
 
     def _predict(self, command: do.Predict) -> None:
         client = next(client for client in self.clients if client.name == command.session)

@@ -88,6 +88,8 @@ class Result:
     echo: str
     seen: Seen = ()
     notes: tuple[str, ...] = ()
+    count: int = 0
+    """What a tool adds that is no read, whatever its manifest says."""
 
 
 @dataclass(slots=True, eq=False)
@@ -148,6 +150,7 @@ class Server:
         self.lives = 0
         self.drifted = False
         self.asked = count(1)
+        self.counted = count(1)
         self.prompts: dict[int, Callable[[], None]] = {}
         self.asked_by: dict[int, Request] = {}
 
@@ -248,7 +251,9 @@ class Server:
             if self.writes(tool):
                 self._write(tool, arguments)
         seen = self.things.seen(names)
-        return Result(expected_answer(request.members, seen), request.echo, seen, expected_notes(request.members))
+        answer, notes = expected_answer(request.members, seen), expected_notes(request.members)
+        counts = any(tool.quirk == "counts" for tool, _ in request.members)
+        return Result(answer, request.echo, seen, notes, next(self.counted) if counts else 0)
 
     def _write(self, tool: Tool, arguments: Arguments) -> None:
         for name in self.things.names(tool, arguments):

@@ -46,8 +46,9 @@ def test_each_rule_that_is_switched_off_is_caught(name, record_property):
 
 @pytest.mark.parametrize("theme", list(THEMES))
 def test_the_worlds_with_the_rules_on_hold_where_each_rule_matters(theme):
-    for seed in range(60):
-        simulate(seed, theme)
+    stats: Counter[str] = sum((simulate(seed, theme) for seed in range(60)), start=Counter())
+    if theme == "checks":  # worlds in which nothing is compared prove nothing
+        assert min(stats["checks"], stats["compared"], stats["demoted"]) > 0
 
 
 def test_a_seed_always_draws_the_same_world():
