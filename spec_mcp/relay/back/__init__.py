@@ -3,6 +3,7 @@
 due.py           when a link is to be started
 starting.py      how many servers may start at once
 stdio.py         a server's process
+words.py         what it says on standard error
 address.py       where a server on the network is, and what may be sent there
 connecting.py    connections to it
 reaching.py      one request and its reply, part by part

@@ -9,6 +9,7 @@ Over HTTP, in the order in which a request meets them
     sessions            all clients that are here, and when they are forgotten
     handshake           a client with a session: which of its streams hears what
     modern, stateless   a client without one: headers against body, ids of our own (splice), conversations
+    returning           to which of these it comes back with what it was asked for
     stream, saying      what is said to a client, as plain JSON or as events that can be read again
     settings            who may come in; sdk: all that is taken from the SDK
 """
