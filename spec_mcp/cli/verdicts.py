@@ -84,7 +84,7 @@ def told(compared: Mapping[tuple[str, str], ToolComparisons], mode: Mode) -> lis
     if mode is Mode.ON:
         return lines
     if shadow >= ENOUGH:
-        against = "; what differed stays off" if different else ""
+        against = "; what is demoted stays off" if any(tool.demoted for tool in tools) else ""
         lines.append(f"That is enough to judge by: `spec-mcp on` switches on{against}")
     elif shadow:
         lines.append(
@@ -98,7 +98,7 @@ def _standing(key: tuple[str, str], tool: ToolComparisons) -> str:
 
     said = f"  {safe(key[0])}.{safe(key[1])}: {tool.different} of {tool.compared} differed"
     if tool.demoted:
-        said += "; not called ahead of time any more, until its manifest entry changes or `spec-mcp forget --demotions`"
+        said += "; demoted: not called ahead of time until its manifest entry changes or `spec-mcp forget --demotions`"
     return _escape(said)
 
 

@@ -73,15 +73,15 @@ def test_what_stands_against_switching_on_is_named(store: SqliteStore, capsys: p
     store.write([comparison(verdict="same") for _ in range(ENOUGH)])
     store.write([comparison("list"), demotion("list"), comparison("list", scope=SHOP, is_check=True)])
     said = told("stats", capsys)
-    assert "  files.list: 1 of 1 differed; not called ahead of time any more" in said
+    assert "  files.list: 1 of 1 differed; demoted: not called ahead of time until" in said
     assert "  shop.list: 1 of 1 differed\n" in said
-    assert "`spec-mcp on` switches on; what differed stays off" in said
+    assert "`spec-mcp on` switches on; what is demoted stays off" in said
     stats = json.loads(told("stats --json", capsys))
     assert stats["shadow"]["against"] == ["files.list", "shop.list"]
     assert stats["compared"]["files__list"]["demoted"] is True
     assert stats["compared"]["shop__list"]["checks"] == 1
     assert "files.list" in told("forget --demotions", capsys)
-    assert "any more" not in told("stats", capsys)
+    assert "demoted" not in told("stats", capsys)
 
 
 def test_divergences_are_shown_side_by_side_the_newest_first(

@@ -150,7 +150,7 @@ def test_shadow_mode_shows_a_stale_read_and_the_tool_starts_demoted(world: World
     early, real = (json.loads(one[side]["content"][0]["text"]) for side in ("early", "real"))
     assert (early, real) == ({"level": 1, "api_key": "[redacted]"}, {"level": 2, "api_key": "[redacted]"})
     told = world.said("stats")
-    assert "drifting.level: 1 of 1 differed; not called ahead of time any more" in told
+    assert "drifting.level: 1 of 1 differed; demoted" in told
     assert '"level"' in world.said("stats", "--divergences")
     with world.client(front, "on") as client:
         before = world.called("level")
