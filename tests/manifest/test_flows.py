@@ -27,7 +27,7 @@ sessions = st.lists(st.lists(steps, max_size=8), max_size=5)
 
 def walk(number: int, ids: list[Any], **more: Any) -> list[Step]:
     """A session that finds things and looks at the first of them."""
-    found = {"items": [{"id": id_} for id_ in ids], "next": number}
+    found: dict[str, Any] = {"items": [{"id": id_} for id_ in ids], "next": number}
     return [Step("find", {"kind": "a", **more}, found), Step("get", {"id": ids[0], "kind": "a"}, {"id": ids[0]})]
 
 
@@ -67,7 +67,7 @@ def test_a_constant_goes_along_with_what_is_carried_on_but_no_secret() -> None:
         [[Step("find", {}, None), Step("get", {"id": n}, {})] for n in range(9)],
         [[Step("find", {}, {"id": n}), *[Step("note", {}, 0)] * 9, Step("get", {"id": n}, {})] for n in range(9)],
         [[Step("find", {}, {"id": True}), Step("get", {"id": 1}, {})] for _ in range(9)],
-        [[Step("find", {}, {"ids": [*range(40)]}), Step("get", {"id": 1}, {})] for n in range(9)],
+        [[Step("find", {}, {"ids": [*range(40)]}), Step("get", {"id": 1}, {})] for _ in range(9)],
     ],
     ids=["too few", "one session", "errors", "too late", "other types", "one of many"],
 )

@@ -65,7 +65,8 @@ def _client(client: Client, path: Path) -> Iterator[Finding]:
         yield Finding(CLIENTS_AREA, Level.WRONG, f"{path} cannot be read: {error}", mend)
         return
     read = Read.of(client, str(path), text)
-    entries, others = [], 0
+    entries: list[_Entry] = []
+    others = 0
     for servers in read.tables:
         for name, one in servers.node.members.items():
             found = ours_in(one)
