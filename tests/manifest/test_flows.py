@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spec_mcp.manifest.expressions import parse
@@ -81,6 +81,7 @@ def test_tools_that_are_not_asked_for_are_not_looked_at() -> None:
     assert flows([walk(n, [f"t{n}"]) for n in range(8)], ("find",)) == {}
 
 
+@settings(max_examples=40)  # each is a whole history: more would take long, and find no more
 @given(recorded=sessions)
 def test_whatever_was_recorded_each_rule_is_an_expression_that_foretells_what_was_counted(
     recorded: list[list[Step]],
