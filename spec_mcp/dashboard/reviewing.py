@@ -21,6 +21,7 @@ from spec_mcp.dashboard.coverage import Found, Seen, standing
 from spec_mcp.engine.effects import Effect
 from spec_mcp.errors import UserError
 from spec_mcp.manifest import Manifest, ManifestError, parse_manifest, shipped_folder
+from spec_mcp.manifest.check import meaningless
 from spec_mcp.manifest.forms import ToolForm
 from spec_mcp.manifest.locking import CannotLock, Value, edited
 from spec_mcp.manifest.writing import write
@@ -169,8 +170,8 @@ def _keys(tool: str, decision: Decision, manifest: Manifest, seen: Seen) -> dict
     if given is None and effect is Effect.UNSAFE and not decision.lock:
         return {}
     if given is None or effect is not old.effect:
-        keys["effect"] = str(effect)
-    if decision.ttl_s is not None and decision.ttl_s != old.ttl_s:
+        keys |= {"effect": str(effect), **dict.fromkeys(meaningless(effect))}
+    if decision.ttl_s is not None and decision.ttl_s != old.ttl_s and effect is not Effect.UNSAFE:
         keys["ttl_s"] = int(decision.ttl_s) if decision.ttl_s == int(decision.ttl_s) else decision.ttl_s
     if decision.touches is not None and (decision.touches or None) != old.touches:
         keys["touches"] = decision.touches[:MAX_TOUCHES] or None

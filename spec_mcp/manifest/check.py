@@ -69,6 +69,15 @@ def scratch_faults(form: ManifestForm, file: str) -> Iterator[ManifestError]:
             yield ManifestError(file, f"[verify] writes[{index}]", f"{name} is no listed unsafe tool", mend)
 
 
+def meaningless(effect: Effect) -> tuple[str, ...]:
+    """The keys that mean nothing for a tool of this effect."""
+    return {
+        Effect.READ: (*_UNDONE, "settle_s"),
+        Effect.REVERSIBLE: (),
+        Effect.UNSAFE: (*_UNDONE, *_ANSWERED),
+    }[effect]
+
+
 def _effect(form: ToolForm) -> Iterator[Fault]:
     given = {key for key in (*_UNDONE, *_ANSWERED) if _is_given(form, key)}
     if form.effect is not Effect.REVERSIBLE:

@@ -32,8 +32,6 @@ ROWS: tuple[Row, ...] = (
     speculation(3, "s1", state="discarded", reason="spoiled", launched_at=NOW + 3.5, returned_at=NOW + 3.7, call=None),
     speculation(4, "s1", state="discarded", reason="busy", launched_at=None, returned_at=None, call=None),
     skip("not-worth-it", 7, "s1"),
-    skip("compared-equal", 5, "s1"),
-    skip("compared-different", 1, "s1"),
     session("s2", scope=SHOP, started_at=NOW + 100, pid=os.getpid()),
     call(1, "s2", server="shop", tool="look", t_start=NOW + 101, t_end=NOW + 101.5),
     pin("read", "sha256:" + "1" * 64),
@@ -52,7 +50,8 @@ def write(home: Path, *rows: Row) -> Path:
 def dashboard(home: Path, config: Config | None = None, **options: Any) -> Dashboard:
     """A dashboard over that store."""
     place = Place(home / STORE_NAME, home, config or load_config(None), PROGRAM)
-    return Dashboard(place, **{"token": TOKEN, "wall_s": lambda: NOW + 200, **options})
+    given: dict[str, Any] = {"token": TOKEN, "wall_s": lambda: NOW + 200, **options}
+    return Dashboard(place, **given)
 
 
 class Page:

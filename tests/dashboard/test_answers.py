@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,14 +12,15 @@ from spec_mcp.dashboard.predictions import interval
 from spec_mcp.dashboard.reading import Reader
 from spec_mcp.dashboard.words import ENDS, SKIPS
 from spec_mcp.engine.events import Mode
+from spec_mcp.engine.results import Difference
 from spec_mcp.engine.states import Reason
 from spec_mcp.store.leftovers import REASONS
 from spec_mcp.store.mode import ModeSwitch
 from spec_mcp.store.place import STORE_NAME
-from spec_mcp.store.rows import CallRow
+from spec_mcp.store.rows import CallRow, ComparisonRow
 from spec_mcp.store.store import StoreError
 from tests.dashboard.filled import Page, dashboard, write
-from tests.store.rows import NOW, call, session
+from tests.store.rows import FILES, NOW, call, session
 
 
 @pytest.fixture
@@ -28,7 +30,19 @@ def page(spec_mcp_home: Path) -> Page:
 
 
 @pytest.mark.parametrize(
-    "name", ["overview", "over-time", "tools", "parts", "sessions", "predictions", "curve", "undos", "manifests"]
+    "name",
+    [
+        "overview",
+        "over-time",
+        "tools",
+        "parts",
+        "sessions",
+        "predictions",
+        "curve",
+        "comparisons",
+        "undos",
+        "manifests",
+    ],
 )
 def test_where_nothing_is_recorded_every_page_says_so_and_nothing_is_made(spec_mcp_home: Path, name: str) -> None:
     assert isinstance(Page(dashboard(spec_mcp_home)).get(name), dict)
@@ -77,9 +91,35 @@ def test_every_reason_of_the_engine_has_words() -> None:
     assert {str(reason) for reason in Reason} - {*ENDS, *SKIPS, *REASONS} == set()
 
 
-def test_what_shadow_mode_compared_is_told_by_tool(page: Page) -> None:
-    (row,) = page.get("overview")["comparisons"]
-    assert (row["server"], row["tool"], row["equal"], row["different"]) == ("files", "read", 5, 1)
+def test_what_was_compared_is_told_by_tool_and_side_by_side(spec_mcp_home: Path) -> None:
+    different = {"verdict": "different", "differences": (Difference("result.n", False),), "arguments": b'{"path":"/a"}'}
+    rows = (compared(), compared(), compared(early=b'{"n":1}', real=b'{"n":2}', **different))
+    write(spec_mcp_home, session(), *rows)
+    page = Page(dashboard(spec_mcp_home))
+    told = page.get("comparisons")
+    assert [(line["tool"], line["compared"], line["same"], line["different"]) for line in told["tools"]] == [
+        ("read", 3, 2, 1)
+    ]
+    (found,) = told["differences"]
+    assert (found["early"], found["real"], found["places"]) == ('{"n":1}', '{"n":2}', ["result.n"])
+    assert page.get("overview")["comparisons"] == told["tools"]
+
+
+def compared(**more: Any) -> ComparisonRow:
+    values: dict[str, Any] = {
+        "session": "s1",
+        "scope": FILES,
+        "tool": "read",
+        "entry": "e",
+        "arguments": None,
+        "is_check": False,
+        "how": "hit",
+        "verdict": "same",
+        "differences": (),
+        "saved_s": 0.1,
+        "at": NOW,
+    }
+    return ComparisonRow(**(values | more))
 
 
 def test_sessions_come_newest_first_and_live_ones_are_known(page: Page) -> None:

@@ -30,7 +30,11 @@ export function filters(parameters, go) {
       title,
       h(
         "select",
-        { "data-key": `filter ${name}`, onchange: (event) => change(name, event.target.value) },
+        {
+          "aria-label": title,
+          "data-key": `filter ${name}`,
+          onchange: (event) => change(name, event.target.value),
+        },
         choices.map(([value, words]) => h("option", { value, selected: value === now[name] }, words)),
       ),
     );

@@ -1,7 +1,7 @@
 // Reviewing a manifest: what each tool does, what would be written, and a yes to each line that trusts more.
 import { act, ask } from "../api.js";
 import { card, fill, h, notice, table } from "../dom.js";
-import { number } from "../format.js";
+import { count } from "../format.js";
 import { effectBadge } from "./manifests.js";
 
 export function open(root, context) {
@@ -103,7 +103,7 @@ export function open(root, context) {
             of: (row) => [
               h("strong", {}, row.tool),
               h("br"),
-              h("span", { class: "soft" }, row.calls ? `${number(row.calls)} calls` : "not called yet"),
+              h("span", { class: "soft" }, row.calls ? count(row.calls, "call") : "not called yet"),
             ],
           },
           { title: "Now", of: (row) => effectBadge(row.effect) },
