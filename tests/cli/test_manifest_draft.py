@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from spec_mcp.engine.effects import UNLISTED, Effect, ServerPolicy
@@ -123,6 +123,7 @@ def test_what_a_draft_suggests_is_without_fault_when_it_is_switched_on(tools: li
     assert len(offered) == text.count('\n#effect = "read"')
 
 
+@settings(max_examples=40, deadline=None)  # each is a whole history, and the machine may be busy
 @given(tools=readable_lists, data=st.data())
 def test_what_was_measured_fits_the_server_and_is_without_fault_whatever_is_switched_on(
     tools: list[dict[str, Any]], data: st.DataObject
