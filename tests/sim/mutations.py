@@ -320,7 +320,7 @@ RULES: dict[str, Rule] = {
     "writes settle": Rule("late", _wrap(OpenWrites, "close", _settles_at_once)),
     "tasks go on": Rule("late", _wrap(OpenWrites, "close", _task_is_final)),
     "cancelled writes stay open": Rule("late", _wrap(Engine, "_call_cancelled", _cancelled_is_final)),
-    "writes wait through a restart": Rule("restarts", _put(OpenWrites, "forget_lost", _forgets_all_writes)),
+    "writes wait through a restart": Rule("revivals", _put(OpenWrites, "forget_lost", _forgets_all_writes)),
     "notices spoil": Rule("roots", _put(spoiling, "take_notice", lambda *_: None)),
     "notices settle": Rule("roots", _put(spoiling, "NOTICE_SETTLE_S", 0.0)),
     "servers tell of changes": Rule(
@@ -350,7 +350,7 @@ RULES: dict[str, Rule] = {
     "errors are discarded": Rule("mixed", _put(engine, "is_good", lambda *_: True)),
     "nothing crosses a restart": Rule("restarts", _both(_keys_without("epoch"), _put(servers, "leave", _nothing_left))),
     # rule 9
-    "joined reads go first": Rule("order", _put(spoiling, "spoil", _spoils_only_what_nobody_waits_for)),
+    "joined reads go first": Rule("overtaking", _put(spoiling, "spoil", _spoils_only_what_nobody_waits_for)),
     "joins are bounded": Rule("order", _put(Engine, "_join_bound_s", lambda *_: 1e9)),
     # rule 10
     "cancelled joins are not forwarded": Rule("order", _wrap(Engine, "_call_cancelled", _forwards_always)),

@@ -103,8 +103,13 @@ THEMES: dict[str, tuple[str, ...]] = {
     "definitions": ("drift", "drift", "get_ex", "put_ex"),
     "checks": ("get_ex", "get_ex", "slow_ex", "slow_ex", "cat", "versioned", "tick_ex", "put_ex", "put_ex", "put_file"),
     "many": ("get_ex", "get_ex", "get_ex", "slow_ex", "slow_ex", "get_out", "survey", "put_ex", "put_slow"),
+    "overtaking": ("slow_ex", "slow_ex", "slow_ex", "slow_ex", "put_ex"),
+    "revivals": ("list_ex", "list_ex", "list_ex", "get_ex", "put_crash", "put_slow"),
 }
 """What a world is about: the tools that its clients use most."""
+
+ASKED_FOR = frozenset({"checks", "overtaking", "revivals"})
+"""Themes that no seed chooses by itself: they show one rule."""
 
 PER_CONNECTION = frozenset({"get_mem", "put_mem", "get_root", "get_level"})
 """Tools that speak of one process or of one client: not to be read over another connection."""
@@ -112,7 +117,9 @@ PER_CONNECTION = frozenset({"get_mem", "put_mem", "get_root", "get_level"})
 OWN = ("get_ex", "slow_ex", "again_ex", "odd_ex", "cat", "put_ex", "put_slow", "put_file", "put_fails")
 """Tools by which sessions that keep to their own things cannot meet."""
 
-LOOSE_THEMES = frozenset({"checks", "restarts", "roots", "departures", "outside", "late", "definitions"})
+LOOSE_THEMES = frozenset(
+    {"checks", "restarts", "roots", "departures", "outside", "late", "definitions", "overtaking", "revivals"}
+)
 """Worlds that have more than one outcome even without speculation."""
 
 UNTIMELY = frozenset({"put_late", "put_task", "put_hang", "put_crash", "get_root", "drift", "tick_ex"})
@@ -211,7 +218,7 @@ class Plan:
 def draw(seed: int, theme: str = "") -> Plan:
     """The world of a seed, about its own theme or a given one."""
     random = Random(seed)
-    own = random.choice([name for name in THEMES if name != "checks"])
+    own = random.choice([name for name in THEMES if name not in ASKED_FOR])
     theme = theme or own
     if theme == "many":
         return _draw_many(random, seed)
@@ -224,7 +231,7 @@ def draw(seed: int, theme: str = "") -> Plan:
     pool = _pool(random, theme, exact, "t" in policies)
     temper = Temper(exact, exact and (concurrent or "t" in policies), theme, random.choice([0.05, 0.05, 0.3]))
     leaving = 0.0 if exact else 0.8 if theme == "departures" else 0.2
-    crowded = theme in ("restarts", "departures", "late", "roots")
+    crowded = theme in ("restarts", "departures", "late", "roots", "revivals")
     clients = 1 if exact or random.random() < (0.2 if crowded else 0.6) else 2
     strangers = random.random() < (0.1 if crowded else 0.3)
     turns = [tuple(_turn(random, pool, temper) for _ in range(random.randint(8, 18))) for _ in range(clients)]
@@ -402,6 +409,8 @@ def _turn(random: Random, pool: list[tuple[str, str]], temper: Temper) -> Turn:
         kinds = ["resources/read", "logging/setLevel"] + ([] if temper.exact else ["notifications/roots/list_changed"])
         return Turn(think_s, (), random.choice(kinds))
     calls = [_call(random, *random.choice(pool)) for _ in range(random.choice([1, 1, 1, 2, 3]))]
+    if temper.theme == "overtaking" and calls[-1].tool == "slow_ex" and random.random() < 0.4:  # and a write behind it
+        calls.append(Call(calls[-1].server, "put_ex", calls[-1].arguments))
     if temper.simple and any(TOOLS[call.tool].writes for call in calls):
         calls = calls[:1]
     if random.random() < 0.08:
