@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from spec_mcp.relay.front.gathering import Gathering
 from spec_mcp.relay.front.http import CONNECTION
 
 REFUSED_SLACK = 64
@@ -36,6 +37,8 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """A client has connected."""
         super().connection_made(transport)
+        self._gathering = Gathering(transport, self.loop)
+        self.transport = cast("asyncio.Transport", self._gathering)
         if len(self.connections) > self.most + REFUSED_SLACK:
             transport.abort()
         else:
@@ -60,6 +63,7 @@ class Connection(H11Protocol):
 
     def on_response_complete(self) -> None:
         """An answer has been handed to the transport."""
+        self._gathering.flush()
         super().on_response_complete()
         if self.transport.get_write_buffer_size():
             self._reap_later(self.transport.get_write_buffer_size())
