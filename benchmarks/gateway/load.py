@@ -49,7 +49,8 @@ WAVE_S = CONNECT_S + CALL_S + 3 * RECOVER_S
 """How long clients may take beside the time that they are told to work."""
 
 SLACK_DESCRIPTORS = 4
-SLACK_THREADS = 2
+SLACK_THREADS = 2 + min(32, (os.cpu_count() or 1) + 4)
+"""asyncio looks up names in that many threads of its own, which it starts as they are needed and keeps for ever."""
 SLACK_RSS_BYTES = 24 << 20
 """Allocators keep some of what was used most: with sixty seconds of two hundred sessions a leak of a few kilobytes a
 call would be several times that."""
