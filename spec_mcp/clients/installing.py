@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -243,10 +243,23 @@ def _of_remote(editor: Editor, entry: Braces | Lines, said: Reached, wrapped: Wr
     kind = entry.members.get("type")
     return {
         "fields": tuple(fields),
+        "behind": _behind(entry, {key for key, _ in fields}),
         "headers_key": said.headers_key,
         "values": values,
         "kind": "" if kind is None else editor.raw(kind),
     }
+
+
+def _behind(entry: Braces | Lines, gone: Collection[str]) -> dict[str, str]:
+    """Of each key that goes the last before it that stays, where it can be written behind that one."""
+    behind: dict[str, str] = {}
+    last = ""
+    for one in sorted(entry.members.values(), key=lambda one: one.start):
+        if one.name in gone and last:
+            behind[one.name] = last
+        elif one.name not in gone:
+            last = "" if isinstance(one.node, Lines) else one.name
+    return behind
 
 
 def _stale(read: Read, record: Record, wish: Wish) -> list[Piece]:

@@ -59,6 +59,8 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
     """How those that hold headers are written."""
     fields: tuple[tuple[str, str], ...] = ()
     """A remote server: its keys that went, and how their values were written; its address is the first."""
+    behind: dict[str, str] = {}
+    """Of those that stood behind a key that stayed: the last such key before them."""
     headers_key: str = ""
     kind: str = ""
     """How its `type` was written; empty: it had none."""

@@ -111,7 +111,12 @@ def _remote(editor: Editor, entry: Table, piece: Piece) -> None:
             editor.put(span_of(kind.node), piece.kind)
         else:
             gone.add("type")
-    editor.replace(entry, entry.members["command"], [pair for pair in pairs if pair[1]])
+    pairs = [pair for pair in pairs if pair[1]]
+    stays = {name for name, one in entry.members.items() if not isinstance(one.node, Lines)} - gone - {"command"}
+    apart = [pair for pair in pairs[1:] if piece.behind.get(pair[0]) in stays]
+    editor.replace(entry, entry.members["command"], [pair for pair in pairs if pair not in apart])
+    for name in dict.fromkeys(piece.behind[key] for key, _ in apart):
+        editor.after(entry, entry.members[name], [pair for pair in apart if piece.behind[pair[0]] == name])
     editor.remove(entry, gone)
 
 

@@ -182,6 +182,16 @@ def test_codex_is_taken_apart_too(style: str) -> None:
     }
 
 
+def test_what_went_comes_back_behind_what_it_stood_behind() -> None:
+    text = (
+        '[mcp_servers.a]\nurl = "https://e.org/mcp"\ntype = "http"\nhttp_headers = {}\nnote = "n"\n#\n'
+        '[mcp_servers.a.env]\nA = "1"\n'
+    )
+    plan = put_in("codex", text)
+    new = '[mcp_servers.new]\ncommand = "npx"\n'
+    assert taken_out("codex", plan.text.replace("#\n", new), plan.record).text == text.replace("#\n", new)
+
+
 def test_a_gateway_of_codex_is_taken_apart_too() -> None:
     plan = put_in("codex", CODEX, JOIN)
     edited = plan.text.replace('args = ["run"', 'args = [ "run"')
