@@ -107,7 +107,11 @@ export function table(caption, columns, rows, state = {}) {
         "tr",
         {},
         columns.map((column) =>
-          h("td", { class: column.class ?? (column.right ? "right" : "") }, column.of(row)),
+          h(
+            "td",
+            { class: column.class ?? (column.right ? "right" : ""), "data-title": column.title },
+            column.of(row),
+          ),
         ),
       ),
     );

@@ -54,7 +54,7 @@ export function open(root, context) {
         mark("Present setting", "--stuck", 17),
         mark("Setting to choose", "--hit", 25),
       ],
-      hooks: { draw: [(plot) => names(plot, told?.curve ? sorted(told.curve) : [])] },
+      hooks: { draw: [(plot) => names(plot, told?.curve)] },
     }),
     360,
   );
@@ -166,21 +166,22 @@ function sorted(curve) {
   return [...curve.curve].sort((a, b) => a.waste_per_ten - b.waste_per_ten);
 }
 
-function names(plot, points) {
+/** What each point stands for, the marked ones first: where several lie together, there is room for one name. */
+function names(plot, curve) {
+  if (!curve) return;
   const { ctx } = plot;
+  const marked = (point) => Number([curve.now, curve.wasted_call_s].includes(point.wasted_call_s));
+  const taken = [];
   ctx.save();
   ctx.fillStyle = colour("--soft");
   ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
-  let last = -Infinity;
-  for (const point of points) {
+  ctx.textAlign = "left";
+  for (const point of [...curve.curve].sort((one, other) => marked(other) - marked(one))) {
     const x = plot.valToPos(point.waste_per_ten, "x", true);
-    if (x - last < 34 * devicePixelRatio) continue;
-    last = x;
-    ctx.fillText(
-      `${point.wasted_call_s} s`,
-      x + 6 * devicePixelRatio,
-      plot.valToPos(point.hidden_share, "y", true) + 16 * devicePixelRatio,
-    );
+    if (taken.some((known) => Math.abs(known - x) < 40 * devicePixelRatio)) continue;
+    taken.push(x);
+    const y = plot.valToPos(point.hidden_share, "y", true);
+    ctx.fillText(`${point.wasted_call_s} s`, x + 10 * devicePixelRatio, y - 10 * devicePixelRatio);
   }
   ctx.restore();
 }
