@@ -70,9 +70,10 @@ class Editor:
         if last is not None:
             self.after(parent, last, pairs)
         elif pairs:
-            self._first(parent, pairs)
+            self.lead(parent, pairs)
 
-    def _first(self, parent: Table, pairs: Sequence[Pair]) -> None:
+    def lead(self, parent: Table, pairs: Sequence[Pair]) -> None:
+        """The first keys of a table that is empty, or of one of lines under a header."""
         syntax = self.document.syntax
         written = [f"{syntax.key(name)}{syntax.assign}{value}" for name, value in pairs]
         if isinstance(parent, Lines):

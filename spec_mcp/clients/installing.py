@@ -234,7 +234,8 @@ def login_hint(said: Said | Unfit) -> str:
 def _of_remote(editor: Editor, entry: Braces | Lines, said: Reached, wrapped: Wrapped) -> dict[str, Any]:
     """How a remote server's entry is made again."""
     keys = (said.url_key, said.headers_key, "bearer_token_env_var", "env_http_headers")
-    fields = [(key, editor.raw(entry.members[key])) for key in keys if key in entry.members]
+    gone = sorted((entry.members[key] for key in keys if key in entry.members), key=lambda one: one.start)
+    fields = [(one.name, editor.raw(one)) for one in gone]
     headers = entry.members.get(said.headers_key)
     values: dict[str, str] = {}
     if headers is not None and isinstance(headers.node, Braces | Lines):
@@ -243,22 +244,24 @@ def _of_remote(editor: Editor, entry: Braces | Lines, said: Reached, wrapped: Wr
     kind = entry.members.get("type")
     return {
         "fields": tuple(fields),
-        "behind": _behind(entry, {key for key, _ in fields}),
+        "behind": _behind(entry, said.url_key, {key for key, _ in fields}),
         "headers_key": said.headers_key,
         "values": values,
         "kind": "" if kind is None else editor.raw(kind),
     }
 
 
-def _behind(entry: Braces | Lines, gone: Collection[str]) -> dict[str, str]:
-    """Of each key that goes the last before it that stays, where it can be written behind that one."""
+def _behind(entry: Braces | Lines, url_key: str, gone: Collection[str]) -> dict[str, str]:
+    """Of each key that goes the last before it that stays, where it does not follow the address; empty: none."""
     behind: dict[str, str] = {}
-    last = ""
+    last: str | None = ""
     for one in sorted(entry.members.values(), key=lambda one: one.start):
-        if one.name in gone and last:
-            behind[one.name] = last
+        if one.name == url_key or isinstance(one.node, Lines):
+            last = None
         elif one.name not in gone:
-            last = "" if isinstance(one.node, Lines) else one.name
+            last = one.name
+        elif last is not None:
+            behind[one.name] = last
     return behind
 
 

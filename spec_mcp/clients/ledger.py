@@ -58,9 +58,9 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
     values: dict[str, str] = {}
     """How those that hold headers are written."""
     fields: tuple[tuple[str, str], ...] = ()
-    """A remote server: its keys that went, and how their values were written; its address is the first."""
+    """A remote server: its keys that went, and how their values were written, in their order."""
     behind: dict[str, str] = {}
-    """Of those that stood behind a key that stayed: the last such key before them."""
+    """Of those that did not follow the address: the last key before them that stayed; empty: there was none."""
     headers_key: str = ""
     kind: str = ""
     """How its `type` was written; empty: it had none."""

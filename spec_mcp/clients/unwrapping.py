@@ -113,10 +113,15 @@ def _remote(editor: Editor, entry: Table, piece: Piece) -> None:
             gone.add("type")
     pairs = [pair for pair in pairs if pair[1]]
     stays = {name for name, one in entry.members.items() if not isinstance(one.node, Lines)} - gone - {"command"}
-    apart = [pair for pair in pairs[1:] if piece.behind.get(pair[0]) in stays]
+    stays |= {""} if isinstance(entry, Lines) and entry.header is not None else set()
+    apart = [pair for pair in pairs if piece.behind.get(pair[0]) in stays]
     editor.replace(entry, entry.members["command"], [pair for pair in pairs if pair not in apart])
     for name in dict.fromkeys(piece.behind[key] for key, _ in apart):
-        editor.after(entry, entry.members[name], [pair for pair in apart if piece.behind[pair[0]] == name])
+        there = [pair for pair in apart if piece.behind[pair[0]] == name]
+        if name:
+            editor.after(entry, entry.members[name], there)
+        else:
+            editor.lead(entry, there)
     editor.remove(entry, gone)
 
 

@@ -71,7 +71,10 @@ def test_what_a_user_edits_outside_meanwhile_stays_byte_for_byte(client: str, dr
     except ValueError:  # edits that do not go together, or not with the fewer commas of a gateway
         return
     back = taken_out(client, found, plan.record)
-    if wish.gateways is None:
+    # a table that was put between an entry and its own `env` splits what was ours: then the meaning is all there is
+    is_split = any(stretch.new not in found for stretch in plan.record.stretches.values())
+    event("split" if is_split else "whole")
+    if wish.gateways is None and not is_split:
         assert back.text == wanted
     assert meaning(client, back.text) == meaning(client, wanted)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -182,11 +183,11 @@ def test_codex_is_taken_apart_too(style: str) -> None:
     }
 
 
-def test_what_went_comes_back_behind_what_it_stood_behind() -> None:
-    text = (
-        '[mcp_servers.a]\nurl = "https://e.org/mcp"\ntype = "http"\nhttp_headers = {}\nnote = "n"\n#\n'
-        '[mcp_servers.a.env]\nA = "1"\n'
-    )
+@pytest.mark.parametrize("keys", list(permutations(["url", "type", "http_headers", "note"])), ids="-".join)
+def test_what_went_comes_back_where_it_stood(keys: tuple[str, ...]) -> None:
+    said = {"url": '"https://e.org/mcp"', "type": '"http"', "http_headers": "{}", "note": '"n"'}
+    lines = "".join(f"{key} = {said[key]}\n" for key in keys)
+    text = f'[mcp_servers.a]\n{lines}#\n[mcp_servers.a.env]\nA = "1"\n'
     plan = put_in("codex", text)
     new = '[mcp_servers.new]\ncommand = "npx"\n'
     assert taken_out("codex", plan.text.replace("#\n", new), plan.record).text == text.replace("#\n", new)
