@@ -144,6 +144,8 @@ def _follows(tool: Mapping[str, Any], flows: Sequence[Flow], listed: Mapping[str
         rule = FollowForm(tool=flow.rule.tool, arguments=dict(flow.rule.arguments), confidence=flow.rule.confidence)
         if hints(listed[rule.tool]).read is None or not is_possible(tool, rule, listed):
             continue
+        if not all(map(_is_text, (*rule.arguments, *rule.arguments.values()))):
+            continue
         yield ""
         times = f"{flow.used} of {flow.offered} such calls were made, in {flow.sessions} sessions"
         yield from _prose(f"Measured: {times}. It counts only while {_plain(rule.tool, NAME_CHARS)} is a read.")

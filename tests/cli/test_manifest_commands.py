@@ -169,7 +169,8 @@ def test_a_server_without_a_name_gets_one_from_its_command_and_is_told_of(tmp_pa
 
 def test_the_name_of_a_server_cannot_lead_out_of_the_folder(own: Path, capsys: Capsys) -> None:
     assert tell("manifest draft --save", greeter(GET, name="../../etc/x"), capsys).status == 0
-    assert [path.name for path in own.iterdir()] == ["etc-x.toml"]
+    assert [path.name for path in own.glob("*.toml")] == ["etc-x.toml"]
+    assert not (own.parent.parent / "etc").exists()
 
 
 @pytest.mark.parametrize(
