@@ -142,9 +142,9 @@ def _follows(tool: Mapping[str, Any], flows: Sequence[Flow], listed: Mapping[str
     """What was seen to follow a tool's answer: reads alone, since nothing else is ever made early."""
     for flow in flows:
         rule = FollowForm(tool=flow.rule.tool, arguments=dict(flow.rule.arguments), confidence=flow.rule.confidence)
-        if hints(listed[rule.tool]).read is None or not is_possible(tool, rule, listed):
-            continue
         if not all(map(_is_text, (*rule.arguments, *rule.arguments.values()))):
+            continue
+        if hints(listed[rule.tool]).read is None or not is_possible(tool, rule, listed):
             continue
         yield ""
         times = f"{flow.used} of {flow.offered} such calls were made, in {flow.sessions} sessions"
