@@ -31,12 +31,15 @@ class Wire:
 
     def lines(self):
         """Every complete line that the client sends, without its end."""
-        pending = b""
+        pending = bytearray()  # bytes would be copied whole for each part of a large line
         while chunk := os.read(0, READ_BYTES):
             if self._received:
                 self._received.write(chunk)
-            *lines, pending = (pending + chunk).split(b"\n")
-            yield from lines
+            first, *others = chunk.split(b"\n")
+            pending += first
+            for other in others:
+                yield bytes(pending)
+                pending = bytearray(other)
 
     def mark(self, what: str, **details: Any) -> None:
         """Note for the test what happened, in a line of its own."""
