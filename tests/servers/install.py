@@ -24,7 +24,8 @@ ROOT = HERE.parents[1]
 INSTALLED = ROOT / ".servers"
 CONFORMANCE = "conformance"
 SHIPPED = "shipped"
-NPM = ("npm", SHIPPED, CONFORMANCE)
+PACKING = "packing"
+NPM = ("npm", SHIPPED, CONFORMANCE, PACKING)
 PYPI = ("mcp-server-git", "mcp-server-time", "mcp-server-fetch", "mcp-server-sqlite")
 ON_REQUEST = ("fastmcp",)
 """Only the benchmark compares with it."""
