@@ -21,7 +21,7 @@ demo: setup
 	@$(BIN)/spec-mcp demo $(ARGS)
 
 test: servers
-	$(BIN)/pytest -n 3 --dist loadgroup $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check
