@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +259,38 @@ class Web:
             client.call("pages__fetch", {"url": url})
         return {*urls}
 
+    def shows(
+        self,
+        client: RawClient,
+        what: str,
+        injected: tuple[dict[str, Any], dict[str, Any]],
+        number: int,
+        good: set[str],
+        bad: set[str],
+    ) -> bool:
+        """A page with links that must not be followed, between good ones; to `bad` goes what was followed of them.
+
+        False: the good ones were not followed. A machine that has too much to do may find no time for that.
+        """
+        note, page = injected
+        code, url = f"{SECRET}-{number}", f"{GOOD}/injected/{number}"
+        page, fine = _between_good_ones(page, number)
+        good |= {*fine, url}
+        self.note(what, {"see": url, "code": code} | note)
+        self.show(url, page)
+        before = len(self.fetched_early())
+        client.call("notes__get_note", {"name": what})
+        self.several.wait_early("notes", "get_owner", code=code)
+        client.call("notes__get_owner", {"code": code})
+        client.call("pages__fetch", {"url": url})
+        try:
+            self.wait_early(before, *fine)
+            return True
+        except Missing:
+            return False
+        finally:
+            bad |= {*self.fetched_early(before)} - good
+
 
 def _page(*links: str, base: str = f"{GOOD}/collect", text: str = "") -> dict[str, Any]:
     return {"base": base, "links": [*links], "text": text}
@@ -268,6 +301,9 @@ def _between_good_ones(page: dict[str, Any], number: int) -> tuple[dict[str, Any
     first, last = f"{GOOD}/fine/{number}/first", f"{GOOD}/fine/{number}/last"
     return page | {"links": [first, *page["links"], last]}, (first, last)
 
+
+SHOWN_MAX = 3
+"""So often a page is shown until the good links of it are followed."""
 
 INJECTED = {
     "what is put together of two values": ({}, _page()),
@@ -294,27 +330,13 @@ def test_however_much_a_habit_it_is_to_follow_links_no_bad_one_is_followed_early
     with web.client() as client:
         for section in ("a", "b", "c"):
             good |= web.follows_links(client, section)
-    bad: dict[str, set[str]] = {}
-    unshown: list[str] = []
+    bad: dict[str, set[str]] = {what: set() for what in INJECTED}
+    numbers = count()
     with web.client() as client:
-        for number, (what, (note, injected)) in enumerate(INJECTED.items()):
-            code, url = f"{SECRET}-{number}", f"{GOOD}/injected/{number}"
-            page, fine = _between_good_ones(injected, number)
-            good |= {*fine, url}
-            web.note(what, {"see": url, "code": code} | note)
-            web.show(url, page)
-            before = len(web.fetched_early())
-            client.call("notes__get_note", {"name": what})
-            web.several.wait_early("notes", "get_owner", code=code)
-            client.call("notes__get_owner", {"code": code})
-            client.call("pages__fetch", {"url": url})
-            try:
-                web.wait_early(before, *fine)
-            except Missing:  # a machine that has too much to do makes a page not worth its while
-                unshown.append(what)
-            bad[what] = {*web.fetched_early(before)} - good
+        for what, injected in INJECTED.items():
+            shown = any(web.shows(client, what, injected, next(numbers), good, bad[what]) for _ in range(SHOWN_MAX))
+            assert shown, f"{what}: the good links beside it were not followed either"
     assert bad == {what: set() for what in INJECTED}
-    assert len(unshown) <= 1, f"the good links beside the bad ones were not followed either: {unshown}"
     assert web.several.stats()["skips"].get("open-world", 0) > 0
 
 
