@@ -266,7 +266,7 @@ function why(row, ahead, cost) {
         "Admitted",
         ahead.least_wait_s === null
           ? null
-          : `since it could hide more than ${seconds(ahead.least_wait_s)} of waiting: at ${percent(ahead.q)} that outweighs a wasted call, which is worth ${seconds(cost)}`,
+          : `since it could hide more than ${seconds(ahead.least_wait_s)} of waiting: at ${percent(ahead.q)} that outweighs a wasted call, which by the present setting is worth ${seconds(cost)}`,
       ],
       [
         "Launched",
