@@ -11,11 +11,12 @@ import pytest
 from mcp import Client, MCPError
 
 from tests.wrapped_servers.retail import ROOT, command, till
+from wrapped_servers.latency import Latency
 from wrapped_servers.retail.catalogue import TOOLS, Effect
 from wrapped_servers.retail.database import Database, DatabaseError, read_tables
 from wrapped_servers.retail.generator import generate
 from wrapped_servers.retail.model import Tables
-from wrapped_servers.retail.server import Latency, make_server
+from wrapped_servers.retail.server import make_server
 from wrapped_servers.retail.shop import Refused
 
 pytestmark = pytest.mark.anyio

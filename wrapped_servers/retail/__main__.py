@@ -10,14 +10,12 @@ from pathlib import Path
 
 import anyio
 
+from wrapped_servers import latency
 from wrapped_servers.retail.catalogue import TOOLS
 from wrapped_servers.retail.database import MEMORY, Database, DatabaseError, read_tables
 from wrapped_servers.retail.generator import generate
 from wrapped_servers.retail.model import Tables
-from wrapped_servers.retail.server import Latency, Shop, serve
-
-MAX_LATENCY_S = 3600.0
-"""A larger one is a slip of the keyboard."""
+from wrapped_servers.retail.server import Shop, serve
 
 
 def main() -> int:
@@ -36,7 +34,7 @@ def main() -> int:
             return 1
         stack.callback(database.close)
         shop = Shop(database, log.write if log else None)
-        anyio.run(serve, shop, Latency(options.latency_default, dict(options.latency)))
+        anyio.run(serve, shop, latency.chosen(options))
     return 0
 
 
@@ -49,31 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--db", type=Path, metavar="FILE", help="keep the shop in FILE; a shop that is there already is served as it is"
     )
-    parser.add_argument(
-        "--latency", type=_latency, action="append", default=[], metavar="TOOL=S", help="seconds that a tool takes"
-    )
-    parser.add_argument(
-        "--latency-default", type=_seconds, default=0.0, metavar="S", help="seconds that the other tools take"
-    )
+    latency.add_options(parser, TOOLS)
     parser.add_argument("--log", type=Path, metavar="FILE", help="append a line of JSON for each executed call")
     return parser
-
-
-def _latency(text: str) -> tuple[str, float]:
-    tool, _, seconds = text.partition("=")
-    if tool not in TOOLS:
-        raise argparse.ArgumentTypeError(f"{tool!r} is no tool of this server")
-    return tool, _seconds(seconds)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds") from None
-    if not 0 <= seconds <= MAX_LATENCY_S:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {MAX_LATENCY_S:.0f} seconds")
-    return seconds
 
 
 if __name__ == "__main__":

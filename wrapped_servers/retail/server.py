@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import anyio
@@ -18,6 +18,7 @@ from mcp.server.lowlevel.server import Server
 from mcp.server.stdio import stdio_server
 from mcp.shared.exceptions import MCPError
 
+from wrapped_servers.latency import Latency
 from wrapped_servers.retail.catalogue import TOOLS, Effect, ShopTool
 from wrapped_servers.retail.database import Database
 from wrapped_servers.retail.shop import Refused
@@ -30,17 +31,6 @@ class Log(Protocol):
     """Where executed calls are written down: one line of text at a time, whole."""
 
     def __call__(self, line: str, /) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """How long calls wait before they are executed, in seconds, by tool."""
-
-    default_s: float = 0.0
-    by_tool_s: Mapping[str, float] = field(default_factory=dict[str, float])
-
-    def of(self, tool: str) -> float:
-        return self.by_tool_s.get(tool, self.default_s)
 
 
 @dataclass(frozen=True, slots=True)
