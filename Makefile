@@ -2,13 +2,14 @@
 UV := scripts/uv
 BIN := .venv/bin
 
-.PHONY: help setup servers demo test lint format clean
+.PHONY: help setup servers demo test lint format docs clean
 
 help:
 	@echo 'make demo     a scripted agent without and then with speculation, offline, about 90 seconds'
 	@echo 'make test     all tests, against real MCP servers that are installed first'
 	@echo 'make lint     ruff, pyright and the import rules'
 	@echo 'make format   let ruff format the tree'
+	@echo 'make docs     write docs/settings.md from the code'
 	@echo 'make clean    remove all that set-up made'
 
 setup:
@@ -32,6 +33,9 @@ lint: setup
 format: setup
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+docs: setup
+	PYTHONPATH=. $(BIN)/python scripts/reference.py
 
 clean:
 	rm -rf .venv .tools .servers .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist build

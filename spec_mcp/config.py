@@ -59,76 +59,151 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class ClientCredentials(Table, frozen=True, kw_only=True):
     """What is shown to a remote server's authorization server, where no person logs in (OAuth)."""
 
-    client_id: str
-    client_secret: str
-    issuer: str
-    """The authorization server that these are for; no other sees them."""
-    scope: str | None = None
+    client_id: Annotated[str, Meta(description="who asks; `${NAME}` puts an environment variable in")]
+    client_secret: Annotated[str, Meta(description="its proof; write `${NAME}`, never the secret itself")]
+    issuer: Annotated[str, Meta(description="the authorization server that these are for; no other sees them")]
+    scope: Annotated[str | None, Meta(description="what is asked for; without it: what the server asks for")] = None
 
 
 class Server(Table, frozen=True, kw_only=True):
     """One server: how it is started or reached, and how it is wrapped."""
 
-    command: str | None = None
-    args: tuple[str, ...] = ()
-    env: dict[str, str] = {}
-    cwd: str | None = None
-    url: str | None = None
-    type: Literal["http", "sse"] = "http"
-    headers: dict[str, str] = {}
-    client_credentials: ClientCredentials | None = None
-    manifest: str | None = None
-    """A shipped name or a path, relative to the configuration's folder; None: matched by the server's own name."""
-    isolation: Literal["shared", "per-session", "pool"] = "per-session"
-    trust_annotations: bool = False
-    allow: tuple[str, ...] = ("*",)
-    deny: tuple[str, ...] = ()
-    forward_headers: tuple[str, ...] = ()
-    rate_per_minute: Annotated[float, Meta(ge=0)] = 0
-    """Bound on speculations; 0: none."""
-    values_from: tuple[str, ...] = ()
-    """Servers of whose values it may be told by speculation; `*`: all of them."""
+    command: Annotated[str | None, Meta(description="the program that is the server; this or `url`")] = None
+    args: Annotated[tuple[str, ...], Meta(description="its arguments")] = ()
+    env: Annotated[dict[str, str], Meta(description="its environment variables; `${NAME}` puts one of yours in")] = {}
+    cwd: Annotated[str | None, Meta(description="the folder that it is started in; without it: the present one")] = None
+    url: Annotated[str | None, Meta(description="the address of a remote server; this or `command`")] = None
+    type: Annotated[
+        Literal["http", "sse"], Meta(description="a remote server's transport: Streamable HTTP, or the older one")
+    ] = "http"
+    headers: Annotated[dict[str, str], Meta(description="sent to a remote server with every request")] = {}
+    client_credentials: Annotated[
+        ClientCredentials | None, Meta(description="a table of its own: how a program logs in at a remote server")
+    ] = None
+    manifest: Annotated[
+        str | None,
+        Meta(
+            description="a shipped name, or a path relative to the configuration's folder; "
+            "without it: matched by the name that the server gives itself"
+        ),
+    ] = None
+    isolation: Annotated[
+        Literal["shared", "per-session", "pool"],
+        Meta(description="in the gateway: one connection for each session, one for all of a principal, or four"),
+    ] = "per-session"
+    trust_annotations: Annotated[
+        bool, Meta(description="believe the server's own `readOnlyHint`: such tools count as reads (`ttl_s` 3)")
+    ] = False
+    allow: Annotated[tuple[str, ...], Meta(description="tools that the gateway serves: patterns such as `get_*`")] = (
+        "*",
+    )
+    deny: Annotated[tuple[str, ...], Meta(description="tools that it does not, whatever `allow` says")] = ()
+    forward_headers: Annotated[
+        tuple[str, ...], Meta(description="headers of the gateway's client that a remote server gets too")
+    ] = ()
+    rate_per_minute: Annotated[float, Meta(ge=0, description="bound on its speculations; 0: none")] = 0
+    values_from: Annotated[
+        tuple[str, ...], Meta(description="servers of whose values it may be told by speculation; `*`: all of them")
+    ] = ()
 
 
 class Speculation(Table, frozen=True, kw_only=True):
     """What may be speculated, and how eagerly."""
 
-    mode: Mode = Mode.ON
-    reversible: bool = False
-    accept_unproven: tuple[str, ...] = ()
-    lossy: bool = False
-    wasted_call_s: Seconds = 0.2
-    breadth: Annotated[int, Meta(ge=1, le=64)] = 4
-    depth: Annotated[int, Meta(ge=1, le=16)] = 3
-    in_flight: Annotated[int, Meta(ge=1, le=64)] = 4
-    join: bool = True
-    used_share: Share = 0.0
-    price_per_hour_saved: Annotated[float, Meta(ge=0)] = 0.0
-    attach: bool = False
-    check_every: Annotated[int, Meta(ge=0, le=1_000_000)] = 16
-    """Of how many calls that were answered ahead of time one is made again in the background, to see whether its answer
-    was right; 0: none. At 16 that is one read in seventeen at the most, made when the server has nothing else to do."""
+    mode: Annotated[
+        Mode,
+        Meta(
+            description="answer ahead of time, only compare, or pass all through; `spec-mcp on` and its like overrule"
+        ),
+    ] = Mode.ON
+    reversible: Annotated[bool, Meta(description="may tools that can be taken back be called ahead of time?")] = False
+    accept_unproven: Annotated[
+        tuple[str, ...],
+        Meta(description='`"server.tool"`: reversible tools accepted without a proof by `spec-mcp manifest verify`'),
+    ] = ()
+    lossy: Annotated[bool, Meta(description="may last-write-wins tools be, too? Not lossless")] = False
+    wasted_call_s: Annotated[
+        Seconds,
+        Meta(
+            description="what one wasted call is worth, in seconds of waiting: larger wastes less and hides less; "
+            "`spec-mcp tune` finds yours"
+        ),
+    ] = 0.2
+    breadth: Annotated[int, Meta(ge=1, le=64, description="the most speculations for each step ahead")] = 4
+    depth: Annotated[int, Meta(ge=1, le=16, description="steps ahead")] = 3
+    in_flight: Annotated[int, Meta(ge=1, le=64, description="speculations at once, for each server")] = 4
+    join: Annotated[bool, Meta(description="may a call wait for a speculation that is under way?")] = True
+    used_share: Annotated[
+        Share,
+        Meta(description="above 0: `wasted_call_s` is chosen online so that this share of the speculations is used"),
+    ] = 0.0
+    price_per_hour_saved: Annotated[
+        float,
+        Meta(ge=0, description="what an hour of waiting may cost in model predictors, in the currency of their prices"),
+    ] = 0.0
+    attach: Annotated[bool, Meta(description="not lossless: attach likely next results to the reply, too")] = False
+    check_every: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="of how many calls that were answered ahead of time one is made again in the background, to "
+            "see whether its answer was right; 0: none",
+        ),
+    ] = 16
+    """At 16 that is one read in seventeen at the most, made when the server has nothing else to do."""
+
+
+Price = Annotated[float, Meta(ge=0)]
 
 
 class ModelPredictor(Table, frozen=True, kw_only=True):
-    """A table `[predictors.NAME]`: a model that predicts."""
+    """A model that predicts."""
 
-    kind: Literal["openai", "anthropic"]
-    model: str
-    base_url: str | None = None
-    api_key_env: str = ""
-    """The name of an environment variable, never a key."""
-    timeout_s: Annotated[float, Meta(gt=0, le=60)] = 1.5
-    tokens_per_minute: Annotated[int, Meta(ge=0)] = 20_000
+    kind: Annotated[Literal["openai", "anthropic"], Meta(description="the interface that it speaks")]
+    model: Annotated[str, Meta(description="the model's name there")]
+    base_url: Annotated[str | None, Meta(description="where it is; without it: the maker's own address")] = None
+    api_key_env: Annotated[
+        str, Meta(description="the name of an environment variable that holds the key, never a key")
+    ] = ""
+    timeout_s: Annotated[float, Meta(gt=0, le=60, description="how long a guess may take")] = 1.5
+    tokens_per_minute: Annotated[int, Meta(ge=0, description="bound on what is sent and received; 0: none")] = 20_000
+    concurrency: Annotated[int, Meta(ge=1, le=64, description="questions at once")] = 2
+    prompt_chars: Annotated[
+        int, Meta(ge=500, le=1_000_000, description="how much of recent calls and results one question shows")
+    ] = 8_000
+    output_tokens: Annotated[
+        int, Meta(ge=16, le=64_000, description="the longest answer; a model that thinks first needs more")
+    ] = 600
+    effort: Annotated[
+        str, Meta(description="how much the model thinks, in its maker's words; empty: as it does by itself")
+    ] = ""
+    price_input: Annotated[
+        Price | None, Meta(description="of a million tokens sent, in any currency; without it: by a dated list")
+    ] = None
+    price_cached: Annotated[
+        Price | None, Meta(description="the same, of those read from the prompt cache; without it: `price_input`")
+    ] = None
+    price_output: Annotated[
+        Price | None, Meta(description="the same, of tokens answered; a server in one's own network is free")
+    ] = None
 
 
 class Store(Table, frozen=True, kw_only=True):
     """Where sessions are recorded."""
 
-    url: str = "sqlite:"
-    retention_days: Annotated[float, Meta(ge=0, le=36_500)] = 30
-    record_results: bool = True
-    redact: tuple[str, ...] = DEFAULT_REDACT
+    url: Annotated[
+        str, Meta(description="`sqlite:` for the file in `SPEC_MCP_HOME`, or the path of another; on one machine")
+    ] = "sqlite:"
+    retention_days: Annotated[
+        float, Meta(ge=0, le=36_500, description="how long the record is kept before it is deleted")
+    ] = 30
+    record_results: Annotated[bool, Meta(description="may results be in the record? Without them less is foretold")] = (
+        True
+    )
+    redact: Annotated[
+        tuple[str, ...], Meta(description="keys, as patterns, whose values are neither recorded nor shown to a model")
+    ] = DEFAULT_REDACT
 
 
 Bound = Annotated[int, Meta(ge=1, le=2**40)]
@@ -138,48 +213,60 @@ Patience = Annotated[float, Meta(gt=0, le=LONGEST_S)]
 class Listen(Table, frozen=True, kw_only=True):
     """Serving over HTTP: who may come in, and how much of everything."""
 
-    token_env: str = "SPEC_MCP_TOKEN"
-    """The variable that holds the token to be shown; where it is not set and no issuer is named, only loopback is
-    served."""
-    issuer: str = ""
-    """Whose tokens (JWT) are taken."""
-    audience: str = ""
-    """For whom they must be made out; empty: `public_url`."""
-    jwks_url: str = ""
-    """Where the issuer's keys are; empty: its metadata says so."""
-    required_scopes: tuple[str, ...] = ()
-    public_url: str = ""
-    """The address of `/mcp` as clients know it."""
-    allowed_hosts: tuple[str, ...] = ()
-    """Names in `Host` besides those of loopback and of `public_url`: `name`, `name:port`, or `*` where tokens are
-    asked for."""
-    allowed_origins: tuple[str, ...] = ()
-    """Web pages that may ask, besides those of loopback and of `public_url`."""
-    header_bytes: Bound = 32 * 1024
+    token_env: Annotated[
+        str,
+        Meta(
+            description="the variable that holds the token to be shown; where it is not set and no issuer is named, "
+            "only loopback is served"
+        ),
+    ] = "SPEC_MCP_TOKEN"
+    issuer: Annotated[str, Meta(description="whose tokens (JWT) are taken")] = ""
+    audience: Annotated[str, Meta(description="for whom they must be made out; empty: `public_url`")] = ""
+    jwks_url: Annotated[str, Meta(description="where the issuer's keys are; empty: its metadata says so")] = ""
+    required_scopes: Annotated[tuple[str, ...], Meta(description="scopes that a token must have")] = ()
+    public_url: Annotated[str, Meta(description="the address of `/mcp` as clients know it")] = ""
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="names in `Host` besides those of loopback and of `public_url`: `name`, `name:port`, or `*` "
+            "where tokens are asked for"
+        ),
+    ] = ()
+    allowed_origins: Annotated[
+        tuple[str, ...], Meta(description="web pages that may ask, besides those of loopback and of `public_url`")
+    ] = ()
+    header_bytes: Annotated[Bound, Meta(description="the most that a request's headers may take")] = 32 * 1024
     """Several tokens and parameters in headers fit into it; nothing honest needs more."""
-    body_bytes: Bound = 16 * 2**20
-    """A request may carry a file; it is held in memory as a whole."""
-    slow_s: Patience = 30.0
-    """How long a client may take to send one request, and not to read what it is sent."""
-    connections: Bound = 2_000
-    """A descriptor each: twice the sessions, since most clients keep two."""
-    sessions: Bound = 1_000
-    """Each may have server processes of its own."""
-    sessions_per_principal: Bound = 500
-    """So that no principal takes all the room; without tokens there is but one."""
-    requests_per_session: Bound = 512
-    """In flight at once. Agents were seen to make 20, and stateless clients that do not name their conversation count
-    as one."""
-    idle_s: Patience = 1_800.0
-    """A session without a request or an open stream ends: its client has left without saying so."""
-    stateless_idle_s: Patience = 300.0
-    """The same for what is known of a stateless client: it loses nothing but what was read ahead."""
-    stream_bytes: Bound = 8 * 2**20
-    """What may wait for a client that does not read, besides one message, before it is disconnected."""
-    replay_bytes: Bound = 4 * 2**20
-    """What each session keeps for a client that comes back to a broken stream."""
-    drain_s: Patience = 10.0
-    """How long answers under way may take when the program is told to stop."""
+    body_bytes: Annotated[Bound, Meta(description="the same of its body, which is held in memory")] = 16 * 2**20
+    """A request may carry a file."""
+    slow_s: Annotated[
+        Patience, Meta(description="how long a client may take to send one request, and not to read what it is sent")
+    ] = 30.0
+    connections: Annotated[Bound, Meta(description="connections at once; a descriptor each")] = 2_000
+    """Twice the sessions, since most clients keep two."""
+    sessions: Annotated[Bound, Meta(description="sessions at once; each may have server processes of its own")] = 1_000
+    sessions_per_principal: Annotated[
+        Bound, Meta(description="the same for one principal; without tokens there is but one")
+    ] = 500
+    requests_per_session: Annotated[Bound, Meta(description="requests of one session in flight at once")] = 512
+    """Agents were seen to make 20, and stateless clients that do not name their conversation count as one."""
+    idle_s: Annotated[
+        Patience, Meta(description="after so long without a request or an open stream a session ends")
+    ] = 1_800.0
+    """Its client has left without saying so."""
+    stateless_idle_s: Annotated[
+        Patience,
+        Meta(description="the same for a stateless client, of which only what was read ahead is lost"),
+    ] = 300.0
+    stream_bytes: Annotated[
+        Bound, Meta(description="what may wait for a client that does not read, besides one message, before it is left")
+    ] = 8 * 2**20
+    replay_bytes: Annotated[
+        Bound, Meta(description="what each session keeps for a client that comes back to a broken stream")
+    ] = 4 * 2**20
+    drain_s: Annotated[
+        Patience, Meta(description="how long answers under way may take when the program is told to stop")
+    ] = 10.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, Literal, cast
 
 import msgspec
@@ -182,12 +183,13 @@ def write_sessions(path: Path, sessions: Iterable[Session]) -> None:
             file.write(session_line(session))
 
 
-def session_line(session: Session) -> bytes:
-    """A session as a line of a file, its end included."""
+def session_line(session: Session, more: Mapping[str, object] = MappingProxyType({})) -> bytes:
+    """A session as a line of a file, its end included. `more` are members of other names, which readers skip."""
     value: dict[str, Any] = {"session": session.session, "source": session.source}
     for key in ("task", "model", "reward"):
         if (given := getattr(session, key)) is not None:
             value[key] = given
+    value |= more
     value["events"] = [
         {"type": "call", **_members(event)} if isinstance(event, CallEvent) else _members(event)
         for event in session.events

@@ -3,44 +3,48 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-SHARED = Path(os.environ.get("SPEC_MCP_SHARED") or ROOT.parent / "shared")
-IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
+from tests.needs import IN_CI, NEEDS, SHARED
+
 OUR_SETTINGS = ("SPEC_MCP_HOME", "SPEC_MCP_CONFIG", "SPEC_MCP_MODE")
 
-
-def _shared_is_there() -> bool:
-    return (SHARED / "traces").is_dir()
+# Containers tend to forbid it; then each of the hundreds of processes below compiles all that it imports anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A clone without the recorded sessions is fine, our own CI without them is not."""
-    if IN_CI and not _shared_is_there():
-        raise pytest.UsageError(
-            f"CI is set, but there are no recorded sessions in {SHARED}: "
-            "set SPEC_MCP_SHARED to their folder, or unset CI to leave out the tests that need them"
-        )
+    """Our own CI leaves nothing out."""
+    for need in NEEDS if IN_CI else ():
+        if not need.is_there():
+            raise pytest.UsageError(
+                f"CI is set, but there is no {need.missing}: {need.mend}, or unset CI to leave out the tests marked "
+                f"`{need.mark}`"
+            )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is marked `shared` where the folder is missing."""
-    if _shared_is_there():
-        return
-    left_out = [item for item in items if item.get_closest_marker("shared")]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if not item.get_closest_marker("shared")]
+    """Leave out what needs something that is not there."""
+    missing = [need.mark for need in NEEDS if not need.is_there()]
+
+    def is_left_out(item: pytest.Item) -> bool:
+        return any(item.get_closest_marker(mark) for mark in missing)
+
+    config.hook.pytest_deselected(items=[item for item in items if is_left_out(item)])
+    items[:] = [item for item in items if not is_left_out(item)]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say in one line what was left out."""
-    if not _shared_is_there():
-        terminalreporter.write_line(
-            f"left out: the tests marked `shared`, since {SHARED} has no recorded sessions (SPEC_MCP_SHARED names them)"
-        )
+    """Say in one line each what was left out."""
+    for need in NEEDS:
+        if not need.is_there():
+            terminalreporter.write_line(
+                f"left out: the tests marked `{need.mark}`, since there is no {need.missing} ({need.mend}; CI has it)"
+            )
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,12 @@ import spec_mcp
 from spec_mcp.errors import UserError
 
 CHECKOUT = Path(spec_mcp.__file__).resolve().parents[1]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
+Plot = Annotated[str, typer.Option("--plot", metavar="FILE", help="Draw to FILE: .png, .svg or .pdf.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Little of everything, once: to see that it works.")]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Of all that is drawn.")]
+Repetitions = Annotated[int | None, typer.Option("--repetitions", metavar="N", min=1, help="Of every arm.")]
 
 app = typer.Typer(
     help="Compare: what we cost, and what we save. Needs a checkout of the project.",
@@ -100,6 +107,22 @@ def prediction(
     return _run("prediction", [*arguments, "--only", only])
 
 
+@app.command("speculators")
+def speculators(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Few sessions and settings.")] = False,
+    plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw the cost-latency frontier.")] = None,
+) -> int:
+    """Measure what asking models would be worth, with injected guesses of known quality: no model is asked.
+
+    History alone, a speculator alone and both merged on recorded sessions; then two with prices, at several prices of
+    an hour saved. Exits with 1 where merging is worse than the better of both by more than noise, or where more was
+    spent than may be. About five minutes; [b]--quick[/b] takes ten seconds.
+    """
+    arguments = ["--json"] * as_json + ["--quick"] * quick
+    return _run("speculators", [*arguments, *(("--plot", str(plot.absolute())) if plot is not None else ())])
+
+
 @app.command("reversible")
 def reversible(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
@@ -115,6 +138,92 @@ def reversible(
     """
     arguments = ["--json"] * as_json + ["--quick"] * quick
     return _run("reversible", [*arguments, *(("--warm", str(warm)) if warm is not None else ())])
+
+
+@app.command("chess")
+def chess(
+    as_json: AsJson = False, plot: Plot = "", quick: Quick = False, seed: Seed = 1, repetitions: Repetitions = None
+) -> int:
+    """Play chess through the proxy: while one player thinks, the other begins on the guessed moves.
+
+    The paper's first environment, its figures beside ours. Needs python-chess and Stockfish. About twenty minutes;
+    [b]--quick[/b] takes half of one.
+    """
+    return _environment("chess", as_json, plot, quick, seed, repetitions)
+
+
+@app.command("retail")
+def retail(
+    as_json: AsJson = False, plot: Plot = "", quick: Quick = False, seed: Seed = 1, repetitions: Repetitions = None
+) -> int:
+    """Serve a shop's customers through the proxy: lookups are made while the customer types.
+
+    The paper's second environment, its figures beside ours: simulated customers, and recorded sessions of τ-bench where
+    they lie beside the checkout. About half an hour; [b]--quick[/b] takes one minute.
+    """
+    return _environment("retail", as_json, plot, quick, seed, repetitions)
+
+
+@app.command("hotpotqa")
+def hotpotqa(
+    as_json: AsJson = False, plot: Plot = "", quick: Quick = False, seed: Seed = 1, repetitions: Repetitions = None
+) -> int:
+    """Multi-hop search at an encyclopaedia: calls predicted and time saved, beside the paper's section 3.3.
+
+    Scripted ReAct agents by history alone, with a manifest's followed_by, and with equal; then recorded HotpotQA
+    sessions. About four minutes; [b]--quick[/b] takes twenty seconds.
+    """
+    return _environment("hotpotqa", as_json, plot, quick, seed, repetitions)
+
+
+@app.command("theory")
+def theory(as_json: AsJson = False, plot: Plot = "", quick: Quick = False, seed: Seed = 1) -> int:
+    """The paper's Proposition 1 beside its Algorithm 1, played through the engine in virtual time.
+
+    The formula, the exact expectation and what is simulated; then depth and breadth, against what lead cannot hide.
+    About a minute; [b]--quick[/b] takes ten seconds.
+    """
+    arguments = ["--json"] * as_json + ["--quick"] * quick + ["--seed", str(seed)]
+    return _run("theory", [*arguments, *(["--plot", str(Path(plot).absolute())] if plot else [])])
+
+
+@app.command("tuning")
+def tuning(
+    as_json: AsJson = False,
+    plot: Plot = "",
+    quick: Quick = False,
+    seed: Seed = 1,
+    repetitions: Repetitions = None,
+    model: Annotated[bool, typer.Option("--model", help="A simulation, also where the kernel has the knob.")] = False,
+) -> int:
+    """Tune the scheduler of this Linux: recovery from a bad setting, beside the paper's section 4.
+
+    By nobody, by a slow Actor, by a fast rule of thumb, and by both through the proxy. Needs Linux 6.12, else it
+    simulates and says so. About three minutes; [b]--quick[/b] takes twenty seconds.
+    """
+    return _environment("tuning", as_json, plot, quick, seed, repetitions, ["--model"] * model)
+
+
+@app.command("all")
+def everything(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON too.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Little of everything: to see that it works.")] = False,
+    only: Annotated[str, typer.Option("--only", metavar="TEXT", help="Those whose name holds this.")] = "",
+) -> int:
+    """Run every comparison and write one report of them, as a web page and as JSON.
+
+    The paper's tables and figures beside ours, on this machine: benchmarks/results/report.html and report.json. Some
+    hours; [b]--quick[/b] takes ten minutes.
+    """
+    return _run("environments.everything", ["--json"] * as_json + ["--quick"] * quick + ["--only", only])
+
+
+def _environment(
+    name: str, as_json: bool, plot: str, quick: bool, seed: int, repetitions: int | None, more: Sequence[str] = ()
+) -> int:
+    arguments = [*more, *["--json"] * as_json] + ["--quick"] * quick + ["--seed", str(seed)]
+    arguments += ["--plot", str(Path(plot).absolute())] if plot else []
+    return _run(f"environments.{name}", [*arguments, *(("--repetitions", str(repetitions)) if repetitions else ())])
 
 
 def _run(name: str, arguments: list[str]) -> int:

@@ -6,7 +6,7 @@ from typing import cast
 
 from spec_mcp.cli.text import decoded
 from spec_mcp.engine.calls import Arguments
-from spec_mcp.records import CallEvent, Session
+from spec_mcp.records import CallEvent, Event, Session, TextEvent
 from spec_mcp.store.rows import CallRow
 from spec_mcp.store.store import SessionTrace
 
@@ -35,8 +35,13 @@ def as_record(trace: SessionTrace) -> Session:
             t_end=since(call.t_end),
         )
 
+    events: list[tuple[float, Event]] = [
+        (row.at, TextEvent(type=row.role, text=row.text, t=since(row.at))) for row in trace.texts
+    ]
+    events += [(call.t_start, event(call)) for call in trace.calls]
+    events.sort(key=lambda pair: pair[0])  # words come before the call that brought them, which bears no later time
     return Session(
         session=trace.session.session,
         source=f"spec-mcp/{trace.session.scope.server}",
-        events=tuple(event(call) for call in trace.calls),
+        events=tuple(event for _, event in events),
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spec_mcp.cli import completing
 from spec_mcp.cli.opening import ConfigOption, open_store, store_path
 from spec_mcp.errors import Failed, UserError
 
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
 def command(
     server: Annotated[
         str | None,
-        typer.Option("--server", metavar="NAME", help="What belongs to this server, as `spec-mcp sessions` names it."),
+        typer.Option(
+            "--server",
+            metavar="NAME",
+            help="What belongs to this server, as `spec-mcp sessions` names it.",
+            autocompletion=completing.recorded_servers,
+        ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Everything.")] = False,
     demotions: Annotated[

@@ -7,13 +7,17 @@ from typing import Annotated
 
 import typer
 
+from spec_mcp.cli import completing
 from spec_mcp.cli.opening import ConfigOption, JsonOption
 from spec_mcp.engine.events import Mode
 
 ClientArgument = Annotated[
     str,
     typer.Argument(
-        metavar="CLIENT", help="claude-desktop, claude-code, cursor, vscode, gemini or codex.", show_default=False
+        metavar="CLIENT",
+        help="claude-desktop, claude-code, cursor, vscode, gemini or codex.",
+        show_default=False,
+        autocompletion=completing.clients,
     ),
 ]
 ProjectOption = Annotated[
@@ -33,7 +37,10 @@ DryRunOption = Annotated[
 def install(
     client: ClientArgument,
     server: Annotated[
-        list[str] | None, typer.Option(metavar="N", help="Only this server; repeatable. Default: all.")
+        list[str] | None,
+        typer.Option(
+            metavar="N", help="Only this server; repeatable. Default: all.", autocompletion=completing.client_servers
+        ),
     ] = None,
     dry_run: DryRunOption = False,
     gateway: Annotated[
@@ -68,7 +75,10 @@ def install(
 def uninstall(
     client: ClientArgument,
     server: Annotated[
-        list[str] | None, typer.Option(metavar="N", help="Only this server; repeatable. Default: all.")
+        list[str] | None,
+        typer.Option(
+            metavar="N", help="Only this server; repeatable. Default: all.", autocompletion=completing.client_servers
+        ),
     ] = None,
     dry_run: DryRunOption = False,
     project: ProjectOption = None,

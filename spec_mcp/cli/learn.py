@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 from typer.core import TyperCommand
 
+from spec_mcp.cli import completing
 from spec_mcp.cli.opening import ConfigOption
 from spec_mcp.cli.progress import progress
 from spec_mcp.cli.text import count, safe
@@ -54,6 +55,8 @@ class Target:
     """Given by the user; empty: the one of the server's name, if there is one."""
     config: Path | None
     dry_run: bool
+    words: bool
+    """Are the words of user and assistant learned from too?"""
 
     @property
     def scope(self) -> Scope:
@@ -69,20 +72,40 @@ def command(
         list[Path] | None, typer.Argument(metavar="FILE… [-- COMMAND…]", help="Recorded sessions, and whose they are.")
     ] = None,
     client: Annotated[
-        str, typer.Option("--from", metavar="CLIENT", help="Read a client's own transcripts: claude-code.")
+        str,
+        typer.Option(
+            "--from",
+            metavar="CLIENT",
+            help="Read a client's own transcripts: claude-code.",
+            autocompletion=completing.transcripts,
+        ),
     ] = "",
     server: Annotated[
-        str, typer.Option("--server", metavar="NAME", help="The server's name; with --from: only this one.")
+        str,
+        typer.Option(
+            "--server",
+            metavar="NAME",
+            help="The server's name; with --from: only this one.",
+            autocompletion=completing.client_servers,
+        ),
     ] = "",
     manifest: Annotated[
         str,
-        typer.Option("--manifest", metavar="NAME_OR_FILE", help="Says which tools read where no record does."),
+        typer.Option(
+            "--manifest",
+            metavar="NAME_OR_FILE",
+            help="Says which tools read where no record does.",
+            autocompletion=completing.manifests,
+        ),
     ] = "",
     folder: Annotated[
         Path | None,
         typer.Option("--folder", metavar="FOLDER", help="Where the client keeps its files. Default: ~/.claude."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be learned.")] = False,
+    words: Annotated[
+        bool, typer.Option("--context", help="Learn from what was said too: for a client that sends hints of it.")
+    ] = False,
     config: ConfigOption = None,
 ) -> None:
     """Learn from calls that were made before spec-mcp was there.
@@ -109,7 +132,7 @@ def command(
     else:
         from spec_mcp.relay.naming import name_of
 
-        _from_files(files, Target(server or name_of(behind), behind, manifest, config, dry_run))
+        _from_files(files, Target(server or name_of(behind), behind, manifest, config, dry_run, words))
 
 
 def _from_files(files: Sequence[Path], target: Target) -> None:
@@ -161,7 +184,7 @@ def _from_claude_code(
             continue
         launch = known.get(name) or unlisted(name)
         if launch.command:
-            _learn(sessions, Target(launch.name, launch.command, manifest, config, dry_run))
+            _learn(sessions, Target(launch.name, launch.command, manifest, config, dry_run, words=False))
             learned = True
         else:
             calls = count(sum(len(session.events) for session in sessions), "call")
@@ -236,7 +259,7 @@ def _learn(sessions: Sequence[Session], target: Target) -> None:
         typer.echo(safe(f"{said}: would be learned"))
         return
     with progress(target.name, len(lessons.sessions)) as advance:
-        learned = teach(target.name, lessons.sessions, policy, advance)
+        learned = teach(target.name, lessons.sessions, policy, advance, target.words)
     _write(target, learned, lessons.learned)
     typer.echo(safe(f"{said}: learned"))
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from spec_mcp.cli import completing
 from spec_mcp.cli.opening import ConfigOption
 from spec_mcp.config import find_config, home, load_config
 from spec_mcp.errors import Failed, UserError
@@ -15,7 +16,12 @@ from spec_mcp.errors import Failed, UserError
 
 def command(
     server: Annotated[
-        str, typer.Argument(metavar="SERVER", help="Its name in the configuration, or its address (https://…).")
+        str,
+        typer.Argument(
+            metavar="SERVER",
+            help="Its name in the configuration, or its address (https://…).",
+            autocompletion=completing.configured_servers,
+        ),
     ],
     config: ConfigOption = None,
 ) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spec_mcp.cli import completing
 from spec_mcp.cli.opening import ConfigOption, JsonOption, store_path
 from spec_mcp.errors import Failed
 
@@ -39,7 +40,13 @@ def command(
     config: ConfigOption = None,
     server: Annotated[
         str | None,
-        typer.Option("--server", metavar="NAME", help="Only what is open at this server.", show_default=False),
+        typer.Option(
+            "--server",
+            metavar="NAME",
+            help="Only what is open at this server.",
+            show_default=False,
+            autocompletion=completing.recorded_servers,
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what is open, and start no server.")] = False,
     forget: Annotated[
@@ -48,6 +55,7 @@ def command(
             "--forget",
             metavar="ID",
             help="Close this entry: you have settled it by hand, or it does not matter.",
+            autocompletion=completing.open_entries,
             show_default=False,
         ),
     ] = None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from spec_mcp.cli import completing
 from spec_mcp.cli.progress import meter
 from spec_mcp.cli.text import safe
 from spec_mcp.errors import UserError
@@ -47,7 +48,9 @@ def command(
     ] = 0.2,
     breadth: Annotated[int, typer.Option("--breadth", min=0, help="Candidates a step.")] = 4,
     depth: Annotated[int, typer.Option("--depth", min=1, help="Steps ahead.")] = 3,
-    predictor: Annotated[str, typer.Option("--predictor", metavar="NAME", help="Which predictor.")] = "history",
+    predictor: Annotated[
+        str, typer.Option("--predictor", metavar="NAME", help="Which predictor.", autocompletion=completing.predictors)
+    ] = "history",
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, metavar="N", help="Only the first N sessions of each file.")
     ] = None,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from spec_mcp.cli import completing
 from spec_mcp.cli.opening import ConfigOption
 from spec_mcp.config import Config, find_config, load_config
 from spec_mcp.engine.events import Mode
@@ -25,7 +26,12 @@ def command(
         ),
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option(metavar="N", help="Serve this server of the configuration alone; repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="N",
+            help="Serve this server of the configuration alone; repeatable.",
+            autocompletion=completing.configured_servers,
+        ),
     ] = None,
     mode: Annotated[
         Mode | None, typer.Option(help="Speculate (on), only compare (shadow), or be a plain proxy (off).")
@@ -36,6 +42,13 @@ def command(
     log_level: Annotated[
         LogLevel, typer.Option(help="Say nothing less than this; debug: each session and each call.")
     ] = LogLevel.INFO,
+    record: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write all exchanges with model speculators there.")
+    ] = None,
+    replay: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Answer for model speculators from what --record wrote; no network."),
+    ] = None,
 ) -> int:
     """Serve all servers of a configuration as one MCP server, to one client over stdio or to many over HTTP.
 
@@ -51,7 +64,7 @@ def command(
     log_as(log_format, log_level)
     found = load_config(find_config(config, os.environ))
     _require_servers(found, only or [])
-    options = GatewayOptions(None if mode is None else str(mode), tuple(only or ()))
+    options = GatewayOptions(None if mode is None else str(mode), tuple(only or ()), record, replay)
     if http is None:
         return run(found, options, None, os.environ)
     address = _address(http)

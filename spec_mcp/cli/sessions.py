@@ -33,12 +33,14 @@ def command(
         limit = DEFAULT_LIMIT
     found = [] if store is None else store.sessions(limit)
     if as_json:
-        typer.echo(json.dumps([_as_object(summary) for summary in found], indent=2))
+        prices = {} if store is None else store.prices()
+        listed = [_as_object(summary, prices.get(summary.session.session)) for summary in found]
+        typer.echo(json.dumps(listed, indent=2))
     else:
         _show(found, path)
 
 
-def _as_object(summary: SessionSummary) -> dict[str, object]:
+def _as_object(summary: SessionSummary, price: float | None) -> dict[str, object]:
     session, totals = summary.session, summary.totals
     return {
         "session": session.session,
@@ -55,6 +57,7 @@ def _as_object(summary: SessionSummary) -> dict[str, object]:
         "speculations": totals.speculations,
         "wasted": totals.wasted,
         "saved_s": round(totals.saved_s, 6),
+        **({} if price is None else {"speculators_price": round(price, 9)}),
     }
 
 

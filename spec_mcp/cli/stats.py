@@ -40,7 +40,7 @@ def command(
     that was not acted on, with its reason. Results that were [b]compared[/b], in shadow mode and as a sample of what
     was answered, say which tools differ and whether there is enough evidence to switch on.
     """
-    from spec_mcp.cli import verdicts
+    from spec_mcp.cli import speculators, verdicts
     from spec_mcp.store.store import Totals
 
     path = store_path(config)
@@ -51,10 +51,16 @@ def command(
         return
     totals = Totals() if store is None else store.totals()
     stuck = stuck_ones(path)
+    consulted = {} if store is None else store.consulted()
     if as_json:
-        typer.echo(json.dumps(as_object(totals, stuck, compared), indent=2))
+        found = as_object(totals, stuck, compared)
+        typer.echo(
+            json.dumps(found | ({"speculators": speculators.as_object(consulted)} if consulted else {}), indent=2)
+        )
     else:
         _show(totals, path, stuck)
+        for line in speculators.lines(consulted):
+            _print(line)
         for line in verdicts.told(compared, mode_of(config, path)):
             _print(line)
 
@@ -121,7 +127,13 @@ def _members(totals: ToolTotals, stuck: int) -> dict[str, object]:
         "stuck": stuck,
         "saved_s": round(totals.saved_s, 6),
         **({"lossy": totals.lossy} if totals.lossy else {}),
+        **({"attached": attached_object(totals)} if totals.attached else {}),
     }
+
+
+def attached_object(totals: ToolTotals) -> dict[str, int]:
+    """Attach mode, which is not lossless and counted with nothing else."""
+    return {"reads": totals.attached, "bytes": totals.attached_bytes, "called_all_the_same": totals.attached_called}
 
 
 def _show(totals: Totals, path: Path, stuck: Mapping[tuple[str, str], int]) -> None:
@@ -129,7 +141,7 @@ def _show(totals: Totals, path: Path, stuck: Mapping[tuple[str, str], int]) -> N
     from rich.table import Table
     from rich.text import Text
 
-    from spec_mcp.cli.text import count, safe, seconds, share
+    from spec_mcp.cli.text import count, safe, seconds, share, size
 
     console = Console(highlight=False)
     whole = totals.all
@@ -150,6 +162,11 @@ def _show(totals: Totals, path: Path, stuck: Mapping[tuple[str, str], int]) -> N
     console.print(f"{count(whole.speculations, 'speculation')}{wasted}{taken_back}")
     if whole.lossy:
         console.print(f"{count(whole.lossy, 'call')} answered where the last write wins, which is not lossless")
+    if whole.attached:
+        console.print(
+            f"{count(whole.attached, 'read')} attached to replies ({size(whole.attached_bytes)}), "
+            f"{whole.attached_called:,} of them called all the same; attaching is not lossless"
+        )
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("tool", overflow="fold")
     for heading in ("calls", "hits", "joins", "misses", "speculations", "wasted", "saved"):

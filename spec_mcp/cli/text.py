@@ -60,6 +60,11 @@ def share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.0f} %" if whole else "–"
 
 
+def size(size_bytes: int) -> str:
+    """A size for reading."""
+    return f"{size_bytes:,} bytes" if size_bytes < 10_000 else f"{size_bytes / 1024:,.0f} KB"
+
+
 def count(number: int, noun: str) -> str:
     """A number with its noun."""
     plural = {"miss": "misses", "query": "queries"}.get(noun, noun + "s")

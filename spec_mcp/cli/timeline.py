@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spec_mcp.cli.columns import GAP
-from spec_mcp.cli.text import arguments_text, count, moment, safe, seconds
+from spec_mcp.cli.text import arguments_text, count, moment, safe, seconds, size
 from spec_mcp.store.rows import CallRow, SpeculationRow
 from spec_mcp.store.store import SessionTrace
 
@@ -31,6 +31,7 @@ STYLES = {
     "taken back": "magenta",
     "stuck": "bold red",
     "compared": "cyan",
+    "attached": "yellow",
 }
 """A colour never says anything that the word beside it does not."""
 
@@ -89,6 +90,8 @@ def _call_line(call: CallRow, speculations: Mapping[int, SpeculationRow], began_
     row = None if call.speculation is None else speculations.get(call.speculation)
     if call.how in ("hit", "join", "lossy") and row is not None and row.launched_at is not None:
         notes.append(f"made {seconds(max(call.t_start - row.launched_at, 0.0))} ahead")
+    if call.was_attached:
+        notes.append("was attached before")
     if call.saved_s > 0:
         notes.append(f"saved {seconds(call.saved_s)}")
     return Line(
@@ -108,12 +111,18 @@ def _speculation_line(row: SpeculationRow, launched_at: float, began_at: float) 
     return Line(
         start_s=launched_at - began_at,
         end_s=end - began_at,
-        what=ENDS.get(row.state, "wasted"),
+        what="attached" if row.attached_to is not None else ENDS.get(row.state, "wasted"),
         tool=row.tool,
         arguments=arguments_text(arguments, ARGUMENTS_WIDTH),
-        note=f"{row.reason or row.state}, expected with {100 * row.q:.0f} %",
+        note=_note_of(row),
         ahead=True,
     )
+
+
+def _note_of(row: SpeculationRow) -> str:
+    if row.attached_to is not None:
+        return f"given with the reply to call {row.attached_to}, {size(row.attached_bytes)}: not lossless"
+    return f"{row.reason or row.state}, expected with {100 * row.q:.0f} %"
 
 
 def _table(lines: list[Line], console: Console) -> Table:
@@ -159,12 +168,16 @@ def _summary(trace: SessionTrace) -> str:
     hits = sum(call.how == "hit" for call in trace.calls)
     joins = sum(call.how == "join" for call in trace.calls)
     launched = [row for row in trace.speculations if row.launched_at is not None]
-    wasted = sum(row.state in ("discarded", "compensated", "stuck") for row in launched)
+    wasted = sum(row.state in ("discarded", "compensated", "stuck") and row.attached_to is None for row in launched)
     saved_s = sum(call.saved_s for call in trace.calls)
     summary = (
         f"{count(len(trace.calls), 'call')}: {count(hits, 'hit')}, {count(joins, 'join')}; "
         f"{count(len(launched), 'speculation')}, {wasted:,} wasted; {seconds(saved_s)} of waiting saved"
     )
+    attached = [row for row in launched if row.attached_to is not None]
+    if attached:
+        again = sum(call.was_attached for call in trace.calls)
+        summary += f"\n{count(len(attached), 'read')} attached to replies (not lossless), {again:,} called all the same"
     skips: dict[str, int] = {}
     for skip in trace.skips:
         skips[skip.reason] = skips.get(skip.reason, 0) + skip.count

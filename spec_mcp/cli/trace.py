@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spec_mcp.cli import completing
 from spec_mcp.cli.opening import HOW_TO_BEGIN, ConfigOption, open_store, store_path
 from spec_mcp.errors import Failed, UserError
 
@@ -24,7 +25,11 @@ NAMED_AT_MOST = 5
 def command(
     session: Annotated[
         str | None,
-        typer.Argument(metavar="SESSION", help="The beginning of a session's id, or `last` for the newest session."),
+        typer.Argument(
+            metavar="SESSION",
+            help="The beginning of a session's id, or `last` for the newest session.",
+            autocompletion=completing.sessions,
+        ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All sessions; needs --json.")] = False,
     as_json: Annotated[
@@ -40,19 +45,24 @@ def command(
     path = store_path(config)
     store = open_store(path)
     if everything:
-        for trace in store.traces() if store is not None else ():
-            _print_record(trace)
+        if store is None:
+            return
+        for trace in store.traces():
+            _print_record(store, trace)
         return
     assert session is not None
     if store is None:
         raise Failed(f"{path}: no session is recorded: {HOW_TO_BEGIN}")
     trace = store.trace(_find(store, session, path))
     if as_json:
-        _print_record(trace)
+        _print_record(store, trace)
     else:
+        from spec_mcp.cli import speculators
         from spec_mcp.cli.timeline import show
 
         show(trace)
+        for line in speculators.lines(store.consulted(trace.session.session)):
+            typer.echo(line)
 
 
 def _find(store: Store, wanted: str, path: Path) -> str:
@@ -77,8 +87,11 @@ def _named(found: Sequence[str]) -> str:
     return ", ".join(found[:NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")
 
 
-def _print_record(trace: SessionTrace) -> None:
+def _print_record(store: Store, trace: SessionTrace) -> None:
+    from spec_mcp.cli import speculators
     from spec_mcp.cli.export import as_record
     from spec_mcp.records import session_line
 
-    sys.stdout.write(session_line(as_record(trace)).decode("utf-8"))
+    consulted = store.consulted(trace.session.session)
+    more = {"speculators": speculators.as_object(consulted)} if consulted else {}
+    sys.stdout.write(session_line(as_record(trace), more).decode("utf-8"))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from spec_mcp.cli import completing
 from spec_mcp.cli.opening import HOW_TO_BEGIN, ConfigOption, JsonOption, open_store, store_path
 from spec_mcp.cli.text import count, safe, seconds
 from spec_mcp.errors import Failed, UserError
@@ -31,7 +32,12 @@ def command(
         list[Path] | None,
         typer.Argument(metavar="[FILE…]", help="Recorded sessions. Default: what is recorded on this machine."),
     ] = None,
-    server: Annotated[str, typer.Option("--server", metavar="NAME", help="Only this server's sessions.")] = "",
+    server: Annotated[
+        str,
+        typer.Option(
+            "--server", metavar="NAME", help="Only this server's sessions.", autocompletion=completing.recorded_servers
+        ),
+    ] = "",
     used_share: Annotated[
         float, typer.Option("--used-share", min=0.0, max=1.0, metavar="X", help="Least share of speculations used.")
     ] = 0.5,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from spec_mcp.cli import completing
 from spec_mcp.engine.events import Mode
 
 CONTEXT = {"ignore_unknown_options": True}
@@ -21,6 +22,7 @@ def command(
         typer.Option(
             metavar="NAME_OR_FILE",
             help="The safety manifest. Default: the one for the name that the server gives itself.",
+            autocompletion=completing.manifests,
         ),
     ] = None,
     name: Annotated[
@@ -48,7 +50,20 @@ def command(
         str | None, typer.Option(metavar="NAME", help="The address is in the environment variable NAME.")
     ] = None,
     kind: Annotated[
-        str | None, typer.Option("--type", metavar="http/sse", help="The remote server's transport. Default: http.")
+        str | None,
+        typer.Option(
+            "--type",
+            metavar="http/sse",
+            help="The remote server's transport. Default: http.",
+            autocompletion=completing.transports,
+        ),
+    ] = None,
+    record: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write all exchanges with model speculators there.")
+    ] = None,
+    replay: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Answer for model speculators from what --record wrote; no network."),
     ] = None,
 ) -> int:
     """Serve one MCP server over stdio, transparently: same tools, same names, same answers, in less time.

@@ -79,6 +79,11 @@ class Dashboard:
         """The path of the page, which is a secret."""
         return f"{self._prefix}/{self._guard.token}/"
 
+    @property
+    def entrance(self) -> str:
+        """The path where a token is asked for, which is none."""
+        return self._prefix or "/"
+
     def end(self) -> None:
         """The server stops."""
         self._live.end()

@@ -20,7 +20,7 @@ BARS = 60
 LIVE_DAYS = 2
 """A session without an end that began earlier is not looked for any more: process ids come round again."""
 
-WASTED = "state IN ('discarded', 'compensated', 'stuck')"
+WASTED = "(state IN ('discarded', 'compensated', 'stuck') AND attached_to IS NULL)"
 RAN_S = "max(coalesce(returned_at, ended_at) - launched_at, 0)"
 """How long a server was busy with a speculation."""
 

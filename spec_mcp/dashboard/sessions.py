@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from spec_mcp.dashboard.figures import Part, is_running, skips
 from spec_mcp.dashboard.reading import Reader
 from spec_mcp.dashboard.words import ended
+from spec_mcp.store import consulted
 from spec_mcp.store.connection import Record
 from spec_mcp.store.sqlite import CALL_SUMS, SPECULATION_SUMS
 
@@ -76,7 +77,7 @@ def timeline(reader: Reader, session: str, cost: Cost, now: float, before: int |
     last = max((row["t_start"] for row in calls), default=now) if before is not None else 2.0**62
     speculations = reader.rows(
         "SELECT number, server, tool, substr(arguments, 1, ?) AS arguments, state, reason, q, source, launched_at, "
-        "returned_at, ended_at, call FROM speculations WHERE session = ? AND launched_at IS NOT NULL "
+        "returned_at, ended_at, call, attached_to FROM speculations WHERE session = ? AND launched_at IS NOT NULL "
         f"AND (launched_at BETWEEN ? AND ? OR number IN ({marks})) ORDER BY launched_at DESC LIMIT ?",
         [TEXT_CHARS, session, first, last, *used, PAGE_CALLS * SPECULATIONS_EACH],
     )
@@ -84,9 +85,16 @@ def timeline(reader: Reader, session: str, cost: Cost, now: float, before: int |
         "session": _about(found[0], now) | _sums(reader, [session]).get(session, {}),
         "rows": _rows(calls, speculations, cost, found[0]["started_at"]),
         "skips": skips(reader, Part(), session),
+        "speculators": _speculators(reader, session),
         "wasted_call_s": cost.wasted_call_s,
         "earlier": min((row["number"] for row in calls), default=None) if has_more else None,
     }
+
+
+def _speculators(reader: Reader, session: str) -> list[Record]:
+    """What those that are models were asked, and what that cost."""
+    found = reader.ask(lambda connection: consulted.totals(connection, session), {})
+    return [{"speculator": name, **asdict(one)} for name, one in found.items()]
 
 
 def _about(row: Record, now: float) -> Record:
@@ -152,7 +160,7 @@ def _rows(calls: list[Record], speculations: list[Record], cost: Cost, began_at:
 
 def _unused(ahead: Record) -> Record:
     return {
-        "what": ENDS.get(ahead["state"], "wasted"),
+        "what": "attached" if ahead["attached_to"] is not None else ENDS.get(ahead["state"], "wasted"),
         "number": -ahead["number"],
         "server": ahead["server"],
         "tool": ahead["tool"],
@@ -180,4 +188,5 @@ def _speculation(row: Record, cost: Cost, began_at: float) -> Record:
         "end_s": max(end, row["launched_at"]) - began_at,
         "held_until_s": row["ended_at"] - began_at,
         "answered": row["returned_at"] is not None,
+        "attached_to": row["attached_to"],
     }

@@ -6,7 +6,7 @@ It is asked when the candidate comes and again when its turn to be launched has 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 
 from spec_mcp.engine import checking, lifecycle, lossy, reversing
@@ -14,19 +14,21 @@ from spec_mcp.engine.calls import CallKey, Unmatchable, canonical_arguments
 from spec_mcp.engine.commands import Predict, Skipped, Validate
 from spec_mcp.engine.connections import ConnectionState, Proposal, footprint_by
 from spec_mcp.engine.effects import Effect, ToolPolicy, reads
-from spec_mcp.engine.events import Candidate, Mode, Predicted, SpeculationId
+from spec_mcp.engine.events import Candidate, Guess, Lineage, Mode, Predicted, SpeculationId
 from spec_mcp.engine.likeness import likeness
 from spec_mcp.engine.methods import TOUCHES_NOTHING
 from spec_mcp.engine.places import has_place
 from spec_mcp.engine.policy import may_reach_outside, worth_s
 from spec_mcp.engine.resources import Footprint
+from spec_mcp.engine.running import find, guesses_in, left_s, steps_ahead
 from spec_mcp.engine.speculation import Awaits, Reversal, Speculation
 from spec_mcp.engine.standing import Standing, barred, standing_of
 from spec_mcp.engine.states import Reason, State
 from spec_mcp.engine.world import SessionState, World
 
 SURE = 0.75
-"""The least probability of use of a reversible speculation, whatever it would gain: a wrong one makes somebody wait."""
+"""The least probability of use of a reversible speculation, whatever it would gain: while a wrong one is taken back,
+somebody waits. Nothing is taken back where the last write wins."""
 
 QUEUE_MAX = 32
 """Admitted candidates that wait for a place, by connection: more than can be launched within a thinking gap."""
@@ -42,25 +44,36 @@ def consider(world: World, predicted: Predicted) -> None:
             _skip(world, predicted.session, candidate, Reason.STEP_PASSED)
         return
     if predicted.lineage:
-        parent = world.ledger.live.get(predicted.lineage[-1])
-        if parent is None:
+        if (scale := _probability_of(world, session, predicted.lineage[-1])) is None:
             return
-        scale = parent.q
     else:
-        world.clear_queues(session)
+        for connection in world.connections_of(session):
+            connection.drop_outdated(session.name, session.step)
         scale = 1.0
     _queue(world, session, predicted, scale)
     for connection in world.connections_of(session):
-        connection.queue.sort(key=lambda proposal: -proposal.worth_s)
-        fill_places(world, connection)
-        for proposal in connection.queue[QUEUE_MAX:]:
-            _skip(world, proposal.session, proposal.candidate, Reason.FULL)
-        del connection.queue[QUEUE_MAX:]
+        launch_best(world, connection)
+
+
+def _probability_of(world: World, session: SessionState, link: SpeculationId | Guess) -> float | None:
+    """How likely it is that the client makes the call whose answer is supposed; None where it is of the past."""
+    parent = find(world, session.name, link.key) if isinstance(link, Guess) else world.ledger.live.get(link)
+    return None if parent is None else parent.q
+
+
+def launch_best(world: World, connection: ConnectionState) -> None:
+    """Launch what is worth most of all that waits; what there is no room to wait for is skipped."""
+    connection.queue.sort(key=lambda proposal: -proposal.worth_s)
+    fill_places(world, connection)
+    for proposal in connection.queue[QUEUE_MAX:]:
+        _skip(world, proposal.session, proposal.candidate, Reason.FULL)
+    del connection.queue[QUEUE_MAX:]
 
 
 def _queue(world: World, session: SessionState, predicted: Predicted, scale: float) -> None:
     """Queue what is admitted of a predicted set. Nothing is launched meanwhile: what holds for a tool is asked once."""
-    head_start_s, gaps = _head_start_s(world, session), len(predicted.lineage) + 1
+    head_start_s = _head_start_s(world, session, predicted.lineage)
+    gaps = steps_ahead(world, session.name, predicted.lineage) + 1
     tools: dict[tuple[str, str], tuple[Standing, float, float]] = {}
     admitted = 0
     for candidate in predicted.candidates:
@@ -71,10 +84,11 @@ def _queue(world: World, session: SessionState, predicted: Predicted, scale: flo
         if (known := tools.get(name)) is None:
             standing = standing_of(world, connection, candidate.tool)
             saved_s = 0.0 if standing.forbidden else world.timing.hidden_s(*name, head_start_s, gaps)
-            known = tools[name] = standing, saved_s, _cost_s(world, *name)
+            known = tools[name] = standing, saved_s, cost_of(world, *name)
         standing, saved_s, cost_s = known
         q = probability(candidate.q) * scale
-        proposal = Proposal(predicted.session, candidate, q, worth_s(q, saved_s, cost_s), predicted.lineage)
+        lineage = _lineage_of(predicted.lineage, candidate)
+        proposal = Proposal(session.name, session.step, candidate, q, worth_s(q, saved_s, cost_s), lineage)
         reason = skip_reason(world, standing, proposal)
         if reason is None and admitted >= world.settings.breadth:
             reason = Reason.BREADTH
@@ -86,6 +100,24 @@ def _queue(world: World, session: SessionState, predicted: Predicted, scale: flo
         admitted += 1
         if not any(same(waiting, proposal) for waiting in connection.queue):
             connection.queue.append(proposal)
+
+
+def _lineage_of(lineage: Lineage, candidate: Candidate) -> Lineage:
+    """What is supposed where this is a candidate: of a surrogate's guesses, those that led to it."""
+    last = lineage[-1] if lineage else None
+    return (*lineage[:-1], replace(last, ranks=candidate.guesses)) if isinstance(last, Guess) else lineage
+
+
+def consider_surrogate(world: World, standing: Standing, proposal: Proposal) -> None:
+    """Admit or skip the call of a surrogate, as any candidate."""
+    if (reason := skip_reason(world, standing, proposal)) is None:
+        if not any(same(waiting, proposal) for waiting in standing.connection.queue):
+            standing.connection.queue.append(proposal)
+        launch_best(world, standing.connection)
+        return
+    _skip(world, proposal.session, proposal.candidate, reason)
+    if reason is Reason.KNOWN:
+        _look_beyond(world, world.session(proposal.session), standing, proposal)
 
 
 def probability(said: float) -> float:
@@ -106,6 +138,11 @@ def skip_reason(world: World, standing: Standing, proposal: Proposal) -> Reason 
     """Why this candidate is not to be launched; None if it is."""
     if (reason := standing.forbidden) is not None:
         return reason
+    if proposal.stands_for is not None:
+        if standing.policy.effect is not Effect.READ:
+            return Reason.UNSAFE
+        if find(world, proposal.session, proposal.stands_for) is None:
+            return Reason.STEP_PASSED
     if proposal.candidate.discloses:
         return Reason.DISCLOSES
     policy = standing.policy
@@ -117,7 +154,7 @@ def skip_reason(world: World, standing: Standing, proposal: Proposal) -> Reason 
         return Reason.UNMATCHABLE
     if (reason := _unusable(world, standing, key, proposal)) is not None:
         return reason
-    if policy.effect is Effect.REVERSIBLE and proposal.q < SURE:
+    if policy.effect is Effect.REVERSIBLE and not policy.lossy and proposal.q < SURE:
         return Reason.UNSURE
     if proposal.worth_s <= 0.0:
         return Reason.NOT_WORTH_IT
@@ -127,18 +164,44 @@ def skip_reason(world: World, standing: Standing, proposal: Proposal) -> Reason 
 def look_beyond(world: World, speculation: Speculation) -> None:
     """A ready speculation is itself a step of the predicted future: predict again on it, once a step."""
     session = world.session(speculation.session)
-    if len(speculation.lineage) + 1 < world.settings.depth and speculation.chained_at != session.step:
+    lineage = lineage_beyond(world, speculation)
+    ahead = steps_ahead(world, session.name, lineage)
+    if lineage and ahead < world.settings.depth and speculation.chained_at != session.step:
         speculation.chained_at = session.step
-        world.out.append(Predict(session.name, session.step, (*speculation.lineage, speculation.id)))
+        world.out.append(Predict(session.name, session.step, lineage))
+
+
+def lineage_beyond(world: World, speculation: Speculation) -> Lineage:
+    """What is to be supposed once its result is there: that result, or what a surrogate's says of another's answer.
+
+    Empty where that other is answered.
+    """
+    if speculation.stands_for is None:
+        return (*speculation.lineage, speculation.id)
+    guessed = find(world, speculation.session, speculation.stands_for)
+    surrogate = None if guessed is None else guessed.connection.tool(guessed.tool).surrogate
+    if guessed is None or surrogate is None:
+        return ()
+    server, tool, arguments, key = speculation.server, guessed.tool, guessed.arguments, guessed.key
+    return (*guessed.lineage, Guess(speculation.id, server, tool, arguments, key, surrogate.k))
 
 
 def _look_beyond(world: World, session: SessionState, standing: Standing, proposal: Proposal) -> None:
     """What is predicted again and held already is nearer now than when it was launched."""
     key = _key(world, standing.connection, standing.policy, proposal)
     held = None if key is None else world.ledger.by_key.get(key)
-    if held is not None and held.state is State.READY and held.session == session.name:
-        held.lineage = proposal.lineage
+    if held is None or held.session != session.name or held.state not in (State.LAUNCHED, State.READY):
+        return
+    if proposal.stands_for is not None:
+        held.stands_for = proposal.stands_for
+    else:
+        held.is_expected = True
+        held.foreseen = (proposal.step, proposal.q)
+        falls_with_a_guess, would_fall = guesses_in(held.lineage), guesses_in(proposal.lineage)
+        if not would_fall and (held.state is State.READY or falls_with_a_guess):
+            held.lineage = proposal.lineage
         held.q = max(held.q, proposal.q)
+    if held.state is State.READY:
         look_beyond(world, held)
 
 
@@ -199,7 +262,11 @@ def _propose(world: World, standing: Standing, proposal: Proposal) -> None:
         candidate.source,
         proposal.lineage,
         world.now_s,
+        stands_for=proposal.stands_for,
+        is_expected=proposal.stands_for is None,
     )
+    if speculation.is_expected:
+        speculation.foreseen = (proposal.step, proposal.q)
     speculation.depends_on = _depends_on(world, speculation.footprint, proposal.lineage) or frozenset()
     world.ledger.add(speculation)
     if policy.open_world:
@@ -243,7 +310,7 @@ def _unusable(world: World, standing: Standing, key: CallKey, proposal: Proposal
     return None
 
 
-def _depends_on(world: World, touched: Footprint, lineage: Sequence[SpeculationId]) -> frozenset[SpeculationId] | None:
+def _depends_on(world: World, touched: Footprint, lineage: Lineage) -> frozenset[SpeculationId] | None:
     """Rule 12: the reversible speculations whose effect it would see; None where it must not.
 
     Only what follows from an effect may look at it, once it has settled.
@@ -266,7 +333,7 @@ def _is_looked_at(world: World, touched: Footprint) -> bool:
     )
 
 
-def _cost_s(world: World, server: str, tool: str) -> float:
+def cost_of(world: World, server: str, tool: str) -> float:
     """What a wasted speculation with this tool is worth, in seconds."""
     policy = world.server(server).policy.tool(tool)
     undo_s = _undo_s(world, server, policy) if policy.effect is Effect.REVERSIBLE else 0.0
@@ -281,14 +348,12 @@ def _undo_s(world: World, server: str, policy: ToolPolicy) -> float:
     return 2.0 * reading_s + world.timing.latency_s(server, policy.undo.tool, 0.75)
 
 
-def _head_start_s(world: World, session: SessionState) -> float:
-    """How long the calls of the session that run now are still expected to take."""
-    left = [
-        call.arrived_at + world.timing.latency_s(call.server, call.tool, 0.5) - world.now_s
-        for call in world.calls.of(session.name)
-        if call.is_tool_call
-    ]
-    return max(0.0, *left) if left else 0.0
+def _head_start_s(world: World, session: SessionState, lineage: Lineage) -> float:
+    """How long the calls of the session that run now are still expected to take, and what must be answered after them
+    before the client comes to what follows from it."""
+    left = [left_s(world, call) for call in world.calls.of(session.name) if call.is_tool_call]
+    guessed = [find(world, session.name, guess.key) for guess in guesses_in(lineage)]
+    return max((0.0, *left, *(running.left_s for running in guessed if running is not None)))
 
 
 def _key(world: World, connection: ConnectionState, policy: ToolPolicy, proposal: Proposal) -> CallKey | None:

@@ -214,23 +214,25 @@ def _constant(text: str) -> float:
 
 
 def _require_exact(value: Json) -> None:
-    if isinstance(value, str | bool) or value is None:
-        return
-    if isinstance(value, int):
-        if abs(value) > MAX_EXACT_INTEGER:
-            raise Unmatchable(f"{str(value)[:40]} is beyond a double")
-    elif isinstance(value, float):
-        if not math.isfinite(value):
-            raise Unmatchable(f"{value} is no JSON")
-    elif isinstance(value, list):
-        for item in value:
-            _require_exact(item)
-    else:
+    if isinstance(value, dict):
         for name, item in value.items():
             if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise Unmatchable(f"{name!r} is no member's name")
             if type(item) is not str:  # most are
                 _require_exact(item)
+    elif isinstance(value, (str, bool)) or value is None:
+        return
+    elif isinstance(value, int):
+        if abs(value) > MAX_EXACT_INTEGER:
+            raise Unmatchable(f"{str(value)[:40]} is beyond a double")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise Unmatchable(f"{value} is no JSON")
+    elif isinstance(value, list):  # pyright: ignore[reportUnnecessaryIsInstance]
+        for item in value:
+            _require_exact(item)
+    else:
+        raise Unmatchable(f"{str(value)[:40]} is no JSON")
 
 
 # made once: making one takes as long as using it; what holds itself `_require_exact` has found

@@ -63,6 +63,8 @@ def propose(world: World, adopted: Speculation, call: CallState, how: How) -> No
         join_until=None,
         cancelled_at=None,
         chained_at=None,
+        stands_for=None,
+        is_expected=True,
         compared_with=call.id,
         checks=Checked(*adopted.under_way, how, lifecycle.saved_s(adopted, call)),
         due_at=world.now_s + DELAY_S,

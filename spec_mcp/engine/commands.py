@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from spec_mcp.engine.calls import Arguments, CallKey
-from spec_mcp.engine.effects import FileValidator, ToolValidator
-from spec_mcp.engine.events import CallId, ConnectionName, Moment, SpeculationId
+from spec_mcp.engine.effects import FileValidator, Surrogate, ToolValidator
+from spec_mcp.engine.events import CallId, ConnectionName, Lineage, Moment, SpeculationId
 from spec_mcp.engine.passing import Apart
 from spec_mcp.engine.results import ResultEquivalences
 from spec_mcp.engine.states import How, State
@@ -31,6 +31,18 @@ class Reply:
     how: How
     saved_s: float
     """The wait that the client was spared, as far as can be known."""
+
+
+@value
+class AttachReads:
+    """Not lossless: give the client these reads' results along with the answer to the call, which comes next.
+
+    They are held on, and may answer their own calls.
+    """
+
+    connection: ConnectionName
+    call: CallId
+    speculations: tuple[SpeculationId, ...]
 
 
 @value
@@ -267,8 +279,19 @@ class Predict:
 
     session: str
     step: int
-    lineage: tuple[SpeculationId, ...] = ()
-    """The chain of speculations whose results are to be supposed, nearest last."""
+    lineage: Lineage = ()
+    """What is to be supposed, nearest last."""
+
+
+@value
+class BindSurrogate:
+    """A call of this session, or a speculation for it, runs whose answer a surrogate may guess: make the surrogate's
+    arguments of the call's; answered by `SurrogateBound`, or not at all where they cannot be made."""
+
+    session: str
+    surrogate: Surrogate
+    arguments: Arguments
+    key: CallKey
 
 
 @value
@@ -303,6 +326,8 @@ class CallSettled:
     speculation: SpeculationId | None
     wait_s: float
     saved_s: float
+    was_attached: bool = False
+    """The client had been given this read's result with an earlier reply, and asks all the same."""
 
 
 @value
@@ -323,6 +348,9 @@ class SpeculationEnded:
     returned_at: float | None
     ended_at: float
     call: CallId | None
+    attached_to: CallId | None = None
+    """The call with whose answer the client was given the result."""
+    attached_bytes: int = 0
 
 
 @value
@@ -338,6 +366,7 @@ class Skipped:
 Command = (
     Invoke
     | Reply
+    | AttachReads
     | PassOn
     | Refuse
     | ForwardCancellation
@@ -361,6 +390,7 @@ Command = (
     | Tell
     | Fail
     | Predict
+    | BindSurrogate
     | PinFingerprint
     | Demote
     | CallSettled

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from spec_mcp.engine.calls import Arguments, Equivalence
+from spec_mcp.engine.calls import Arguments, CallKey, Equivalence
 from spec_mcp.engine.effects import UNLISTED, ServerPolicy, ToolPolicy
-from spec_mcp.engine.events import Candidate, ConnectionName, SpeculationId
+from spec_mcp.engine.events import Candidate, ConnectionName, Lineage, SpeculationId
 from spec_mcp.engine.evidence import Evidence
 from spec_mcp.engine.minute import LastMinute
 from spec_mcp.engine.resources import Footprint, everything, footprint
 from spec_mcp.engine.states import Reason
+from spec_mcp.engine.surrogacy import Surrogacy
 
 
 @dataclass(slots=True)
@@ -24,10 +25,14 @@ class Proposal:
     """A candidate that is looked at, and then may wait for a place."""
 
     session: str
+    step: int
+    """Of the session, when it was proposed."""
     candidate: Candidate
     q: float
     worth_s: float
-    lineage: tuple[SpeculationId, ...]
+    lineage: Lineage
+    stands_for: CallKey | None = None
+    """The call that runs and whose answer it would guess."""
     principal: str = ""
     """Whose call it would be."""
     arguments: str | None = None
@@ -35,6 +40,11 @@ class Proposal:
     where there is none."""
     equal: Mapping[str, Sequence[Equivalence]] | None = None
     """None: nobody has asked for the text yet."""
+
+    @property
+    def follows_from_supposed(self) -> bool:
+        """Is it no candidate after what has really happened?"""
+        return bool(self.lineage) or self.stands_for is not None
 
 
 @dataclass(slots=True)
@@ -62,6 +72,8 @@ class ServerState:
     """Adopted results of reads, of which a sample is checked."""
     evidence: Evidence = field(default_factory=Evidence)
     """What comparisons say of its tools."""
+    surrogates: Mapping[str, Surrogacy] = field(default_factory=dict[str, Surrogacy])
+    """By tool that has a surrogate, what came of its guesses."""
     everything: Footprint = field(init=False)
     """All that its tools may touch."""
 
@@ -74,6 +86,8 @@ class ServerState:
         self.evidence.review(policy)
         declared = (template for tool in self.policy.tools.values() for template in tool.touches or ())
         self.everything = everything(self.name, declared)
+        guessed = [name for name, tool in policy.tools.items() if tool.surrogate is not None]
+        self.surrogates = {name: self.surrogates.get(name) or Surrogacy() for name in guessed}
 
     @property
     def longest_settle_s(self) -> float:
@@ -160,9 +174,19 @@ class ConnectionState:
         return self.server.policy.tool(name) if self.doubt(name) is None else UNLISTED
 
     def drop_proposals(self, session: str) -> None:
-        """Forget what waits for a place for this session: its step has passed."""
+        """Forget what waits for a place for this session."""
         if self.queue:
             self.queue = [proposal for proposal in self.queue if proposal.session != session]
+
+    def drop_outdated(self, session: str, step: int) -> None:
+        """Forget what waits for a place for this session and is proposed anew: all but what follows, at this very
+        step, from something supposed."""
+        if self.queue:
+            self.queue = [
+                proposal
+                for proposal in self.queue
+                if proposal.session != session or (proposal.step == step and proposal.follows_from_supposed)
+            ]
 
 
 def footprint_by(server: ServerState, policy: ToolPolicy, arguments: Arguments | None) -> Footprint:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from enum import StrEnum
+from typing import cast
 
 from spec_mcp.engine.calls import Equivalence
 from spec_mcp.engine.results import Path
@@ -138,13 +139,23 @@ def entry_of(policy: ToolPolicy) -> str:
 
     Keys of which the author says nothing are not part of it, so that a key that is new to us changes none.
     """
-    said, unsaid = asdict(policy), asdict(ToolPolicy(policy.effect))
-    told = {name: member for name, member in said.items() if name == "effect" or member != unsaid[name]}
+    unsaid = ToolPolicy(policy.effect)
+    told: dict[str, object] = {"effect": policy.effect}
+    for name in (member.name for member in fields(policy)):
+        if (said := getattr(policy, name)) != getattr(unsaid, name):
+            told[name] = _plain(said)
     told["equal_results"] = [[list(path), list(words)] for path, words in policy.equal_results.items()]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:ENTRY_CHARS]
 
 
 ENTRY_CHARS = 16
+
+
+def _plain(said: object) -> object:
+    """A member of a policy as JSON can hold it."""
+    if isinstance(said, tuple):
+        return [_plain(item) for item in cast("tuple[object, ...]", said)]
+    return asdict(said) if is_dataclass(said) and not isinstance(said, type) else said
 
 
 def reads(policy: ToolPolicy) -> bool:

@@ -13,6 +13,7 @@ from functools import partial
 
 from spec_mcp.engine import (
     admission,
+    attaching,
     checking,
     expiring,
     lifecycle,
@@ -22,6 +23,7 @@ from spec_mcp.engine import (
     servers,
     sessions,
     spoiling,
+    surrogates,
     undoing,
 )
 from spec_mcp.engine.commands import (
@@ -36,6 +38,7 @@ from spec_mcp.engine.connections import ServerState
 from spec_mcp.engine.effects import ServerPolicy, reads
 from spec_mcp.engine.events import (
     Answer,
+    AnswerComing,
     Attached,
     BatchArrived,
     CallArrived,
@@ -50,6 +53,7 @@ from spec_mcp.engine.events import (
     ConnectionName,
     Disconnected,
     Event,
+    GuessesJudged,
     HeldDropped,
     Inherited,
     ManifestFound,
@@ -67,6 +71,7 @@ from spec_mcp.engine.events import (
     Settled,
     SpeculationReturned,
     StateRead,
+    SurrogateBound,
     TaskEnded,
     Ticked,
     ToolsListed,
@@ -116,6 +121,7 @@ class Engine:
             BatchArrived: partial(requests.batch_arrived, self.world),
             SessionClosed: partial(sessions.closed, self.world),
             HeldDropped: partial(sessions.held_dropped, self.world),
+            AnswerComing: self._answer_coming,
             CallReturned: self._call_returned,
             SpeculationReturned: self._speculation_returned,
             TaskEnded: partial(requests.task_ended, self.world),
@@ -131,6 +137,8 @@ class Engine:
             Inherited: partial(undoing.inherited, self.world),
             Compared: partial(checking.compared, self.world),
             Predicted: self._predicted,
+            SurrogateBound: partial(surrogates.bound, self.world),
+            GuessesJudged: partial(surrogates.judged, self.world),
             ModeSet: partial(sessions.mode_set, self.world),
             Ticked: self._nothing,
         }
@@ -189,11 +197,14 @@ class Engine:
             reads(policy),
             world.now_s,
             event.arguments,
+            may_attach=event.may_attach,
+            was_attached=attaching.was_attached(world, session, event.key),
         )
         sessions.steps(world, session)
         if event.key is not None:
             session.template[connection.name] = event.key
         requests.take_in(world, call)
+        surrogates.follows(world, call)
         if call.reads:
             self._answer_read(call)
         elif (foretold := self._foretold_write(call)) is not None:
@@ -276,13 +287,16 @@ class Engine:
 
     def _adopt(self, call: CallState, speculation: Speculation, how: How) -> None:
         world = self.world
+        given = attaching.attach(world, call, speculation) if reads(speculation.policy) else []
         world.later.append(partial(checking.propose, world, speculation, call, how))
         lifecycle.adopt(world, speculation, call, how)
         world.later.append(partial(self._adopted, call, speculation))
+        attaching.given(world, given)
 
     def _adopted(self, call: CallState, speculation: Speculation) -> None:
         world = self.world
         assert speculation.returned_at is not None, "an adopted speculation was answered"
+        surrogates.answered(world, call.session, call.server, call.key)
         spoiling.overtake(world, speculation.footprint, speculation.returned_at, speculation)
         self._make_room(speculation.session)  # it may be kept for reuse
         self._step_answered(call)
@@ -294,6 +308,11 @@ class Engine:
         if (session := self.world.sessions.get(call.session)) is not None:
             session.step += 1
             self._predict(session)
+
+    def _answer_coming(self, event: AnswerComing) -> None:
+        call = self.world.calls.get(event.call)
+        if call is not None and event.outcome.answer is Answer.RESULT:
+            attaching.given(self.world, attaching.attach(self.world, call, None))
 
     def _call_returned(self, event: CallReturned) -> None:
         world = self.world
@@ -309,9 +328,11 @@ class Engine:
         self._measure(call, outcome)
         shadowed = world.ledger.live.get(call.speculation) if call.speculation is not None else None
         lifecycle.settle(world, call)
+        surrogates.answered(world, call.session, call.server, call.key)
         if shadowed is not None:
             self._shadow_answered(shadowed, outcome)
         if outcome.answer is Answer.NONE:  # its death may be reported later, and a speculation must not start it again
+            surrogates.never_answered(world, call)
             return
         if call.reads:
             spoiling.read_answered(world, call, outcome)
@@ -339,6 +360,8 @@ class Engine:
             world.out.append(ForwardCancellation(call.connection, call.id))
             world.calls.cancel(call)
         lifecycle.settle(world, call)
+        surrogates.answered(world, call.session, call.server, call.key)
+        surrogates.never_answered(world, call)
         if speculation is not None:
             speculation.caller = None
             lifecycle.discard(world, speculation, Reason.CANCELLED)
@@ -348,6 +371,7 @@ class Engine:
     def _predict(self, session: SessionState) -> None:
         if self.world.mode is not Mode.OFF:
             self.world.out.append(Predict(session.name, session.step))
+            surrogates.ask(self.world, session)
 
     def _predicted(self, event: Predicted) -> None:
         admission.consider(self.world, event)
@@ -384,10 +408,12 @@ class Engine:
         assert speculation.launched_at is not None, "an answered speculation was launched"
         world.timing.took(speculation.server, speculation.tool, world.now_s - speculation.launched_at)
         world.ledger.hold(speculation, outcome.size_bytes)
+        speculation.extra_bytes = outcome.extra_bytes if outcome.answer is Answer.RESULT else 0
         if (call := world.caller_of(speculation)) is not None:
             self._finish_join(call, speculation)
             return
         speculation.move(Step.RETURN)
+        surrogates.answered(world, speculation.session, speculation.server, speculation.key)
         is_awaited = speculation.compared_with is not None and speculation.compared_with not in world.calls
         if is_awaited:
             self._compare(speculation)

@@ -61,6 +61,8 @@ class Outcome:
     rate_limited: bool = False
     task: str | None = None
     """The task's id, where `answer` is `TASK`."""
+    extra_bytes: int = 0
+    """The size of a speculation's result as an extra item of another call's reply; 0: it cannot be one."""
 
 
 class Moment(StrEnum):
@@ -115,6 +117,28 @@ class Inheritance:
 
 
 @value
+class Guess:
+    """A supposed answer of a call that still runs, as a surrogate's speculation guessed it."""
+
+    surrogate: SpeculationId
+    server: str
+    tool: str
+    arguments: Arguments
+    """Of the call that runs: the client's own, or a speculation."""
+    key: CallKey
+    """Of the same."""
+    k: int
+    """How many guesses are looked at."""
+    ranks: tuple[int, ...] = ()
+    """Which guesses are supposed, the surrogate's likeliest being 0. What follows from several of them alike is
+    predicted from the first; empty: predict from each of them."""
+
+
+Lineage = tuple[SpeculationId | Guess, ...]
+"""A chain of what is supposed, nearest last: results of speculations, and guessed answers."""
+
+
+@value
 class Candidate:
     """A predicted call with its probability of use before the next conflicting write."""
 
@@ -129,6 +153,8 @@ class Candidate:
     """Every argument value is a whole value that occurred earlier in the conversation."""
     discloses: bool = False
     """It would tell its server what only another server may know, by a way that no call has taken (rule 3)."""
+    guesses: tuple[int, ...] = ()
+    """Of a surrogate's guesses, those by which it was predicted, by rank, the likeliest way first."""
 
 
 @value
@@ -226,6 +252,8 @@ class CallArrived:
     """None where they are no object or could not be read."""
     key: CallKey | None
     """None: never matches (rule 5)."""
+    may_attach: bool = False
+    """Its client speaks a version of the protocol in which a reply may hold extra items that say what they are."""
 
 
 @value
@@ -291,6 +319,17 @@ class HeldDropped:
 
 
 # --- what servers do ------------------------------------------------------------------------------------------------
+
+
+@value
+class AnswerComing:
+    """The server has answered a call, and the client is given that next: what is to be attached is decided now.
+
+    `CallReturned` follows.
+    """
+
+    call: CallId
+    outcome: Outcome
 
 
 @value
@@ -423,8 +462,31 @@ class Predicted:
 
     session: str
     step: int
-    lineage: tuple[SpeculationId, ...]
+    lineage: Lineage
     candidates: tuple[Candidate, ...]
+
+
+@value
+class SurrogateBound:
+    """The answer to `BindSurrogate`."""
+
+    session: str
+    key: CallKey
+    """Of the call whose answer it would guess."""
+    arguments: Arguments
+
+
+@value
+class GuessesJudged:
+    """A call of which a surrogate guessed the answer has it."""
+
+    session: str
+    surrogate: SpeculationId
+    server: str
+    tool: str
+    """Of the call."""
+    right: tuple[int, ...]
+    """The guesses that were right, by rank; empty: none was."""
 
 
 @value
@@ -454,6 +516,7 @@ Event = (
     | BatchArrived
     | SessionClosed
     | HeldDropped
+    | AnswerComing
     | CallReturned
     | SpeculationReturned
     | TaskEnded
@@ -469,6 +532,8 @@ Event = (
     | Inherited
     | Compared
     | Predicted
+    | SurrogateBound
+    | GuessesJudged
     | ModeSet
     | Ticked
 )

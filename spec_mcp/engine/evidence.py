@@ -12,6 +12,7 @@ A demotion, and the comparisons that led to it, hold for what the manifest says 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from spec_mcp.engine.effects import ServerPolicy, ToolPolicy, entry_of, reads
@@ -28,14 +29,22 @@ BORNE = 1
 class Evidence:
     """Of one server's tools."""
 
-    entries: dict[str, str] = field(default_factory=dict[str, str])
-    """By tool, the digest of what the manifest says of it; of reads alone."""
+    _tools: Mapping[str, ToolPolicy] = field(default_factory=dict[str, ToolPolicy])
+    _entries: dict[str, str] = field(default_factory=dict[str, str])
+    """The digests asked for so far: few of them ever are, and a session begins sooner without the others."""
     _demoted: dict[str, str] = field(default_factory=dict[str, str])
     _differed: dict[tuple[str, str], deque[bool]] = field(default_factory=dict[tuple[str, str], "deque[bool]"])
 
     def review(self, policy: ServerPolicy) -> None:
         """This is what the manifest says now."""
-        self.entries = {name: entry_of(tool) for name, tool in policy.tools.items() if reads(tool)}
+        self._tools, self._entries = policy.tools, {}
+
+    def entry(self, tool: str) -> str | None:
+        """The digest of what the manifest says of a read; None of any other tool."""
+        found = self._entries.get(tool)
+        if found is None and tool in self._tools and reads(self._tools[tool]):
+            found = self._entries[tool] = entry_of(self._tools[tool])
+        return found
 
     def learn(self, known: Known) -> None:
         """This was known before."""
@@ -46,11 +55,11 @@ class Evidence:
 
     def is_demoted(self, tool: str) -> bool:
         """Is it not to be speculated, by what the manifest says now?"""
-        return bool(self._demoted) and tool in self._demoted and self._demoted[tool] == self.entries.get(tool)
+        return bool(self._demoted) and tool in self._demoted and self._demoted[tool] == self.entry(tool)
 
     def convicts(self, tool: str, policy: ToolPolicy, entry: str, differs: bool) -> bool:
         """Take note of a comparison. True where the tool is demoted by it, and was not before."""
-        if entry != self.entries.get(tool):
+        if entry != self.entry(tool):
             return False
         recent = self._differed.setdefault((tool, entry), deque(maxlen=REMEMBERED))
         recent.append(differs)
@@ -62,7 +71,7 @@ class Evidence:
 
     def outdated(self) -> list[str]:
         """Forget demotions of tools of which the manifest now says something else; which they were."""
-        gone = [tool for tool, entry in self._demoted.items() if self.entries.get(tool, entry) != entry]
+        gone = [tool for tool, entry in self._demoted.items() if self.entry(tool) not in (None, entry)]
         for tool in gone:
             del self._demoted[tool]
         return gone

@@ -51,6 +51,10 @@ class CallState:
     """When it fails, if what it must not see is not taken back by then."""
     beside: bool = False
     """Speculations ran on its server when it went out."""
+    may_attach: bool = False
+    """Its reply may hold extra items."""
+    was_attached: bool = False
+    """Its client had been given what it reads with an earlier reply."""
 
     @property
     def invoked(self) -> bool:

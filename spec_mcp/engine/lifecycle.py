@@ -24,6 +24,7 @@ from spec_mcp.engine.events import ConnectionName, SpeculationId
 from spec_mcp.engine.inflight import CallState
 from spec_mcp.engine.methods import TOUCHES_NOTHING
 from spec_mcp.engine.passing import Apart
+from spec_mcp.engine.running import bind
 from spec_mcp.engine.speculation import Checked, Speculation
 from spec_mcp.engine.states import Reason, State, Step
 from spec_mcp.engine.waiting import Blocker, Older, Silence, Undo
@@ -47,6 +48,8 @@ def launch(world: World, speculation: Speculation) -> None:
             speculation.key,
         )
     )
+    if speculation.checks is None and speculation.is_expected:
+        bind(world, speculation.session, speculation)
 
 
 def adopt(world: World, speculation: Speculation, call: CallState, how: How) -> None:
@@ -184,6 +187,8 @@ def end(world: World, speculation: Speculation, reason: str) -> None:
             speculation.returned_at,
             world.now_s,
             speculation.adopted_by if speculation.state is State.ADOPTED else speculation.compared_with,
+            speculation.attached_to,
+            0 if speculation.attached_to is None else speculation.extra_bytes,
         )
     )
 
@@ -202,7 +207,7 @@ def compare(world: World, speculation: Speculation) -> None:
             speculation.server,
             speculation.tool,
             speculation.arguments,
-            world.server(speculation.server).evidence.entries.get(speculation.tool, ""),
+            world.server(speculation.server).evidence.entry(speculation.tool) or "",
             policy.equal_results,
             apart,
             checks is not None,
@@ -333,6 +338,7 @@ def report(world: World, call: CallState, how: How, speculation: SpeculationId |
             speculation,
             max(0.0, world.now_s - call.arrived_at),
             saved_s,
+            call.was_attached,
         )
     )
 
@@ -346,3 +352,4 @@ def forget(world: World, call: CallState) -> None:
         session.outstanding -= 1
         if session.outstanding == 0:
             session.idle_since = world.now_s
+            session.idle_step = session.step

@@ -77,6 +77,8 @@ class Settings:
     lossy: bool = False
     check_every: int = 0
     """Of how many hits one is made again in the background, to see whether the result was right; 0: none."""
+    attach: bool = False
+    """Not lossless: results of very likely next reads are attached to the replies of calls."""
 
 
 def worth_s(q: float, saved_s: float, cost_s: float) -> float:

@@ -147,6 +147,15 @@ def compare_results(
     return Comparison(Verdict.PASSING if passing else Verdict.DIFFERENT, differences)
 
 
+def same_result(guessed: Json, real: Json, equal: ResultEquivalences) -> bool:
+    """Does a guess of a call's `result` count as what it really was?"""
+    try:
+        one, other = (_folded({"result": value}, equal) for value in (guessed, real))
+        return canonical(one) == canonical(other)
+    except (Unmatchable, RecursionError):
+        return False
+
+
 # --- how a result is looked at ----------------------------------------------------------------------------------------
 
 

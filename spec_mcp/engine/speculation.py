@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from spec_mcp.engine.calls import Arguments, CallKey
 from spec_mcp.engine.effects import ToolPolicy
-from spec_mcp.engine.events import CallId, ConnectionName, SpeculationId
+from spec_mcp.engine.events import CallId, ConnectionName, Lineage, SpeculationId
 from spec_mcp.engine.resources import Footprint
 from spec_mcp.engine.states import How, Reason, State, Step, after
 
@@ -106,8 +106,8 @@ class Speculation:
     footprint: Footprint
     q: float
     source: str
-    lineage: tuple[SpeculationId, ...]
-    """Its ancestors in a chain, the nearest last."""
+    lineage: Lineage
+    """What was supposed when it was predicted, the nearest last."""
     proposed_at: float
     state: State = State.PROPOSED
     launched_at: float | None = None
@@ -125,12 +125,22 @@ class Speculation:
     """That call, in shadow mode."""
     checks: Checked | None = None
     """What it was made to check: it answers no call."""
+    stands_for: CallKey | None = None
+    """The call that runs and whose answer it guesses."""
+    is_expected: bool = True
+    """A client's call may use it; else all that it is for is a guess."""
     due_at: float | None = None
     """When a check may be launched, if nothing else is to be; None: at any time."""
     join_until: float | None = None
     cancelled_at: float | None = None
     """When its server was told that its result is no longer wanted; it may say something all the same."""
     adopted_by: CallId | None = None
+    foreseen: tuple[int, float] = (0, 0.0)
+    """When it was last predicted: the session's step, and the probability of use."""
+    extra_bytes: int = 0
+    """The size of its result as an extra item of another call's reply; 0: it cannot be one."""
+    attached_to: CallId | None = None
+    """The call with whose answer the client was given its result."""
     reversal: Reversal | None = None
     """For a reversible one."""
     ended_as: str = ""

@@ -55,13 +55,17 @@ def overtake(world: World, seen: Footprint, at_s: float, itself: Speculation | N
         speculation
         for speculation in world.ledger.conflicting(seen)
         if speculation is not itself
-        and speculation.may_be_overtaken
         and speculation.caller is None
         and speculation.compared_with is None
-        and speculation.launched_at is not None
-        and speculation.launched_at < at_s
+        and is_earlier(speculation, at_s)
     ]
     lifecycle.discard_all(world, overtaken, Reason.OVERTAKEN)
+
+
+def is_earlier(speculation: Speculation, at_s: float) -> bool:
+    """May it show the world as it was before this moment?"""
+    launched_at = speculation.launched_at
+    return speculation.may_be_overtaken and launched_at is not None and launched_at < at_s
 
 
 def read_answered(world: World, call: CallState, outcome: Outcome) -> None:

@@ -81,6 +81,8 @@ class Reason(StrEnum):
     OVERTAKEN = "overtaken"
     SWITCHED_OFF = "switched-off"
     MISPREDICTED = "mispredicted"
+    GUESSED = "guessed"
+    """A surrogate's: the answer that it guessed is there."""
     UNRECORDED = "unrecorded"
     UNLESS = "unless"
     UNREADABLE = "unreadable"

@@ -14,6 +14,9 @@ from typing import cast
 from spec_mcp.engine.calls import Json
 from spec_mcp.engine.overlaps import Overlaps
 
+UNFELT_S = 0.02
+"""Added to both sides of a comparison: a call of some milliseconds that takes some more is not what slowing means."""
+
 SAMPLES_KEPT = 32
 """Enough for an upper quartile that holds still, few enough to follow a server that changes."""
 
@@ -39,11 +42,13 @@ class Durations:
 
     recent: deque[float] = field(default_factory=lambda: deque[float](maxlen=SAMPLES_KEPT))
     _sorted: list[float] | None = None
+    _on_grid: list[float] | None = None
+    """The quantiles at `GRID`; as those sorted, only for as long as nothing is added."""
 
     def add(self, duration_s: float) -> None:
         """Take note of one duration."""
         self.recent.append(max(0.0, duration_s))
-        self._sorted = None
+        self._sorted = self._on_grid = None
 
     def quantile(self, fraction: float) -> float | None:
         """The duration that this fraction of the recent ones did not exceed; None without any."""
@@ -52,6 +57,12 @@ class Durations:
         if self._sorted is None:
             self._sorted = sorted(self.recent)
         return self._sorted[min(len(self._sorted) - 1, int(fraction * len(self._sorted)))]
+
+    def on_grid(self) -> list[float] | None:
+        """The quantiles at `GRID`; None without any duration."""
+        if self._on_grid is None and self.recent:
+            self._on_grid = [value for fraction in GRID if (value := self.quantile(fraction)) is not None]
+        return self._on_grid
 
 
 def _no_time() -> float:
@@ -87,7 +98,7 @@ class Timing:
         """
         usual_s = self.latency_s(server, tool, 0.5)
         kind = self.beside if beside else self.alone
-        kind.setdefault(server, Durations()).add(latency_s / max(usual_s, 1e-4))
+        kind.setdefault(server, Durations()).add((latency_s + UNFELT_S) / (usual_s + UNFELT_S))
         now_s = self.clock()
         self.overlaps.setdefault(server, Overlaps()).add(tool, now_s - latency_s, now_s, usual_s, beside, connection)
 
@@ -114,6 +125,10 @@ class Timing:
         )
         return others[len(others) // 2] if others else UNKNOWN_LATENCY_S
 
+    def is_measured(self, server: str, tool: str) -> bool:
+        """Was any call of this tool measured?"""
+        return (server, tool) in self.latencies
+
     def gap_s(self, fraction: float) -> float:
         """A quantile of the thinking time."""
         known = self.gaps.quantile(fraction)
@@ -122,10 +137,15 @@ class Timing:
     def hidden_s(self, server: str, tool: str, head_start_s: float, gaps: int) -> float:
         """The wait that a speculation launched now is expected to hide: E[min(latency, lead)].
 
-        The lead is what is left of a running call (`head_start_s`) and `gaps` thinking times.
+        The lead is what is left of a running call (`head_start_s`, below zero if the launch comes later than now) and
+        `gaps` thinking times.
         """
-        latencies = [self.latency_s(server, tool, fraction) for fraction in GRID]
-        leads = [head_start_s + gaps * self.gap_s(fraction) for fraction in GRID]
+        durations = self.latencies.get((server, tool))
+        latencies = None if durations is None else durations.on_grid()
+        if latencies is None:
+            latencies = [self.latency_s(server, tool, fraction) for fraction in GRID]
+        gaps_s = self.gaps.on_grid() or [UNKNOWN_GAP_S] * len(GRID)
+        leads = [max(0.0, head_start_s + gaps * gap_s) for gap_s in gaps_s]
         shorter = [latency if latency < lead else lead for latency in latencies for lead in leads]
         return sum(shorter) / len(shorter)
 

@@ -20,6 +20,7 @@ from spec_mcp.engine.policy import Settings
 from spec_mcp.engine.resources import Footprint
 from spec_mcp.engine.speculation import Speculation
 from spec_mcp.engine.states import State
+from spec_mcp.engine.surrogacy import Awaited
 from spec_mcp.engine.timing import Timing
 from spec_mcp.engine.waiting import Silence, Undo, Waiting
 
@@ -36,12 +37,18 @@ class SessionState:
     """Counts what changes the basis of predictions."""
     idle_since: float | None = None
     """When the client got the last answer that it waited for."""
+    idle_step: int = 0
+    """The step at that time."""
+    attached: dict[CallKey, None] = field(default_factory=dict[CallKey, None])
+    """What its client was given with replies of other calls, as calls; the newest."""
     outstanding: int = 0
     """Calls of the client without an answer."""
     connections: dict[str, ConnectionName] = field(default_factory=dict[str, str])
     """By server, over which connection its calls travel."""
     principal: str = ""
     """Of the keys of its calls, as far as it was told."""
+    awaited: Awaited | None = None
+    """The read that is to say what comes after its last call of a tool that has a surrogate."""
     template: dict[ConnectionName, CallKey] = field(default_factory=dict[str, CallKey])
     """The key of the session's last call over a connection: what a speculation there must look like."""
 

@@ -88,6 +88,7 @@ def _faults(
     for argument in form.equal_arguments:
         yield from _unknown(f"equal.{bare(argument)}", [argument], own)
     yield from _expression_faults(form, own)
+    yield from _surrogate_faults(form, by_name)
     for use in calls(form):
         called = by_name.get(use.tool)
         if called is not None:
@@ -100,6 +101,39 @@ def _faults(
             near = nearest(use.tool, by_name)
             mend = f"did you mean {near}?" if near else "name a tool of this server"
             yield f"{use.key}.tool", f"the server has no tool {use.tool}", mend
+
+
+_GUESSES_FORM = 'let it answer {"guesses": [{"result": …, "confidence": 0.4}]}'
+
+
+def _surrogate_faults(form: ToolForm, by_name: Mapping[str, Mapping[str, Any]]) -> Iterator[Fault]:
+    """Does the surrogate's output schema, where it has one that says all, bear guesses?"""
+    surrogate = None if form.surrogate is None else by_name.get(form.surrogate.tool)
+    if surrogate is None:
+        return
+    name = surrogate["name"]
+    members = _members(surrogate.get("outputSchema"))
+    if members is None:
+        return
+    if "guesses" not in members:
+        yield "surrogate.tool", f"{name} answers no guesses, its output schema says", _GUESSES_FORM
+        return
+    guesses = members["guesses"]
+    each = _members(cast("dict[str, Any]", guesses).get("items")) if isinstance(guesses, dict) else None
+    for member in ("result", "confidence"):
+        if each is not None and member not in each:
+            yield "surrogate.tool", f"the guesses of {name} have no {member}, its output schema says", _GUESSES_FORM
+
+
+def _members(schema: object) -> dict[str, Any] | None:
+    """The properties of an object; None where its schema does not say them all."""
+    if not isinstance(schema, dict):
+        return None
+    schema = cast("dict[str, Any]", schema)
+    if any(keyword in schema for keyword in _OPEN_KEYWORDS) or schema.get("additionalProperties"):
+        return None
+    properties = schema.get("properties")
+    return cast("dict[str, Any]", properties) if isinstance(properties, dict) else None
 
 
 def _expression_faults(form: ToolForm, own: frozenset[str] | None) -> Iterator[Fault]:

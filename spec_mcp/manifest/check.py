@@ -31,6 +31,7 @@ def faults(tools: Mapping[str, ToolForm], open_world: bool) -> Iterator[ToolFaul
         for check in _CHECKS:
             yield from (ToolFault(name, *fault) for fault in check(form))
         yield from (ToolFault(name, *fault) for fault in _called_tools(form, tools))
+        yield from (ToolFault(name, *fault) for fault in _own_surrogate(name, form))
         if form.hosts and not (open_world if form.open_world is None else form.open_world):
             yield ToolFault(name, "hosts", "means nothing for a tool that reaches nowhere", "add open_world = true")
 
@@ -213,6 +214,11 @@ def _called_tools(form: ToolForm, tools: Mapping[str, ToolForm]) -> Iterator[Fau
             table = f"[tools.{bare(use.tool)}]"
             mend = f"did you mean {near}?" if near else f"say effect = 'read' in {table}, if it only reads"
             yield f"{use.key}.tool", f"{use.tool} is not stated to be a read", mend
+
+
+def _own_surrogate(name: str, form: ToolForm) -> Iterator[Fault]:
+    if form.surrogate is not None and form.surrogate.tool == name:
+        yield "surrogate.tool", "a tool cannot guess its own answer", "name another, cheaper read"
 
 
 _CHECKS: tuple[Callable[[ToolForm], Iterator[Fault]], ...] = (

@@ -17,6 +17,7 @@ from typing import Any
 
 import tomlkit
 
+from spec_mcp.manifest.advised import Advised
 from spec_mcp.manifest.against import is_possible
 from spec_mcp.manifest.fingerprint import fingerprint
 from spec_mcp.manifest.flows import Flow
@@ -52,11 +53,12 @@ def draft(
     *,
     trust_annotations: bool = False,
     flows: Mapping[str, Sequence[Flow]] = MappingProxyType({}),
+    advised: Mapping[str, Advised] = MappingProxyType({}),
 ) -> str:
     """The text of a manifest for these tools, which are the `tools` of a complete `tools/list`.
 
     Nothing in it is above `unsafe`, but where `trust_annotations` says that the user takes the server's word. `flows`
-    is what was measured in recorded sessions.
+    is what was measured in recorded sessions, `advised` what a model says of some tools: it changes comments alone.
     """
     # of two tools of one name the last counts, here as in the relay
     by_name = {tool["name"]: tool for tool in tools if isinstance(tool.get("name"), str)}
@@ -65,7 +67,8 @@ def draft(
     if left_out := len(by_name) - len(listed):
         lines += ["", *_prose(f"{left_out} of its tools cannot be listed, for their names' sake: they stay unsafe.")]
     for name, tool in listed.items():
-        lines += ["", *_tool(name, tool, listed, trust_annotations), *_follows(tool, flows.get(name, ()), listed)]
+        lines += ["", *_tool(name, tool, listed, trust_annotations, advised.get(name))]
+        lines += _follows(tool, flows.get(name, ()), listed)
     return "\n".join(lines) + "\n"
 
 
@@ -105,7 +108,9 @@ def _head(subject: Subject, today: datetime.date, trust_annotations: bool) -> It
     yield f"#reviewed = {_quoted(str(today))}   # the day on which you read what its tools do"
 
 
-def _tool(name: str, tool: Mapping[str, Any], listed: Collection[str], trust_annotations: bool) -> Iterator[str]:
+def _tool(
+    name: str, tool: Mapping[str, Any], listed: Collection[str], trust_annotations: bool, advised: Advised | None
+) -> Iterator[str]:
     found = hints(tool)
     trusted = trust_annotations and found.says_read
     if description := _plain(tool.get("description"), DESCRIPTION_CHARS):
@@ -135,7 +140,20 @@ def _tool(name: str, tool: Mapping[str, Any], listed: Collection[str], trust_ann
             f"exactly what was there, for everyone who looks: effect = 'reversible', with undo, before, touches and "
             f"exclusive, and a proof by `spec-mcp manifest verify`."
         )
+    if advised is not None:
+        yield from _advice(advised)
     yield f"fingerprint = {_quoted(fingerprint(tool))}"
+
+
+def _advice(advised: Advised) -> Iterator[str]:
+    """What a model said, as prose: none of it is a line that could be switched on."""
+    touches = ", ".join(_plain(template, NAME_CHARS) for template in advised.touches)
+    ttl = f", ttl_s {advised.ttl_s:g}" if advised.ttl_s else ""
+    yield from _prose(
+        f"REVIEW what a model said ({_plain(advised.model, NAME_CHARS)}, from the tool's definition alone): "
+        f"{advised.effect}{touches and f', touches {touches}'}{ttl}, because "
+        f'"{_plain(advised.reason, DESCRIPTION_CHARS)}".'
+    )
 
 
 def _follows(tool: Mapping[str, Any], flows: Sequence[Flow], listed: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

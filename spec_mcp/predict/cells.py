@@ -20,8 +20,8 @@ MEMORY = 160
 MAX_CELLS = 24_000
 """About 10 MB: what the whole process may take leaves no more."""
 
-BUCKETS = (0, 1, 2, 3, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 6)
-"""Evidence classes by number of observations; beyond the table, the last ones."""
+BUCKETS = (0, 1, 2, 3, *(4,) * 2, *(5,) * 4, *(6,) * 8, *(7,) * 42, *(8,) * (MEMORY + 2 - 60))
+"""Evidence classes by number of observations, up to the most that a cell can have: one more than it remembers."""
 
 CLASSES = 9
 """How many evidence classes there are."""
@@ -83,12 +83,13 @@ def learn_all(cells: Iterable[Cell], used: int, next_: int, weight: float) -> No
     used_weight, next_weight = used * weight, next_ * weight
     for cell in cells:
         cell.new_seen += weight
-        cell.new_used += used_weight
-        cell.new_next += next_weight
+        if used:  # few are
+            cell.new_used += used_weight
+            cell.new_next += next_weight
         seen = cell.seen
         if seen < MEMORY:
             cell.seen = seen = seen + weight
-            cell.bucket = bucket_of(seen)
+            cell.bucket = BUCKETS[int(seen + 0.5)]
         rate = weight / (seen + FIRST_DOUBT)
         p = cell.used
         cell.used = p = p + (used - p) * rate
@@ -100,10 +101,7 @@ def learn_all(cells: Iterable[Cell], used: int, next_: int, weight: float) -> No
 
 def bucket_of(seen: float) -> int:
     """The evidence class of a number of observations."""
-    count = int(seen + 0.5)
-    if count < len(BUCKETS):
-        return BUCKETS[count]
-    return 7 if count < 60 else 8
+    return BUCKETS[min(len(BUCKETS) - 1, int(seen + 0.5))]
 
 
 def logit(p: float) -> float:

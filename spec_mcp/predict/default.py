@@ -56,9 +56,12 @@ class DefaultPredictor:
             session.ended(call)
 
     def said(self, session: str, role: str, text: str) -> None:
-        """Text of the user or the assistant was seen: only where a front end shows it, an MCP proxy does not."""
         self._chains.clear()
         self._session(session).said(role, text)
+
+    def attached(self, session: str, read: Supposed) -> None:
+        self._chains.clear()
+        self._session(session).attached(read)
 
     def closed(self, session: str) -> None:
         self._chains.clear()

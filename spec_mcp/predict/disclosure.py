@@ -105,6 +105,10 @@ class Guard:
         else:
             conversation.places.note(call.result, place)
 
+    def attached(self, session: str, read: Supposed) -> None:
+        """The client was given an answer without having called: it is as much that server's as any other."""
+        self._of(session).places.note(read.result, Place(read.server, read.tool, said=False))
+
     def closed(self, session: str) -> None:
         """The conversation is over."""
         self._conversations.pop(session, None)

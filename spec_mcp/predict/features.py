@@ -25,8 +25,9 @@ CALL_AFTER = 7  # this very call after that very call
 MEMORY = 8  # how well it is remembered as a follower
 CONTEXTS = 9
 
-CHAINS = ((STRUCTURE, RECIPE, LAST, OUTCOME), (STRUCTURE, RECIPE, AGE, PACED))
-"""Contexts from general to particular, along each of which rates back off to one estimate."""
+CHAINS = ((LAST, OUTCOME), (AGE, PACED))
+"""Contexts from general to particular, along each of which rates back off to one estimate; before these, all chains
+have STRUCTURE and RECIPE."""
 
 BACK_OFF = 2.5
 """Observations that the more general estimate counts for: a particular context must earn its say."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 from zlib import crc32
 
@@ -92,6 +92,11 @@ class History:
     def fork(self) -> History:
         """A history that goes on without changing this one, and holds for as long as this one is not changed."""
         return History(self.steps.copy(), self.begun, _looked_into=self._looked_into, _under=self)
+
+    def again(self, step: Step) -> Step:
+        """Of a fork: the same step, to be answered here alone."""
+        self.steps[self.steps.index(step)] = own = replace(step)
+        return own
 
     def paths_of(self, value: Scalar) -> tuple[str, ...]:
         """The paths at which a value occurred, the latest first. Not asked of a fork."""
@@ -289,17 +294,14 @@ def _size(count: int) -> int:
 
 
 def _by_tail(found: list[Leaf]) -> ByTail:
-    by_tail: dict[str, dict[Scalar, Leaf]] = {}
-    for leaf in found:
-        at_tail = by_tail.get(leaf.path)
+    by_tail: dict[str, dict[Scalar, Spot]] = {}
+    for path, at, value in found:
+        at_tail = by_tail.get(path)
         if at_tail is None:
-            by_tail[leaf.path] = {leaf.value: leaf}
-        else:
-            at_tail.setdefault(leaf.value, leaf)
-    return [
-        (tail, [(value, _identity(value), leaf.at) for value, leaf in distinct.items()])
-        for tail, distinct in by_tail.items()
-    ]
+            at_tail = by_tail[path] = {}
+        if value not in at_tail:
+            at_tail[value] = (value, value if type(value) is str else _identity(value), at)
+    return [(tail, list(distinct.values())) for tail, distinct in by_tail.items()]
 
 
 def _identity(value: Scalar) -> object:

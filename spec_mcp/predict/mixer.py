@@ -52,21 +52,8 @@ class Mixer:
         self.weights = list(weights)
         self._start = list(weights)
 
-    def learn_used(self, flags: Sequence[int], cells: Rated, chains: Chains, error: float) -> None:
-        """Of use: `error` is the truth (0 or 1) less the probability that was told for these positions and rates."""
-        step = RATE * error
-        weights = self.weights
-        for index in flags:
-            weights[index] += step
-        for index, cell in cells:
-            weight = weights[index] + step * cell.logit_used
-            weights[index] = weight if weight > 0.0 else 0.0
-        for index, rate, _ in chains:
-            weight = weights[index] + step * rate
-            weights[index] = weight if weight > 0.0 else 0.0
-
     def learn_next(self, flags: Sequence[int], cells: Rated, chains: Chains, error: float) -> None:
-        """The same, of being next. Apart, as this is what learning does most."""
+        """Of being next: `error` is the truth (0 or 1) less the probability that these positions and rates gave."""
         step = RATE * error
         weights = self.weights
         for index in flags:
@@ -89,6 +76,27 @@ class Mixer:
         for index, by in enumerate(moved[: len(self.weights)]):
             self.weights[index] = max(-WEIGHT_BOUND, min(WEIGHT_BOUND, self.weights[index] + by))
         self._start = list(self.weights)
+
+
+def learn_both(
+    used: Mixer, next_: Mixer, flags: Sequence[int], cells: Rated, chains: Chains, used_error: float, next_error: float
+) -> None:
+    """Of use and of being next, in one pass: this is what learning does most."""
+    used_step, next_step = RATE * used_error, RATE * next_error
+    of_use, of_next = used.weights, next_.weights
+    for index in flags:
+        of_use[index] += used_step
+        of_next[index] += next_step
+    for index, cell in cells:
+        weight = of_use[index] + used_step * cell.logit_used
+        of_use[index] = weight if weight > 0.0 else 0.0
+        weight = of_next[index] + next_step * cell.logit_next
+        of_next[index] = weight if weight > 0.0 else 0.0
+    for index, used_rate, next_rate in chains:
+        weight = of_use[index] + used_step * used_rate
+        of_use[index] = weight if weight > 0.0 else 0.0
+        weight = of_next[index] + next_step * next_rate
+        of_next[index] = weight if weight > 0.0 else 0.0
 
 
 class Correction:
@@ -119,12 +127,10 @@ class Correction:
     def learn(self, x: float, truth: int) -> None:
         """A candidate of this logit was used or not."""
         index, share = self._locate(x)
-        for knot, part in ((index, 1.0 - share), (index + 1, share)):
-            if part < 0.05:
-                continue
-            self._new_seen[knot] += part
-            self._new_used[knot] += part * truth
-            self._pull(knot, part, truth)
+        if share <= 0.95:
+            self._observe(index, 1.0 - share, truth)
+        if share >= 0.05:
+            self._observe(index + 1, share, truth)
 
     def dump(self) -> list[float]:
         """What was observed near each knot since the last dump: how much, and how much of it was used."""
@@ -140,15 +146,22 @@ class Correction:
             if seen > 0.0:
                 self._pull(knot, min(seen, CORRECTION_MEMORY), min(1.0, max(0.0, used / seen)))
 
+    def _observe(self, knot: int, part: float, truth: int) -> None:
+        self._new_seen[knot] += part
+        self._new_used[knot] += part * truth
+        self._pull(knot, part, truth)
+
     def _pull(self, knot: int, seen: float, rate: float) -> None:
-        self._seen[knot] = min(CORRECTION_MEMORY, self._seen[knot] + seen)
+        whole = self._seen[knot] + seen
+        self._seen[knot] = whole = whole if whole < CORRECTION_MEMORY else CORRECTION_MEMORY
         p = sigmoid(self.knots[knot])
-        p += (rate - p) * seen / self._seen[knot]
-        p = min(0.997, max(0.003, p))
+        p += (rate - p) * seen / whole
+        p = 0.003 if p < 0.003 else 0.997 if p > 0.997 else p
         self.knots[knot] = log(p / (1.0 - p))
 
     @staticmethod
     def _locate(x: float) -> tuple[int, float]:
-        position = (min(SPAN, max(-SPAN, x)) + SPAN) * BINS / (2.0 * SPAN)
-        index = min(BINS - 1, int(position))
+        x = -SPAN if x < -SPAN else SPAN if x > SPAN else x
+        position = (x + SPAN) * BINS / (2.0 * SPAN)
+        index = int(position) if position < BINS else BINS - 1
         return index, position - index

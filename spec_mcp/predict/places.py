@@ -74,7 +74,7 @@ class Places:
 
     def note(self, value: Json, place: Place) -> None:
         """These arguments, or this answer, have been there."""
-        whole = {folded(leaf.value) for leaf in leaves(value)}
+        whole = {folded(scalar) for _, _, scalar in leaves(value)}
         words: set[str] = set()
         parts: set[str] = set()
         left = LOOKED_AT_MAX_CHARS

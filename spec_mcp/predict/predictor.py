@@ -64,6 +64,20 @@ class Predictor(Protocol):
         """Take note of a call's answer."""
         ...
 
+    def said(self, session: str, role: str, text: str) -> None:
+        """Take note of words of the `user` or the `assistant`, told before the calls that follow them.
+
+        Only where the client sends them as hints, or a record holds them: a proxy does not see the conversation.
+        """
+        ...
+
+    def attached(self, session: str, read: Supposed) -> None:
+        """The client was given the result of a read that it has not made, along with another call's answer.
+
+        It may use that in place of the call, so that it is not made is no sign that it was not wanted.
+        """
+        ...
+
     def closed(self, session: str) -> None:
         """The session is over: forget its history, keep what was learned."""
         ...

@@ -35,7 +35,7 @@ def follow(rule: FollowRule, arguments: Arguments, result: Json) -> list[Argumen
     seen = {"arguments": arguments, "result": result, "before": None}
     found: dict[str, Json] = {}
     for name, text in rule.arguments.items():
-        value = _search(text, seen)
+        value = search(text, seen)
         if value is None or value == []:
             return []
         found[name] = value
@@ -48,7 +48,8 @@ def follow(rule: FollowRule, arguments: Arguments, result: Json) -> list[Argumen
     return calls[:MAX_FANOUT]
 
 
-def _search(text: str, seen: Mapping[str, Json]) -> Json:
+def search(text: str, seen: Mapping[str, Json]) -> Json:
+    """The value of a manifest's expression; None where it has none, or fails on these values."""
     import jmespath.exceptions
 
     from spec_mcp.predict.functions import OPTIONS

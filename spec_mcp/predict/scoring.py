@@ -7,7 +7,7 @@ from math import log
 from operator import itemgetter
 
 from spec_mcp.engine.values import value
-from spec_mcp.predict.cells import CLASSES, LEAST_RATE, MOST_RATE, START, Cell, Key, learn_all, logit
+from spec_mcp.predict.cells import CLASSES, LEAST_RATE, MOST_RATE, START, Cell, learn_all, logit
 from spec_mcp.predict.features import (
     AGE,
     AGES,
@@ -30,10 +30,11 @@ from spec_mcp.predict.features import (
     OUTCOME,
     PACED,
     PLACES,
+    RECIPE,
     STRUCTURE,
     few,
 )
-from spec_mcp.predict.mixer import sigmoid
+from spec_mcp.predict.mixer import Chains, Rated, learn_both, sigmoid
 from spec_mcp.predict.model import Model
 from spec_mcp.predict.options import Common, Evidence, Option, Scored
 from spec_mcp.predict.recipes import Recipe
@@ -72,13 +73,16 @@ def score(model: Model, options: Iterable[Option], moment: Moment) -> list[Score
     common: dict[tuple[int, int, int, int], Common] = {}
     get = model.cells.table.get
     weights = model.used.weights
-    number, last_hash, walked = moment.number, moment.last_hash, moment.walked
+    apply = model.correction.apply
+    number, last_hash, walked, turn = moment.number, moment.last_hash, moment.walked, moment.turn
     scored: list[Scored] = []
     for option, recipe, evidence in _chosen(model, options):
         step, position, length = evidence
         id_ = recipe.id
-        age = few(number - step) if step >= 0 else AGES - 1
-        offered = few(option.offered)
+        age, offered = number - step, option.offered
+        # of each what `few` makes of it, without calling it
+        age = AGES - 1 if step < 0 else age if age < 3 else 3 if age < 6 else 4
+        offered = offered if offered < 3 else 3 if offered < 6 else 4
         walk = walked.get((id_, step))
         pace = (5 if position else 0) if walk is None else _pace(position, walk)
         like = common.get((id_, age, offered, pace))
@@ -86,14 +90,12 @@ def score(model: Model, options: Iterable[Option], moment: Moment) -> list[Score
             like = common[id_, age, offered, pace] = _common(model, moment, option, recipe, age, offered, pace)
         memory = 0 if option.remembered is None else _memory_class(option.remembered)
         hash_ = option.hash_
-        keys: tuple[Key, ...] = ((CALL, hash_), (CALL_AFTER, hash_, last_hash), (MEMORY, memory, int(offered > 0)))
-        flags = (
-            BY_PLACE + pace * PLACES + few(position),
-            BY_LENGTH + offered * LENGTHS + min(4, length.bit_length()),
-            BY_SUPPORT + option.ever_made * 3 + min(2, len(option.evidence) - 1),
-            BY_MEMORY + memory,
-        )
-        x = like.sum_ + weights[flags[0]] + weights[flags[1]] + weights[flags[2]] + weights[flags[3]]
+        keys = ((CALL, hash_), (CALL_AFTER, hash_, last_hash), (MEMORY, memory, 1 if offered else 0))
+        place = BY_PLACE + pace * PLACES + (position and few(position))
+        listed = BY_LENGTH + offered * LENGTHS + min(4, length.bit_length())
+        support = BY_SUPPORT + option.ever_made * 3 + min(2, len(option.evidence) - 1)
+        known = BY_MEMORY + memory
+        x = like.sum_ + weights[place] + weights[listed] + weights[support] + weights[known]
         cells: list[tuple[int, Cell]] = []
         base = CALL * CLASSES
         for key in keys:
@@ -103,50 +105,54 @@ def score(model: Model, options: Iterable[Option], moment: Moment) -> list[Score
                 cells.append((index, cell))
                 x += weights[index] * cell.logit_used
             base += CLASSES
-        scored.append(Scored(option, recipe, x, model.correction.apply(x), like, flags, cells, keys, moment.turn))
+        flags = (place, listed, support, known)
+        scored.append(Scored(option, recipe, x, apply(x), like, flags, cells, keys, turn))
     return scored
 
 
 def logit_next(model: Model, scored: Scored) -> float:
     """The log odds that a candidate is the very next call."""
-    weights = model.next_.weights
     common = scored.common
+    return _sum_next(model, common.flags + scored.flags, common.cells + scored.cells, common.chains)
+
+
+def _sum_next(model: Model, flags: Iterable[int], cells: Rated, chains: Chains) -> float:
+    weights = model.next_.weights
     x = 0.0
-    for flag in common.flags:
+    for flag in flags:
         x += weights[flag]
-    for flag in scored.flags:
-        x += weights[flag]
-    for index, cell in common.cells:
+    for index, cell in cells:
         x += weights[index] * cell.logit_next
-    for index, cell in scored.cells:
-        x += weights[index] * cell.logit_next
-    for index, _, next_ in common.chains:
+    for index, _, next_ in chains:
         x += weights[index] * next_
     return x
 
 
 def learn(model: Model, scored: Scored, used: int, next_: int) -> None:
     """What became of a candidate."""
-    recipe, weight, fresh = scored.recipe, scored.weight, scored.fresh
-    common = scored.common
-    flags = common.flags + scored.flags
-    cells = common.cells + scored.cells
-    model.next_.learn_next(flags, cells, common.chains, next_ - sigmoid(logit_next(model, scored)))
-    if not scored.option.writes:  # the model of use is for what is told: reads, but for the reversible
-        model.used.learn_used(flags, cells, common.chains, used - sigmoid(scored.logit))
+    recipe, weight, fresh, common = scored.recipe, scored.weight, scored.fresh, scored.common
+    flags, cells, chains = common.flags + scored.flags, common.cells + scored.cells, common.chains
+    next_error = next_ - sigmoid(_sum_next(model, flags, cells, chains))
+    if scored.option.writes:  # the model of use is for what is told: reads, but for the reversible
+        model.next_.learn_next(flags, cells, chains, next_error)
+    else:
+        used_error = used - sigmoid(scored.logit)
+        learn_both(model.used, model.next_, flags, cells, chains, used_error, next_error)
         model.correction.learn(scored.logit, used)
     get, at = model.cells.table.get, model.cells.at
-    contexts = [recipe.cells[not fresh]]
-    contexts += [get(key) or at(key) for key in common.keys]
-    contexts += [get(key) or at(key) for key in scored.keys]
-    learn_all(contexts, used, next_, weight)
+    learned = [get(key) or at(key) for key in common.keys]
+    learned += [get(key) or at(key) for key in scored.keys]
+    learned.append(recipe.cells[not fresh])
+    learn_all(learned, used, next_, weight)
     recipe.follow(used)
+    if len(scored.option.evidence) == 1:
+        return
     for other in scored.option.evidence:  # which foretold it as well, and must not look worse for not having spoken
         if other is not recipe:
-            contexts = [other.cells[not fresh]]
+            learned = [other.cells[not fresh]]
             if fresh:
-                contexts += [at((kind, other.id, *rest)) for kind, _, *rest in common.keys[:SHARED_WITH_OTHERS]]
-            learn_all(contexts, used, next_, weight)
+                learned += [at((kind, other.id, *rest)) for kind, _, *rest in common.keys[:SHARED_WITH_OTHERS]]
+            learn_all(learned, used, next_, weight)
             other.appraise()
 
 
@@ -186,10 +192,10 @@ def _common(model: Model, moment: Moment, option: Option, recipe: Recipe, age: i
     """What candidates of one recipe have in common when they were found and offered alike."""
     get = model.cells.table.get
     weights = model.used.weights
-    fresh = int(offered > 0)
+    fresh = 1 if offered else 0
     same_tool = min(3, moment.calls_since_write.get(option.token, 0))
     id_, last = recipe.id, moment.last
-    keys: tuple[Key, ...] = (
+    keys = (
         (LAST, id_, fresh, last),
         (OUTCOME, id_, fresh, last, moment.outcome),
         (AGE, id_, age, offered),
@@ -197,27 +203,31 @@ def _common(model: Model, moment: Moment, option: Option, recipe: Recipe, age: i
         (PACED, id_, last, offered, pace, same_tool),
     )
     own = recipe.cells[fresh]
+    kind = BY_KIND + recipe.kind * AGES + age
+    streak = BY_STREAK + min(4, int(recipe.fast * 5)) * CLASSES + own.bucket
+    progress = BY_PROGRESS + same_tool * 4 + min(3, moment.since_write)
+    x = weights[kind] + weights[streak] + weights[progress] + weights[BIAS]
     by_number = [own if own.seen else None, *map(get, keys)]
-    flags = (
-        BY_KIND + recipe.kind * AGES + age,
-        BY_STREAK + min(4, int(recipe.fast * 5)) * CLASSES + own.bucket,
-        BY_PROGRESS + same_tool * 4 + min(3, moment.since_write),
-        BIAS,
-    )
-    x = weights[flags[0]] + weights[flags[1]] + weights[flags[2]] + weights[BIAS]
     cells: list[tuple[int, Cell]] = []
-    index = 0
+    base = 0
     for cell in by_number:
         if cell is not None:
-            cells.append((index + cell.bucket, cell))
-            x += weights[index + cell.bucket] * cell.logit_used
-        index += CLASSES
+            index = base + cell.bucket
+            cells.append((index, cell))
+            x += weights[index] * cell.logit_used
+        base += CLASSES
+    general, used_in_general, next_in_general = 0, START, START / 2
+    for cell in (by_number[STRUCTURE], by_number[RECIPE]):
+        if cell is not None:
+            seen, general = cell.seen, cell.bucket
+            whole = seen + BACK_OFF
+            used_in_general = (cell.used * seen + used_in_general * BACK_OFF) / whole
+            next_in_general = (cell.next_ * seen + next_in_general * BACK_OFF) / whole
     chains: list[tuple[int, float, float]] = []
     base = CHAIN_WEIGHTS
-    for chain in CHAINS:
-        used, next_, bucket = START, START / 2, 0
-        for number in chain:
-            cell = by_number[number]
+    for one, other in CHAINS:
+        bucket, used, next_ = general, used_in_general, next_in_general
+        for cell in (by_number[one], by_number[other]):
             if cell is not None:
                 seen, bucket = cell.seen, cell.bucket
                 whole = seen + BACK_OFF
@@ -226,10 +236,11 @@ def _common(model: Model, moment: Moment, option: Option, recipe: Recipe, age: i
         # between the two bounds this is `logit`, without calling it
         of_used = log(used / (1.0 - used)) if LEAST_RATE < used < MOST_RATE else logit(used)
         of_next = log(next_ / (1.0 - next_)) if LEAST_RATE < next_ < MOST_RATE else logit(next_)
-        chains.append((base + bucket, of_used, of_next))
-        x += weights[base + bucket] * of_used
+        index = base + bucket
+        chains.append((index, of_used, of_next))
+        x += weights[index] * of_used
         base += CLASSES
-    return Common(flags, cells, chains, keys, x)
+    return Common((kind, streak, progress, BIAS), cells, chains, keys, x)
 
 
 def _pace(position: int, walked: tuple[int, int, bool]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 from spec_mcp.engine.calls import Arguments, Json
 from spec_mcp.engine.effects import ServerPolicy
@@ -12,7 +13,7 @@ from spec_mcp.engine.events import Candidate
 from spec_mcp.engine.resources import Footprint, everything, footprint
 from spec_mcp.predict.conversations import Conversations, Course
 from spec_mcp.predict.history import History, Step
-from spec_mcp.predict.leaves import leaves
+from spec_mcp.predict.leaves import SCALARS, Scalar, leaves
 from spec_mcp.predict.model import Model
 from spec_mcp.predict.options import Evidence, Option, Scored, hash_of, server_and_tool, text_of, token_of
 from spec_mcp.predict.predictor import CallBegan, CallEnded, Supposed
@@ -123,6 +124,15 @@ class Session:
         """Text was seen."""
         self._renew(self.history.say(self._number, leaves({"": text}), role), self._number)
 
+    def attached(self, read: Supposed) -> None:
+        """The client has this result without having called: what it does next may follow from it, and whether it would
+        have called will never be known."""
+        token = token_of(read.server, read.tool)
+        text = text_of(token, read.arguments)
+        self._open.pop(text, None)
+        self._take_answer(self._take_step(-1, token, text, read.arguments), read.result, read.is_error)
+        self._exclude(text, token, read.arguments)
+
     def close(self) -> None:
         """Nothing that was offered will be used any more."""
         if not self._in_flight:
@@ -173,6 +183,11 @@ class Session:
             _number=self._number,
             _supposed=True,
         )
+        running = next((made for made in self._in_flight.values() if made.hash_ == hash_of(text)), None)
+        if running is not None and running in other.history.steps:  # it is made, and its answer alone is supposed
+            other._since_write = self._since_write.copy()
+            other._take_answer(other.history.again(running), step.result, step.is_error)
+            return other
         other._note_made(text)
         made = other._take_step(-1, token, text, step.arguments)
         other._take_answer(made, step.result, step.is_error)
@@ -213,8 +228,11 @@ class Session:
 
     def _holds(self, arguments: Arguments) -> bool:
         """Did each of the values occur, whole?"""
+        has = self.history.has
         for value in arguments.values():
-            if not isinstance(value, str | int | float) or isinstance(value, bool) or not self.history.has(value):
+            if type(value) not in SCALARS:
+                return False
+            if not has(cast("Scalar", value)):
                 return False
         return True
 
@@ -247,9 +265,10 @@ class Session:
             self._make(recipe, step)
 
     def _make(self, recipe: Recipe, step: int, begin: int = 0) -> None:
-        fresh = recipe.cells[0]
-        if fresh.used < HOPELESS and fresh.seen >= HOPELESS_AFTER and step % RETRY_STEPS:
-            return
+        if step % RETRY_STEPS:
+            fresh = recipe.cells[0]
+            if fresh.used < HOPELESS and fresh.seen >= HOPELESS_AFTER:
+                return
         if not recipe.paths:
             self._hold(recipe, recipe.constants, Evidence(step, 0, 1))
             return

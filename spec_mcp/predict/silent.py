@@ -18,6 +18,12 @@ class Silent:
     def ended(self, call: CallEnded) -> None:
         """Nothing is noted."""
 
+    def said(self, session: str, role: str, text: str) -> None:
+        """Nothing is noted."""
+
+    def attached(self, session: str, read: Supposed) -> None:
+        """Nothing is noted."""
+
     def closed(self, session: str) -> None:
         """Nothing is known of it."""
 

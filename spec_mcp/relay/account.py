@@ -7,12 +7,14 @@ from collections.abc import Callable
 
 from spec_mcp.engine import commands as do
 from spec_mcp.engine.results import Verdict, compare_results
+from spec_mcp.hints import ITEMS_MAX, Said, new_since
 from spec_mcp.predict.predictor import CallBegan
 from spec_mcp.relay.asked import Asked
 from spec_mcp.relay.comparing import FAST, Side
 from spec_mcp.relay.learning import Held, Learner, look_into_arguments, worth_a_look
 from spec_mcp.relay.recording import Recording
 from spec_mcp.relay.wire import Call
+from spec_mcp.relay.words import Reader
 from spec_mcp.store.rows import Scope
 
 
@@ -25,6 +27,28 @@ class Account:
         self._recording = recording
         self._clock = clock
         self._arriving: tuple[Asked, str, Call, bool] | None = None
+        self._hints = Reader()
+        self._heard: list[Said] = []
+        """The end of what the client has told of the conversation."""
+        self.version = ""
+        """Of the protocol, as it was agreed on with the client; empty: its calls, or its server's handshake, say it."""
+        self.shown_as: Callable[[str, str], str | None] = lambda server, tool: tool
+        """The name by which the client knows a server's tool; None where it does not."""
+
+    def speaks(self, version: str) -> None:
+        """This version of the protocol was agreed on with the client."""
+        self.version = version
+
+    def hinted(self, raw: bytes) -> None:
+        """Hints came with a request, of which is told next: what is new in them is for the predictor and the record."""
+        said = self._hints.read(raw)
+        new = new_since(self._heard, said)
+        self._heard = [*self._heard, *new][-ITEMS_MAX:]
+        for one in new:
+            self._recording.said(one.role, one.text)
+            self._learner.said(self.session, one.role, one.text)
+        if new:
+            self._learner.heard(self.session)
 
     def arriving(self, asked: Asked, server: str, call: Call, writes: bool) -> None:
         """A call has arrived and is on its way; what must be noted of it is noted by `catch_up`."""
@@ -51,6 +75,8 @@ class Account:
             return
         asked.record.answered(answer, is_error)
         self._learner.ended(self.session, asked.call, result, is_error)
+        for read in asked.extras:
+            self._learner.attached(self.session, read)
 
     def unanswered(self, asked: Asked) -> None:
         """A call's server is gone."""
@@ -69,6 +95,11 @@ class Account:
         """Have it guessed what comes next, when there is time."""
         self.catch_up()
         self._learner.predict(command, held)
+
+    def bind_surrogate(self, command: do.BindSurrogate) -> None:
+        """Have the call of a surrogate made out, when there is time."""
+        self.catch_up()
+        self._learner.bind(command)
 
     def speculation_ended(self, command: do.SpeculationEnded) -> None:
         """A speculation came to an end."""

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 from spec_mcp.engine import commands as do
 from spec_mcp.engine import events
-from spec_mcp.engine.events import Answer, Event, Outcome
-from spec_mcp.relay import wire
+from spec_mcp.engine.events import Answer, Event, Outcome, SpeculationId
+from spec_mcp.relay import extras, wire
 from spec_mcp.relay.asked import Asked, AskedTable
 from spec_mcp.relay.gate import could_see
+from spec_mcp.relay.learning import Held
 from spec_mcp.relay.link import ServerLink
 from spec_mcp.relay.reversing import MENDED_BY
 from spec_mcp.relay.speculating import Speculating
@@ -46,7 +47,9 @@ class Answering:
         asked: AskedTable,
         ours: Speculating,
         feed: Callable[[Event], None],
+        held: Callable[[SpeculationId], Held | None],
     ) -> None:
+        """`held` finds what is held over any connection."""
         self.blocked = ""
         """Why a request that could see what may not be seen is answered with an error."""
         self.passes = True
@@ -62,9 +65,11 @@ class Answering:
         self._asked = asked
         self._ours = ours
         self._feed = feed
+        self._held = held
         self.commands: dict[type, Callable[..., None]] = {
             do.Invoke: self._invoke,
             do.Reply: self._reply,
+            do.AttachReads: self._attach_reads,
             do.PassOn: self._pass_on,
             do.Refuse: self._refuse,
             do.ForwardCancellation: self._forward_cancellation,
@@ -126,11 +131,25 @@ class Answering:
         assert asked is not None, "a call that the engine answers has no answer yet"
         assert held is not None, "what the engine adopts has not been dropped"
         line, notifications = held.answer(asked.id_raw), held.notifications_under(asked.progress_token)
+        if asked.extras and (message := wire.read(line)) is not None:
+            line = self.with_extras(asked, line, extras.place_in(cast("wire.Envelope", message), line))
         self._asked.answered_by_us(asked)  # before a byte of it leaves: whatever happens then, it is answered once
         for notification in notifications:
             self._client.put(notification)
         self._client.send(line)
         asked.seat.account.answered(asked, held.result, held.result, wire.is_error(wire.Envelope(result=held.result)))
+
+    def _attach_reads(self, command: do.AttachReads) -> None:
+        if (asked := self._asked.get(command.call)) is not None:
+            found = (self._held(number) for number in command.speculations)
+            asked.extras = tuple(held for held in found if held is not None)
+
+    def with_extras(self, asked: Asked, line: bytes, place: int | None) -> bytes:
+        """An answer's line with what goes along with it; as it is where there is no place for that."""
+        if place is None or not asked.extras:
+            asked.extras = ()
+            return line
+        return extras.with_items(line, place, [held.extra for held in asked.extras])
 
     def _pass_on(self, command: do.PassOn) -> None:
         self.passes = True

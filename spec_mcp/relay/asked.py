@@ -16,6 +16,7 @@ from spec_mcp.relay import wire
 from spec_mcp.relay.recording import CallRecord
 
 if TYPE_CHECKING:
+    from spec_mcp.relay.learning import Held
     from spec_mcp.relay.seat import Seat
 
 ASKED_MAX = 8192
@@ -45,6 +46,10 @@ class Asked:
     """Where something in them is needed once the answer is there."""
     record: CallRecord | None = None
     progress_token: bytes = b""
+    may_attach: bool = False
+    """Attach mode: its answer may hold extra items."""
+    extras: tuple[Held, ...] = ()
+    """The reads whose results go along with its answer."""
     cancelled: bool = False
 
     @property

@@ -29,8 +29,10 @@ from spec_mcp.relay.making import (
     HISTORY,
     LEARNED_EVERY,
     RECORD_CLOSE_S,
+    SPECULATORS,
     TIMING,
     Modes,
+    advice_of,
     not_kept,
     predictor_of,
     session_id,
@@ -99,7 +101,13 @@ class Assembly:
         self._engine = Engine(settings_of(self._config), self._policies, mode=self._modes.now())
         self._sharing = Sharing(self._config.speculation, self._engine)
         self._sharing.listen(self._recording)
-        self._learner = Learner(predictor_of(make_predictor, self._policies, self._config), now_s)
+        self._deciding = Deciding(self._engine, now_s)
+        predictor = predictor_of(make_predictor, self._policies, self._config)
+        self._advice = advice_of(
+            self._config, os.environ, options.record, options.replay, self._deciding, self._policies
+        )
+        merging = None if self._advice is None else self._advice.merging(predictor)
+        self._learner = Learner(merging or predictor, now_s, policies=self._policies)
         self._client_out = SharedWriter(STDOUT)
         self._stopping = stopping
         self._link = StdioLink(options.command, None, process, now_s)
@@ -108,7 +116,6 @@ class Assembly:
             options.command[0], tuple(options.command[1:]), os.getcwd(), env_names=telling_variables(os.environ)
         )
         self._disk = Disk(store_path, self._name, launch, dict(os.environ), LOCAL_USER, self._call_at_once)
-        self._deciding = Deciding(self._engine, now_s)
         self._deciding.on_pin = self._recording.pin
         self._deciding.on_demoted = self._recording.demoted
         self._deciding.scope_of = lambda server: scope
@@ -148,6 +155,9 @@ class Assembly:
             stopping,
         )
         self._connect_parts(scope)
+        if self._advice is not None and merging is not None:
+            shown = self._advice.consult(self._learner, merging, self._pump.call_soon, self._recording.consulted)
+            self._vouching.on_tools = lambda tools: shown.listed(self._name, tools)
 
     def run(self) -> int:
         """Serve until the client leaves or a signal comes; then end the server and write down what was learned."""
@@ -166,6 +176,8 @@ class Assembly:
         # a server that has been told of the client's end had its time; one that still has it gets some
         self._link.close(polite=self._stopping.number is None and not self._pump.was_patient)
         self._learner.on_predicted = lambda _: None  # what waits to be learned may still predict, for nobody
+        if self._advice is not None:
+            self._advice.close()
         try:
             self._bridge.feed(SessionClosed(self._session))
             self._recording.close()
@@ -206,6 +218,8 @@ class Assembly:
     def _served(self, method: str) -> None:
         """The client has been served: now there is time for what is ours."""
         self._calls_served += method == "tools/call"
+        if self._advice is not None:
+            self._advice.served()
         self._vouching.served(method)
         if self._calls_served - self._calls_at_last_dump >= LEARNED_EVERY:
             self._calls_at_last_dump = self._calls_served
@@ -220,5 +234,6 @@ class Assembly:
 
     def _write_down(self) -> None:
         self._recording.learned(HISTORY, self._learner.dump())
+        self._recording.learned(SPECULATORS, self._learner.dump_speculators())
         self._recording.learned(TIMING, self._engine.world.timing.dump_json())
         self._recording.learned(SHARE, self._sharing.dump())

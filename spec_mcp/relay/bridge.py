@@ -16,7 +16,7 @@ from spec_mcp.engine.effects import reads
 from spec_mcp.engine.engine import Engine
 from spec_mcp.engine.events import Answer, Outcome
 from spec_mcp.engine.ledger import Speculation
-from spec_mcp.relay import wire
+from spec_mcp.relay import extras, wire
 from spec_mcp.relay.answering import Answering, ClientLines
 from spec_mcp.relay.asked import Asked, AskedTable
 from spec_mcp.relay.asking import Asking
@@ -32,6 +32,7 @@ from spec_mcp.relay.reversing import Reversing
 from spec_mcp.relay.seat import Seat
 from spec_mcp.relay.speculating import Speculating
 from spec_mcp.relay.validators import Validators
+from spec_mcp.relay.words import MARKER, taken_out
 
 NEEDED_PARAMS_METHODS = Memory.REMEMBERED | {"tasks/result"}
 """Requests of whose params something is needed once they are answered."""
@@ -77,7 +78,7 @@ class Bridge:
         self._deciding = deciding
         self._protocol = ""
         """What the last handshake agreed on."""
-        self.answering = Answering(client, link, self.asked, self.ours, self.feed)
+        self.answering = Answering(client, link, self.asked, self.ours, self.feed, deciding.held)
         self.commands: dict[type, Callable[..., None]] = {
             **self.answering.commands,
             **self.ours.commands,
@@ -166,6 +167,10 @@ class Bridge:
     def on_client_line(self, line: bytes, seat: Seat | None = None) -> None:
         """A line that a client sent."""
         seat = seat or self.seat
+        if MARKER in line:
+            line, hints = taken_out(line)
+            for raw in hints:
+                seat.account.hinted(raw)
         message = wire.read(line)
         if message is None:  # nobody knows what the server makes of it
             if line.strip():
@@ -215,7 +220,12 @@ class Bridge:
         server = engine.world.connection(self.connection)
         arguments, key = seat.identities.of(call, message.id, server.policy, self.epoch, self._protocol)
         seat.account.arriving(asked, self.server, call, not reads(server.tool(call.tool)))
-        self.feed(events.CallArrived(asked.call, seat.session, self.connection, call.tool, arguments, key))
+        if key is not None and self._deciding.settings.attach:
+            asked.may_attach = (seat.account.version or key.protocol) in extras.VERSIONS
+        arrived = events.CallArrived(
+            asked.call, seat.session, self.connection, call.tool, arguments, key, asked.may_attach
+        )
+        self.feed(arrived)
         seat.account.catch_up()
         self.handshake.client_says(call.meta)
 
@@ -281,8 +291,19 @@ class Bridge:
                 self.client.put(line)
             self._after_notification(message)
         elif not self._take_own_answer(message, line):
+            if self._deciding.settings.attach:
+                line = self._with_extras(message, line)
             self.client.send(line)  # the client first; what we make of it comes after
             self._answered(message, len(line))
+
+    def _with_extras(self, message: wire.Envelope, line: bytes) -> bytes:
+        """Attach mode: the server's answer to a call, with the results of reads that come next."""
+        asked = self.asked.sent_as(message.id)
+        if asked is None or not asked.may_attach or asked.cancelled:
+            return line
+        if (place := extras.place_in(message, line)) is not None:
+            self.feed(events.AnswerComing(asked.call, wire.outcome(message, len(line))))
+        return self.answering.with_extras(asked, line, place)
 
     def _on_server_batch(self, batch: wire.Batch, line: bytes) -> None:
         """Rule 10: what is ours in it is cut out, the rest is the client's."""

@@ -15,6 +15,7 @@ from spec_mcp.engine.engine import Engine
 from spec_mcp.engine.events import CallId, Compared, Event, Mode, SpeculationId, Ticked
 from spec_mcp.engine.policy import Settings
 from spec_mcp.engine.results import Verdict
+from spec_mcp.engine.timing import Timing
 from spec_mcp.relay.saying import LogLevel, say
 
 if TYPE_CHECKING:
@@ -65,12 +66,14 @@ class Deciding:
         self.scope_of: Callable[[str], Scope | None] = lambda server: None
         """Whose history a server's is."""
         self._settings = engine.world.settings
+        self._timing = engine.world.timing
         self._clock = clock
         self._events: deque[Event] = deque()
         self._feeding = False
         self._calls_made = 0
         self._of_sessions: dict[type, Callable[..., None]] = {
             do.Predict: self._predict,
+            do.BindSurrogate: self._bind_surrogate,
             do.CallSettled: self._call_settled,
             do.SpeculationEnded: self._speculation_ended,
             do.Skipped: self._skipped,
@@ -87,6 +90,11 @@ class Deciding:
     def settings(self) -> Settings:
         """What the engine goes by; what it went by, where it has failed."""
         return self._settings if self.engine is None else self.engine.world.settings
+
+    @property
+    def timing(self) -> Timing:
+        """What is measured of tools and clients."""
+        return self._timing
 
     @property
     def deadline_s(self) -> float | None:
@@ -156,6 +164,10 @@ class Deciding:
     def _predict(self, command: do.Predict) -> None:
         if (account := self.accounts.get(command.session)) is not None:
             account.predict(command, self.held)
+
+    def _bind_surrogate(self, command: do.BindSurrogate) -> None:
+        if (account := self.accounts.get(command.session)) is not None:
+            account.bind_surrogate(command)
 
     def _call_settled(self, command: do.CallSettled) -> None:
         if (account := self.accounts.get(command.session)) is not None:

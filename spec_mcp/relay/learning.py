@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spec_mcp.engine.calls import Arguments, Json
-from spec_mcp.engine.commands import Predict
-from spec_mcp.engine.events import Candidate, Predicted
+from spec_mcp.engine.commands import BindSurrogate, Predict
+from spec_mcp.engine.effects import ServerPolicy
+from spec_mcp.engine.events import Candidate, Guess, GuessesJudged, Lineage, Predicted, SurrogateBound
 from spec_mcp.predict.predictor import CallBegan, CallEnded, Predictor, Supposed
 from spec_mcp.predict.results import seen_result
+from spec_mcp.predict.surrogates import Surrogates
 from spec_mcp.relay import wire
 from spec_mcp.relay.saying import say
 
 if TYPE_CHECKING:
     from spec_mcp.predict.disclosure import Guard
+    from spec_mcp.relay.consulting import Consulting
 
 QUEUE_MAX = 512
 QUEUE_MAX_BYTES = 8 * 2**20
@@ -52,6 +55,8 @@ class Held:
     tool: str
     arguments: Arguments
     result: bytes
+    extra: bytes = b""
+    """The result as an extra item of another call's reply."""
 
 
 class LookedInto:
@@ -108,16 +113,34 @@ def look_into_arguments(text: bytes) -> Arguments:
     return decoded if isinstance(decoded, dict) else {}  # pyright: ignore[reportUnknownVariableType]
 
 
+def _say_unreadable(guess: Guess) -> None:
+    form = '{"guesses": [{"result": …, "confidence": 0.4}]}'
+    say(f"the surrogate of {guess.tool} gave no guesses that can be read: let it answer {form}", server=guess.server)
+
+
 class Learner:
     """Drives the predictor when there is time."""
 
-    def __init__(self, predictor: Predictor, clock: Callable[[], float], guard: Guard | None = None) -> None:
-        """`guard` hears of everything before the predictor does; without one there is one server alone."""
-        self.on_predicted: Callable[[Predicted], None] = lambda _: None
+    def __init__(
+        self,
+        predictor: Predictor,
+        clock: Callable[[], float],
+        guard: Guard | None = None,
+        policies: Mapping[str, ServerPolicy] | None = None,
+    ) -> None:
+        """`guard` hears of everything before the predictor does; without one there is one server alone.
+
+        `policies` says of tools' surrogates; without any there are none.
+        """
+        self.on_predicted: Callable[[Predicted | SurrogateBound | GuessesJudged], None] = lambda _: None
         self.on_work: Callable[[], None] = lambda: None
         """Told that there is something to do when nothing else is."""
+        self.consulting: Consulting | None = None
+        """Where speculators are configured."""
         self._predictor = predictor
         self._guard = guard
+        self._surrogates = Surrogates({} if policies is None else policies)
+        self._surrogates.on_unreadable = _say_unreadable
         self._clock = clock
         self._tasks: deque[tuple[Callable[[], None], int]] = deque()
         """With the bytes that each keeps."""
@@ -125,6 +148,8 @@ class Learner:
         self.faults = 0
         self.given_up = 0
         self._last_step: dict[str, int] = {}
+        self._steps: dict[str, tuple[Predict, Callable[[int], Held | None]]] = {}
+        """The step of each session that was predicted last, as the engine asked for it."""
         self._looked_into = LookedInto()
 
     @property
@@ -155,7 +180,10 @@ class Learner:
             call = make()
             if (guard := self._needed_guard) is not None:
                 guard.began(call)
+            self._surrogates.began(call)
             self._predictor.began(call)
+            if self.consulting is not None:
+                self.consulting.began(call)
 
         self.later(tell, size_bytes)
 
@@ -169,8 +197,37 @@ class Learner:
             if (guard := self._needed_guard) is not None:
                 guard.ended(answered)
             self._predictor.ended(answered)
+            if self.consulting is not None:
+                self.consulting.ended(answered)
+            self._tell(self._surrogates.ended(answered))
 
         self.later(tell, len(kept))
+
+    def said(self, session: str, role: str, text: str) -> None:
+        """The client tells what its user or the assistant said, before the call that came with it."""
+
+        def tell() -> None:
+            self._predictor.said(session, role, text)
+            if self.consulting is not None:
+                self.consulting.said(session, role, text)
+
+        self.later(tell, len(text))
+
+    def heard(self, session: str) -> None:
+        """All that the client told for now was told: it may change what is likely at this step."""
+        self.later(lambda: self._predict_again(session))
+
+    def attached(self, session: str, read: Held) -> None:
+        """The client was given a result that it has not asked for."""
+
+        def tell() -> None:
+            result = self._looked_into.suppose(read.result)
+            given = Supposed(read.server, read.tool, read.arguments, result, False)
+            if (guard := self._needed_guard) is not None:
+                guard.attached(session, given)
+            self._predictor.attached(session, given)
+
+        self.later(tell, len(read.result))
 
     def closed(self, session: str) -> None:
         """The client left."""
@@ -179,7 +236,11 @@ class Learner:
     def _closed(self, session: str) -> None:
         if self._guard is not None:
             self._guard.closed(session)
+        self._surrogates.closed(session)
         self._predictor.closed(session)
+        self._steps.pop(session, None)
+        if self.consulting is not None:
+            self.consulting.closed(session)
 
     def left(self, server: str) -> None:
         """What is behind this server's name from now on is another one."""
@@ -201,6 +262,18 @@ class Learner:
         self._last_step[command.session] = command.step
         self.later(lambda: self._predict(command, held))
 
+    def bind(self, command: BindSurrogate) -> None:
+        """Make out the call of a surrogate."""
+        self.later(lambda: self._bind(command))
+
+    def _bind(self, command: BindSurrogate) -> None:
+        if (bound := self._surrogates.bind(command)) is not None:
+            self.on_predicted(bound)
+
+    def _tell(self, judged: Sequence[GuessesJudged]) -> None:
+        for verdict in judged:
+            self.on_predicted(verdict)
+
     def finish(self) -> None:
         """Learn from what waits, as far as that takes no longer than `FINISH_S`."""
         until = time.monotonic() + FINISH_S
@@ -216,32 +289,80 @@ class Learner:
             self.faults += 1
             return None
 
+    def dump_speculators(self) -> Json:
+        """What was learned of speculators since the last time."""
+        if self.consulting is None:
+            return None
+        try:
+            return self.consulting.dump()
+        except Exception:  # noqa: BLE001  rule 17: nothing is recorded then
+            self.faults += 1
+            return None
+
+    def load_speculators(self, learned: Json) -> None:
+        """Take over what an earlier run has learned of speculators."""
+        if (consulting := self.consulting) is not None:
+            self.later(lambda: consulting.load(learned))
+
     def _predict(self, command: Predict, held: Callable[[int], Held | None]) -> None:
         if self._last_step.get(command.session) != command.step:
             return
-        supposed = self._suppose(command.lineage, held)
-        if supposed is None:
+        last = command.lineage[-1] if command.lineage else None
+        if isinstance(last, Guess):
+            found = self._follow(command, last, held)
+        elif (supposed := self._suppose(command.lineage, held)) is None:
             return
-        found: list[Candidate] = self._predictor.predict(command.session, supposed, CANDIDATES_ASKED, self._clock())
-        if (guard := self._needed_guard) is not None:
-            found = guard.judge(command.session, supposed, found)
+        else:
+            if last is not None:
+                self._tell(self._surrogates.answered(command.session, supposed[-1]))
+            found = self._ask(command.session, supposed)
         if found:
             self.on_predicted(Predicted(command.session, command.step, command.lineage, tuple(found)))
+        if not command.lineage:
+            self._steps[command.session] = (command, held)
+            if self.consulting is not None:
+                self.consulting.ask(command.session, lambda: self._predict_again(command.session))
+
+    def _predict_again(self, session: str) -> None:
+        """A speculator has answered, or can be asked now, or words came: the session may have gone on to a step for
+        which that is of use."""
+        if (step := self._steps.get(session)) is not None:
+            self._predict(*step)
+
+    def _follow(self, command: Predict, guess: Guess, held: Callable[[int], Held | None]) -> list[Candidate]:
+        """What comes after a call, by each of a surrogate's guesses of its answer."""
+        said, before = held(guess.surrogate), self._suppose(command.lineage[:-1], held)
+        if said is None or before is None:
+            return []
+        result, session = self._looked_into.suppose(said.result), command.session
+        return self._surrogates.predict(
+            session, guess, result, before, CANDIDATES_ASKED, lambda supposed: self._ask(session, supposed)
+        )
+
+    def _ask(self, session: str, supposed: Sequence[Supposed]) -> list[Candidate]:
+        found = self._predictor.predict(session, supposed, CANDIDATES_ASKED, self._clock())
+        if (guard := self._needed_guard) is not None:
+            found = guard.judge(session, supposed, found)
+        return found
 
     @property
     def _needed_guard(self) -> Guard | None:
         return self._guard if self._guard is not None and self._guard.is_needed else None
 
-    def _suppose(self, lineage: Sequence[int], held: Callable[[int], Held | None]) -> list[Supposed] | None:
+    def _suppose(self, lineage: Lineage, held: Callable[[int], Held | None]) -> list[Supposed] | None:
+        """What a lineage supposes; None where its last link is not known any more, or a guess in it."""
         supposed: list[Supposed] = []
-        for number in lineage:
-            step = held(number)
-            if step is None:  # an ancestor has been adopted: it is history by now
-                continue
-            supposed.append(
-                Supposed(step.server, step.tool, step.arguments, self._looked_into.suppose(step.result), False)
-            )
-        return None if lineage and held(lineage[-1]) is None else supposed
+        for link in lineage:
+            if isinstance(link, Guess):
+                if (guessed := self._surrogates.supposed(link)) is None:
+                    return None
+                supposed.append(guessed)
+            elif (step := held(link)) is not None:  # else it has been adopted: it is history by now
+                result = self._looked_into.suppose(step.result)
+                supposed.append(Supposed(step.server, step.tool, step.arguments, result, False))
+            elif link == lineage[-1]:
+                return None
+        return supposed
 
     def later(self, task: Callable[[], None], size_bytes: int = 0) -> None:
         """Do this when nothing else is to be done; it keeps so many bytes."""

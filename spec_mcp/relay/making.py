@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spec_mcp.config import DEFAULTS, Config, Server
+from spec_mcp.config import Config, Server
 from spec_mcp.engine.calls import Json
 from spec_mcp.engine.effects import ServerPolicy
 from spec_mcp.engine.engine import Engine
 from spec_mcp.engine.events import Mode
 from spec_mcp.engine.policy import Settings
 from spec_mcp.engine.timing import merge_timings
+from spec_mcp.errors import UserError
 from spec_mcp.predict.keeper import KIND as SHARE
 from spec_mcp.predict.keeper import latest
 from spec_mcp.predict.silent import Silent
@@ -27,6 +28,8 @@ from spec_mcp.store.worker import Loaded
 
 if TYPE_CHECKING:
     from spec_mcp.predict.predictor import Predictor
+    from spec_mcp.relay.advice import Advice
+    from spec_mcp.relay.deciding import Deciding
     from spec_mcp.relay.wrap import MakePredictor
 
 HISTORY = "history/1"
@@ -34,6 +37,9 @@ HISTORY = "history/1"
 
 WAYS = "ways/1"
 """The kind of learned rows that say which ways values have taken between servers."""
+
+SPECULATORS = "speculators/1"
+"""The kind of learned rows that say how speculators did."""
 
 TIMING = "timing/1"
 """The kind of learned rows that the measured durations are kept in."""
@@ -73,6 +79,29 @@ def predictor_of(
     return make_predictor(policies, secrets.randbits(32))
 
 
+def advice_of(
+    config: Config,
+    environ: Mapping[str, str],
+    record: str | None,
+    replay: str | None,
+    deciding: Deciding,
+    policies: Mapping[str, ServerPolicy],
+) -> Advice | None:
+    """Who asks the speculators that are configured; None where there are none, and nothing is imported for them.
+
+    Raises:
+        UserError: the files for exchanges cannot be used.
+    """
+    if not config.predictors.models:
+        if record or replay:
+            raise UserError("--record and --replay are for model speculators: configure one as [predictors.NAME]")
+        return None
+    from spec_mcp.relay.advice import Advice
+    from spec_mcp.speculators.taping import Taping
+
+    return Advice(config, environ, Taping.of(record, replay), deciding, policies)
+
+
 def settings_of(config: Config) -> Settings:
     chosen = config.speculation
     return Settings(
@@ -85,6 +114,7 @@ def settings_of(config: Config) -> Settings:
         frozenset(chosen.accept_unproven),
         chosen.lossy,
         chosen.check_every,
+        chosen.attach,
     )
 
 
@@ -93,6 +123,10 @@ def store_settings_of(config: Config, path: Path) -> StoreSettings:
 
     kept = config.store
     merges = {TIMING: merge_timings, HISTORY: merging.add_up, SHARE: latest, WAYS: ways.add_up}
+    if config.predictors.models:
+        from spec_mcp.predict import merged
+
+        merges[SPECULATORS] = merged.add_up
     return StoreSettings(path, kept.retention_days, kept.record_results, tuple(kept.redact), merges)
 
 
@@ -112,6 +146,8 @@ def take_learned(loaded: Loaded, learner: Learner, engine: Engine, sharing: Shar
     for row in loaded.learned:
         if row.kind == HISTORY:
             learner.load(row.data)
+        elif row.kind == SPECULATORS:
+            learner.load_speculators(row.data)
         elif row.kind == WAYS:
             learner.load_ways(row.data)
         elif row.kind == TIMING:
@@ -125,10 +161,7 @@ def not_kept(config: Config, wrapped: str | None = None) -> list[str]:
 
     `wrapped` is the server that `wrap` serves alone, where what concerns many servers or clients has no use.
     """
-    keys = [f"[predictors.{name}]" for name in config.predictors.models]
-    for key in ("price_per_hour_saved", "attach"):
-        if getattr(config.speculation, key) != getattr(DEFAULTS.speculation, key):
-            keys.append(f"[speculation] {key}")
+    keys: list[str] = []
     own = None if wrapped is None else config.servers.get(wrapped)
     if own is not None:
         unset = Server()

@@ -6,15 +6,14 @@ never waits for a prediction. A peer that does not read is not read from on the 
 
 from __future__ import annotations
 
-import gc
 import os
 import select
-import sys
 from collections import deque
 from collections.abc import Callable
 
 from spec_mcp.relay import wire
 from spec_mcp.relay.bridge import Bridge
+from spec_mcp.relay.interpreter import prefer_lines
 from spec_mcp.relay.learning import Learner
 from spec_mcp.relay.lines import LineReader, LineWriter, Piece
 from spec_mcp.relay.passing import Passing
@@ -24,9 +23,6 @@ from spec_mcp.relay.stopping import Stopping
 
 BACKLOG_MAX_BYTES = 16 * 2**20
 """What may wait for a peer that does not read, before the other side is not read any more."""
-
-SWITCH_S = 0.0005
-"""How long another thread, such as the store's, may go on when a line has come: by default it is ten times that."""
 
 QUIET_MS = 5.0
 """How long no line must have come before what can wait is done: a call that is answered faster never waits for it."""
@@ -106,8 +102,7 @@ class Pump:
     def run(self) -> None:
         """Run until the client has left or we were told to stop."""
         self._stopping.wake = self._wake
-        gc.freeze()  # what stands now stays: the collector need not look through it at every turn
-        sys.setswitchinterval(SWITCH_S)
+        prefer_lines()
         quiet = False
         while self._stopping.number is None and not self._is_done():
             quiet = self._turn(quiet)

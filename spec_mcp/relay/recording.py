@@ -12,6 +12,7 @@ from spec_mcp.engine.calls import Json
 from spec_mcp.engine.events import CallId
 from spec_mcp.engine.results import Comparison, Verdict
 from spec_mcp.engine.states import State
+from spec_mcp.predict.guessing import Answered
 from spec_mcp.relay.comparing import Side
 from spec_mcp.store.recorder import Recorder
 from spec_mcp.store.rows import (
@@ -20,9 +21,12 @@ from spec_mcp.store.rows import (
     DemotionRow,
     LearnedRow,
     PinRow,
+    QuestionRow,
+    Role,
     Scope,
     SessionRow,
     SpeculationRow,
+    TextRow,
 )
 
 RECORDED_MAX_BYTES = 1 << 20
@@ -73,6 +77,7 @@ class Recording:
         self._clock = clock
         self._records: dict[CallId, CallRecord] = {}
         self._turn = 0
+        self._texts = 0
         self._turn_ended = True
         self.on_speculation: Callable[[bool], None] = lambda used: None
         """Told of each launched speculation whether it was used."""
@@ -94,6 +99,11 @@ class Recording:
         if len(self._records) > RECORDS_MAX:
             del self._records[next(iter(self._records))]
         return record
+
+    def said(self, role: Role, text: str) -> None:
+        """The client tells what was said."""
+        self._texts += 1
+        self._recorder.record(TextRow(self._session.session, self._texts, role, text, self._wall_clock()))
 
     def settled(self, command: do.CallSettled) -> None:
         """A call has its answer, or will get none."""
@@ -117,13 +127,15 @@ class Recording:
                 wait_s=command.wait_s,
                 saved_s=command.saved_s,
                 speculation=command.speculation,
+                was_attached=command.was_attached,
             )
         )
 
     def ended(self, command: do.SpeculationEnded) -> None:
         """A speculation came to an end."""
-        if command.launched_at is not None:
-            self.on_speculation(command.state is State.ADOPTED)
+        is_used = command.state is State.ADOPTED
+        if command.launched_at is not None and (is_used or command.attached_to is None):
+            self.on_speculation(is_used)
         self._recorder.record(SpeculationRow.of(command, self._wall_clock() - self._clock()))
 
     def skipped(self, command: do.Skipped) -> None:
@@ -163,6 +175,10 @@ class Recording:
             )
         )
 
+    def consulted(self, answered: Answered) -> None:
+        """A speculator was asked."""
+        self._recorder.record(question_row(answered, self._wall_clock()))
+
     def demoted(self, command: do.Demote) -> None:
         """A tool is not speculated any more, or may be again."""
         self._recorder.record(DemotionRow(self._scope, command.tool, command.entry, self._wall_clock()))
@@ -186,3 +202,21 @@ class Recording:
 def new_session(scope: Scope, principal: str, wall_clock: Callable[[], float], token: str) -> SessionRow:
     """The row of a session that begins now."""
     return SessionRow(token, scope, principal, wall_clock(), os.getpid())
+
+
+def question_row(answered: Answered, at: float) -> QuestionRow:
+    """The row of a question to a speculator."""
+    question, spent = answered.question, answered.spent
+    return QuestionRow(
+        session=question.session,
+        speculator=question.speculator,
+        about=question.about.value,
+        ending=answered.ending.value,
+        guesses=len(answered.guesses),
+        input_tokens=spent.input_tokens,
+        cached_tokens=spent.cached_tokens,
+        output_tokens=spent.output_tokens,
+        price=spent.price,
+        took_s=spent.took_s,
+        at=at,
+    )

@@ -38,7 +38,7 @@ def run_remote(options: WrapOptions, environ: Mapping[str, str]) -> int:
         server = msgspec.structs.replace(server, manifest=str(given.absolute()) if given.exists() else options.manifest)
     only: Config = replace(config, servers={name: server})
     only.server(name, environ)  # a variable that is not set is told at once
-    return run(only, GatewayOptions(options.mode), None, environ)
+    return run(only, GatewayOptions(options.mode, record=options.record, replay=options.replay), None, environ)
 
 
 def name_of(url: str) -> str:

@@ -15,8 +15,9 @@ from spec_mcp.config import Config
 from spec_mcp.errors import Failed, UserError
 from spec_mcp.relay.front.stdio import serve_stdio
 from spec_mcp.relay.gateway.gateway import GatewayOptions, serving
+from spec_mcp.relay.interpreter import prefer_lines
 from spec_mcp.relay.lines import LineReader
-from spec_mcp.relay.saying import say
+from spec_mcp.relay.saying import STDERR, say
 from spec_mcp.relay.shared import SharedWriter
 from spec_mcp.relay.stopping import SIGNALS
 
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 
         @property
         def address(self) -> str: ...
+
+        @property
+        def entrance(self) -> str:
+            """The path where the gateway's own token is asked for."""
+            ...
 
 
 STDIN, STDOUT = 0, 1
@@ -108,6 +114,7 @@ async def _over_stdio(config: Config, options: GatewayOptions, environ: Mapping[
                 tasks.cancel_scope.cancel()
 
             tasks.start_soon(until_told)
+            prefer_lines()
             await serve_stdio(gateway, LineReader(STDIN), client_out)
             tasks.cancel_scope.cancel()
     finally:
@@ -146,10 +153,21 @@ async def _over_http(
             page=page,
         )
         await tasks.start(serve, front, bound, stopping.told)
+        prefer_lines()
         if page is not None:
-            say(f"the dashboard is at http://{host}:{port_of(bound)}{page.address}")
+            _tell_page(page, f"http://{host}:{port_of(bound)}", settings.token is not None)
         say(f"serving {', '.join(gateway.names)} at http://{host}:{port_of(bound)}/mcp")
         await stopping.told.wait()
+
+
+def _tell_page(page: AddressedPage, root: str, has_token: bool) -> None:
+    """Its address is a secret: a person who looks on may see it, a log that others keep may not."""
+    if os.isatty(STDERR):
+        say(f"the dashboard is at {root}{page.address}")
+    elif has_token:
+        say(f"the dashboard is at {root}{page.entrance}: it asks for the gateway's own token")
+    else:
+        say("the dashboard's address is a secret and not for a log: `spec-mcp dashboard` shows the same")
 
 
 def _have_many_descriptors() -> None:

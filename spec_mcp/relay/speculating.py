@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from spec_mcp.engine import commands as do
 from spec_mcp.engine import events
 from spec_mcp.engine.calls import Arguments
 from spec_mcp.engine.effects import ToolValidator
 from spec_mcp.engine.events import Answer, CallId, Outcome
-from spec_mcp.relay import wire
+from spec_mcp.relay import extras, wire
 from spec_mcp.relay.asking import Asking, Told
 from spec_mcp.relay.comparing import Kept, side
 from spec_mcp.relay.deciding import Deciding
@@ -72,12 +73,22 @@ class Speculating:
         if found is None:
             return self._link.take_own_answer(own_id[1:-1].decode(), message)
         number, tainted = found
-        outcome = wire.outcome(message, len(line), tainted)
+        outcome = self._with_extra(number, wire.outcome(message, len(line), tainted))
         write_down = self._reversing.answered(number, message.result, outcome)
         self._feed(events.SpeculationReturned(number, outcome))
         if write_down is not None:
             write_down()
         return True
+
+    def _with_extra(self, number: events.SpeculationId, outcome: Outcome) -> Outcome:
+        """Attach mode: what it takes as an extra item, under the name that its client knows."""
+        held = self._speculations.get(number)
+        if held is None or outcome.answer is not Answer.RESULT or not self._deciding.settings.attach:
+            return outcome
+        account = self._deciding.accounts.get(held.session)
+        name = None if account is None else account.shown_as(held.server, held.tool)
+        held.extra = b"" if name is None else extras.item(name, held.arguments, held.result)
+        return replace(outcome, extra_bytes=len(held.extra))
 
     def lost(self, own_id: bytes, is_read: Callable[[str], bool]) -> bool:
         """No answer will come under an id of ours, though the server may have done it; False where we asked for none.

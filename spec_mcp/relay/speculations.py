@@ -39,6 +39,8 @@ class Speculation:
     """Something that the call would have got cannot be given to it."""
     line: bytes = b""
     result: bytes = b""
+    extra: bytes = b""
+    """The result as an extra item of another call's reply; empty where it cannot be one."""
 
     def answer(self, id_raw: bytes) -> bytes:
         """The server's line, under a call's id."""
@@ -80,7 +82,7 @@ class Speculations:
     def held(self, number: SpeculationId) -> Held | None:
         """A speculation as far as a chain needs it."""
         held = self._held.get(number)
-        return None if held is None else Held(held.server, held.tool, held.arguments, held.result)
+        return None if held is None else Held(held.server, held.tool, held.arguments, held.result, held.extra)
 
     def answered(self, own_id: bytes, message: wire.Envelope, line: bytes) -> tuple[SpeculationId, bool] | None:
         """An answer came under an id of ours: whose, and must it not be used? None where none was asked for."""

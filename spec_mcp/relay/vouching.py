@@ -71,6 +71,8 @@ class Vouching:
         self.inheriting = bridge.inheriting
         self.on_reversible: Callable[[], None] = lambda: None
         """Told that what others do at the server has to be watched."""
+        self.on_tools: Callable[[list[dict[str, object]]], None] = lambda _: None
+        """Told of the server's tools."""
         self.on_word: Callable[[str], None] = lambda line: say(line, server=server)
         """Told what the user should know."""
         self._server = server
@@ -195,6 +197,7 @@ class Vouching:
 
     def _judge(self, tools: list[dict[str, object]]) -> frozenset[str]:
         """Hold the manifest against the tools that the server has; what is wrong in it is said, and not believed."""
+        self.on_tools(tools)
         faulty: frozenset[str] = frozenset()
         if self._manifest is not None:
             comparison = check_against_tools(self._manifest, tools)

@@ -41,6 +41,9 @@ class WrapOptions:
     headers: tuple[tuple[str, str], ...] = ()
     type: str | None = None
     """The transport of a remote server; None: as the configuration says."""
+    record: str | None = None
+    replay: str | None = None
+    """Files for exchanges with speculators."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -89,6 +92,8 @@ def parse(arguments: Sequence[str]) -> WrapOptions:
         help="a header whose value is in the environment variable NAME",
     )
     parser.add_argument("--type", choices=TYPES, help="the remote server's transport (default: http)")
+    parser.add_argument("--record", metavar="FILE", help="write all exchanges with model speculators there")
+    parser.add_argument("--replay", metavar="FILE", help="answer for model speculators from such a file")
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND [ARG…]", help="the server to wrap")
     found = parser.parse_args(list(arguments))
     command: list[str] = found.command
@@ -105,7 +110,8 @@ def parse(arguments: Sequence[str]) -> WrapOptions:
         raise UserError("wrap: say which server, after `--`: spec-mcp wrap -- COMMAND [ARG]…")
     headers = (*map(_header, found.header), *map(_header_env, found.header_env))
     options = (found.manifest, found.name, found.config, found.mode, url, headers, found.type)
-    return WrapOptions(tuple(command), *options)
+    taped: tuple[str | None, str | None] = (found.record, found.replay)
+    return WrapOptions(tuple(command), *options, *taped)
 
 
 def _header(text: str) -> tuple[str, str]:

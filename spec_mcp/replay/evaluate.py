@@ -16,7 +16,7 @@ from spec_mcp.records import Session, Tool
 from spec_mcp.replay import oracle
 from spec_mcp.replay.script import SERVER, Script, Stage, Timings, join, set_stage, write_script
 from spec_mcp.replay.tally import Tally
-from spec_mcp.replay.world import Listens, Play
+from spec_mcp.replay.world import Play, Speculators
 
 MakePredictor = Callable[[Mapping[str, ServerPolicy], int], Predictor]
 
@@ -40,6 +40,8 @@ class Options:
     pause_s: float | None = None
     """Play all sessions of a file as one, as of a client that keeps its connection, with such a pause between them."""
     make: MakePredictor = make_predictor
+    speculators: Speculators | None = None
+    """Whom a predictor asks that merges guesses."""
 
 
 @dataclass(slots=True)
@@ -117,6 +119,7 @@ class Evaluation:
             self.keeper,
             options.context,
             bound.reachable,
+            options.speculators,
         )
         self._now_s = play.run() + GAP_BETWEEN_SESSIONS_S
         if options.online:
@@ -130,7 +133,7 @@ class Evaluation:
 def learn(predictor: Predictor, script: Script, context: bool = False, server: str = SERVER) -> None:
     """Tell a predictor a session, without asking it for anything."""
     for turn in script.turns:
-        if context and isinstance(predictor, Listens):
+        if context:
             for role, text in turn.said:
                 predictor.said(script.session, role, text)
         for call in turn.calls:

@@ -47,10 +47,11 @@ class _Visible:
     texts: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
 
     def show(self, value: Json, at_s: float) -> None:
-        for leaf in leaves(value):
-            identity = _identity(leaf.value)
-            if at_s < self.at_s.get(identity, float("inf")):
-                self.at_s[identity] = at_s
+        known = self.at_s
+        for _, _, scalar in leaves(value):
+            identity = _identity(scalar)
+            if identity not in known or at_s < known[identity]:
+                known[identity] = at_s
         self._show_texts(value, at_s)
 
     def _show_texts(self, value: Json, at_s: float) -> None:

@@ -21,13 +21,20 @@ LESSONS = f"lessons of {KIND}"
 
 
 def teach(
-    server: str, sessions: Sequence[Session], policy: ServerPolicy | None, progress: Callable[[], None] | None = None
+    server: str,
+    sessions: Sequence[Session],
+    policy: ServerPolicy | None,
+    progress: Callable[[], None] | None = None,
+    words: bool = False,
 ) -> Json:
-    """What a predictor dumps after these sessions of a server that goes by this name."""
+    """What a predictor dumps after these sessions of a server that goes by this name.
+
+    `words`: it hears what user and assistant said too, as it does from a client that sends hints.
+    """
     stage = set_stage(sessions, (), policy)
     predictor = make_predictor({server: stage.policy}, 0)
     for session in sessions:
-        learn(predictor, write_script(session, stage, Timings()), server=server)
+        learn(predictor, write_script(session, stage, Timings()), words, server)
         if progress is not None:
             progress()
     return predictor.dump()

@@ -10,13 +10,14 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice, takewhile
 from time import perf_counter
 from typing import Protocol, runtime_checkable
 
 from spec_mcp.engine.calls import Arguments, CallKey
 from spec_mcp.engine.commands import (
+    BindSurrogate,
     CallSettled,
     Command,
     How,
@@ -35,6 +36,8 @@ from spec_mcp.engine.events import (
     Candidate,
     Connected,
     Event,
+    Guess,
+    Lineage,
     Outcome,
     Predicted,
     SessionClosed,
@@ -46,16 +49,18 @@ from spec_mcp.engine.policy import Settings
 from spec_mcp.engine.resources import Footprint
 from spec_mcp.engine.states import State
 from spec_mcp.engine.timing import Timing
+from spec_mcp.predict.guessing import Answered, Ending, Merging, Question
 from spec_mcp.predict.keeper import ShareKeeper
 from spec_mcp.predict.predictor import CallBegan, CallEnded, Predictor, Supposed
+from spec_mcp.predict.surrogates import Surrogates
 from spec_mcp.replay.script import LATENCY_S, SERVER, Call, Script, Stage, Turn, key_of, touched_by
 from spec_mcp.replay.tally import Tally
 
 ASKED = 16
 """Candidates asked for at once, as the relay does."""
 
-RANKED = 24
-"""How far the strict ranking is looked at: the calls made already in the same turn are passed over in it."""
+RANKED = 3
+"""How far the strict ranking is looked at, beyond the calls made already in the same turn, which are passed over."""
 
 KEYS_KEPT = 4096
 """Keys of candidates kept, with the arguments that they are known by."""
@@ -73,12 +78,11 @@ class Ranks(Protocol):
         ...
 
 
-@runtime_checkable
-class Listens(Protocol):
-    """A predictor that takes in what was said, where a front end shows it."""
+class Speculators(Protocol):
+    """Stands for the models that a `Merging` predictor asks."""
 
-    def said(self, session: str, role: str, text: str) -> None:
-        """Text was seen."""
+    def ask(self, question: Question, script: Script, made: int) -> Answered:
+        """What would come of a question, after `spent.took_s`, of a session of which so many calls were made."""
         ...
 
 
@@ -106,6 +110,7 @@ class Play:
     context: bool = False
     reachable: frozenset[int] = frozenset()
     """The reads that a perfect guesser could have answered, to tell why a call was not answered."""
+    speculators: Speculators | None = None
     now_s: float = field(init=False)
     _engine: Engine = field(init=False)
     _agenda: list[tuple[float, int, Callable[[], None]]] = field(init=False)
@@ -116,10 +121,15 @@ class Play:
     _next: int = field(default=0, init=False)
     _answers: dict[int, Call | None] = field(init=False)
     """Of each speculation, the later call that tells its result; None where nobody knows it."""
-    _predictions: list[Predict] = field(init=False)
+    _predictions: list[Predict | BindSurrogate] = field(init=False)
+    _surrogates: Surrogates = field(init=False)
+    _ranks: Ranks | None = field(init=False)
+    """The predictor, if it ranks: asked once, as to ask takes as long as to score."""
     _foretold: set[CallKey] = field(default_factory=set[CallKey], init=False)
     """What was told at the start of a turn since the last write."""
     _launched: set[CallKey] = field(default_factory=set[CallKey], init=False)
+    _asked: dict[Question, Answered] = field(default_factory=dict[Question, Answered], init=False)
+    """The questions that are out, with what will come of each if nothing comes before it."""
     _keys: dict[tuple[str, int], tuple[Arguments, CallKey | None]] = field(
         default_factory=dict[tuple[str, int], "tuple[Arguments, CallKey | None]"], init=False
     )
@@ -128,6 +138,8 @@ class Play:
         """Play to the end; the time at which the session ends."""
         self.now_s = self.start_s
         self._agenda, self._answers, self._predictions = [], {}, []
+        self._surrogates = Surrogates({SERVER: self.stage.policy})
+        self._ranks = self.predictor if isinstance(self.predictor, Ranks) else None
         tools = dict.fromkeys(self.stage.policy.tools, "")
         self._engine = Engine(self.settings, {SERVER: self.stage.policy}, timing=self.timing)
         self._tell(Connected(SERVER, 1))
@@ -142,6 +154,7 @@ class Play:
             self.now_s = at_s
             action()
             self._predict()
+        self._cancel_questions()
         self._tell(SessionClosed(self.script.session))
         self.predictor.closed(self.script.session)
         return self.now_s
@@ -155,13 +168,14 @@ class Play:
             self._show(turn)
 
     def _show(self, turn: Turn) -> None:
-        if self.context and isinstance(self.predictor, Listens):
+        if self.context:
             for role, text in turn.said:
                 self.predictor.said(self.script.session, role, text)
 
     def _begin(self, number: int, turn: Turn) -> None:
         """All calls of a turn are made before anything is guessed from one of them."""
         self._score(turn)
+        self._cancel_questions()
         self._playing = _Playing(turn, self.now_s, {call.number for call in turn.calls})
         self._next = number + 1
         session = self.script.session
@@ -169,16 +183,19 @@ class Play:
             self._made = call.number + 1
             self.tally.calls += 1
             self.tally.reads += not call.writes
-            self.predictor.began(
-                CallBegan(session, call.number, SERVER, call.tool, call.arguments, self.now_s, call.writes)
-            )
+            began = CallBegan(session, call.number, SERVER, call.tool, call.arguments, self.now_s, call.writes)
+            self._surrogates.began(began)
+            self.predictor.began(began)
             self._tell(CallArrived(call.number, session, SERVER, call.tool, call.arguments, call.key))
 
     def _answered(self, call: Call) -> None:
         playing = self._playing
         assert playing is not None, "a call that is answered was made"
         session = self.script.session
-        self.predictor.ended(CallEnded(session, call.number, call.result, call.is_error, self.now_s))
+        ended = CallEnded(session, call.number, call.result, call.is_error, self.now_s)
+        self.predictor.ended(ended)
+        for judged in self._surrogates.ended(ended):
+            self._at(self.now_s, lambda judged=judged: self._tell(judged))
         playing.waiting.discard(call.number)
         if not playing.waiting:
             self.tally.wait_s += max(call.latency_s for call in playing.turn.calls)
@@ -238,7 +255,7 @@ class Play:
     def _carry_out(self, command: Command) -> None:
         if isinstance(command, Skipped):  # by far the most
             return
-        if isinstance(command, Predict):
+        if isinstance(command, Predict | BindSurrogate):
             self._predictions.append(command)
         elif isinstance(command, Launch):
             self._speculated(command)
@@ -287,24 +304,74 @@ class Play:
         """Answer what the engine asked, when all that happens at this moment has happened."""
         while self._predictions:
             command = self._predictions.pop(0)
+            if isinstance(command, BindSurrogate):
+                if (bound := self._surrogates.bind(command)) is not None:
+                    self._tell(bound)
+                continue
             if command.step != self._engine.world.session(self.script.session).step:
                 continue
-            supposed = self._suppose(command.lineage)
-            if supposed is None:
-                continue
             began = perf_counter()
-            found = self.predictor.predict(self.script.session, supposed, ASKED, self.now_s)
+            if (found := self._guess(command.lineage)) is None:
+                continue
             predicted = Predicted(command.session, command.step, command.lineage, tuple(found))
             commands = self._engine.handle(predicted, self.now_s)
             self.tally.decide_s.append(perf_counter() - began)
             for told in commands:
                 self._carry_out(told)
+            if not command.lineage:
+                self._put_questions()
 
-    def _suppose(self, lineage: Sequence[int]) -> list[Supposed] | None:
+    def _put_questions(self) -> None:
+        """Put the questions that are worth it."""
+        if self.speculators is None or not isinstance(self.predictor, Merging):
+            return
+        for question in self.predictor.questions(self.script.session, self.now_s):
+            answered = self.speculators.ask(question, self.script, self._made)
+            self._asked[question] = answered
+            self._at(self.now_s + answered.spent.took_s, lambda answered=answered: self._take_guesses(answered))
+
+    def _take_guesses(self, answered: Answered) -> None:
+        if self._asked.get(answered.question) is not answered or not isinstance(self.predictor, Merging):
+            return
+        del self._asked[answered.question]
+        self.predictor.answered(answered, self.now_s)
+        session = self.script.session
+        self._predictions.append(Predict(session, self._engine.world.session(session).step))
+
+    def _cancel_questions(self) -> None:
+        """The next turn begins: what was asked about it is asked no more; it has cost what it would have cost."""
+        while self._asked and isinstance(self.predictor, Merging):
+            _, answered = self._asked.popitem()
+            self.predictor.answered(replace(answered, ending=Ending.CANCELLED, guesses=()), self.now_s)
+
+    def _guess(self, lineage: Lineage) -> list[Candidate] | None:
+        """What follows from what is supposed; None where that is not known."""
+        last = lineage[-1] if lineage else None
+        supposed = self._suppose(lineage[:-1] if isinstance(last, Guess) else lineage)
+        if supposed is None:
+            return None
+        if not isinstance(last, Guess):
+            if last is not None and supposed:
+                for judged in self._surrogates.answered(self.script.session, supposed[-1]):
+                    self._tell(judged)
+            return self._ask(supposed)
+        if (said := self._answers.get(last.surrogate)) is None:
+            return None
+        return self._surrogates.predict(self.script.session, last, said.result, supposed, ASKED, self._ask)
+
+    def _ask(self, supposed: Sequence[Supposed]) -> list[Candidate]:
+        return self.predictor.predict(self.script.session, supposed, ASKED, self.now_s)
+
+    def _suppose(self, lineage: Lineage) -> list[Supposed] | None:
         """What a chain stands on; None where a result of it is not known."""
         supposed: list[Supposed] = []
-        for number in lineage:
-            call = self._answers.get(number)
+        for link in lineage:
+            if isinstance(link, Guess):
+                if (guessed := self._surrogates.supposed(link)) is None:
+                    return None
+                supposed.append(guessed)
+                continue
+            call = self._answers.get(link)
             if call is None:
                 return None
             if call.number >= self._made:
@@ -321,7 +388,8 @@ class Play:
         """Score what is told at the start of a turn, before any of its calls is known."""
         session, tally = self.script.session, self.tally
         told = self.predictor.predict(session, (), ASKED, self.now_s)
-        ranked = self.predictor.next_calls(session, RANKED) if isinstance(self.predictor, Ranks) else told
+        most = RANKED + len(turn.calls) - 1
+        ranked = told if self._ranks is None else self._ranks.next_calls(session, most)
         keys = [(candidate.tool, self._key(candidate)) for candidate in ranked]
         tools = list(dict.fromkeys(tool for tool, _ in keys))
         for call in turn.calls:

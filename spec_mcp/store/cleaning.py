@@ -10,7 +10,7 @@ import msgspec
 
 from spec_mcp.engine.calls import Arguments, Json
 from spec_mcp.store.redaction import Redactor, dumps
-from spec_mcp.store.rows import CallRow, ComparisonRow, Row, SpeculationRow
+from spec_mcp.store.rows import CallRow, ComparisonRow, Row, SpeculationRow, TextRow
 
 NO_ARGUMENTS = b"{}"
 
@@ -30,6 +30,9 @@ class Cleaner:
             return dataclasses.replace(
                 row, arguments=arguments, result=self._result(row.result), result_bytes=result_bytes
             )
+        if isinstance(row, TextRow):
+            # what is said holds results as often as not: who wants no results kept wants none of it kept
+            return dataclasses.replace(row, text=self._redactor.clean_text(row.text) if self._record_results else "")
         if isinstance(row, SpeculationRow):
             return dataclasses.replace(row, arguments=self._decoded_arguments(row.arguments))
         if isinstance(row, ComparisonRow):

@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable
 
-from spec_mcp.store.rows import CallRow, ComparisonRow, LearnedRow, Row, SkipRow, SpeculationRow
+from spec_mcp.store.rows import CallRow, ComparisonRow, LearnedRow, Row, SkipRow, SpeculationRow, TextRow
 
 MAX_QUEUED_ROWS = 10_000
 """Some minutes of a busy session: longer than any other process holds the store."""
@@ -132,6 +132,8 @@ def _size(row: Row) -> int:
         return len(row.arguments or b"") + len(row.result or b"")
     if isinstance(row, LearnedRow):
         return len(row.data)
+    if isinstance(row, TextRow):
+        return len(row.text)
     if isinstance(row, ComparisonRow):
         return len(row.early or b"") + len(row.real or b"")
     if isinstance(row, SpeculationRow) and isinstance(row.arguments, bytes):

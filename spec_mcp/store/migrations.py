@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
-STEPS = ("0001-sessions-and-learning", "0002-undos", "0003-comparisons")
+STEPS = ("0001-sessions-and-learning", "0002-undos", "0003-comparisons", "0004-attached-and-said", "0005-questions")
 """All steps, in order."""
 
 migrations = Migrations("spec-mcp")
@@ -166,3 +166,40 @@ def _comparisons(db: Database) -> None:
         pk=("server", "launch", "tool"),
         not_null={"entry", "at"},
     )
+
+
+@migrations(name=STEPS[3])
+def _attached_and_said(db: Database) -> None:
+    db.table("calls").add_column("was_attached", int)
+    db.table("speculations").add_column("attached_to", int)
+    db.table("speculations").add_column("attached_bytes", int)
+    db.table("texts").create(
+        {"session": str, "number": int, "role": str, "text": str, "at": float},
+        pk=("session", "number"),
+        not_null={"role", "text", "at"},
+    )
+    db.table("texts").create_index(["at"])
+
+
+@migrations(name=STEPS[4])
+def _questions(db: Database) -> None:
+    db.table("questions").create(
+        {
+            "id": int,
+            "session": str,
+            "speculator": str,
+            "about": str,
+            "ending": str,
+            "guesses": int,
+            "input_tokens": int,
+            "cached_tokens": int,
+            "output_tokens": int,
+            "price": float,
+            "took_s": float,
+            "at": float,
+        },
+        pk="id",
+        not_null={"session", "speculator", "about", "ending", "price", "at"},
+    )
+    db.table("questions").create_index(["session"])
+    db.table("questions").create_index(["at"])

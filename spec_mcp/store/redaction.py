@@ -71,6 +71,10 @@ class Redactor:
         except (ValueError, RecursionError):
             return None
 
+    def clean_text(self, text: str) -> str:
+        """A text as it may be kept: as it is, unless it is JSON with something to leave out."""
+        return self._clean_text(text, 0)
+
     def _clean_text(self, text: str, depth: int) -> str:
         """The text itself unless it is JSON with something to leave out."""
         if text.lstrip()[:1] not in ("{", "[", '"'):

@@ -18,6 +18,8 @@ from spec_mcp.engine.results import Difference
 LOCAL_USER = "local"
 """The principal of a client over stdio."""
 
+Role = Literal["user", "assistant"]
+
 Kind = Literal["read", "write"]
 """What a call was taken for: everything not known to be a read is a write."""
 
@@ -79,6 +81,8 @@ class CallRow:
     """The speculation that answered it."""
     result_bytes: int = 0
     """The result's size as the server sent it; the recorder fills in what is 0."""
+    was_attached: bool = False
+    """The client had been given this result with an earlier reply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,9 @@ class SpeculationRow:
     ended_at: float
     call: int | None
     """The call that it answered or was compared with."""
+    attached_to: int | None = None
+    """The call with whose answer the client was given its result."""
+    attached_bytes: int = 0
 
     @classmethod
     def of(cls, ended: SpeculationEnded, clock_offset_s: float) -> SpeculationRow:
@@ -122,7 +129,21 @@ class SpeculationRow:
             returned_at=wall(ended.returned_at),
             ended_at=ended.ended_at + clock_offset_s,
             call=ended.call,
+            attached_to=ended.attached_to,
+            attached_bytes=ended.attached_bytes,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class TextRow:
+    """What the user or the assistant said, as far as the client tells it by hints."""
+
+    session: str
+    number: int
+    """Counts within the session."""
+    role: Role
+    text: str
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,4 +224,34 @@ class DemotionRow:
     at: float
 
 
-Row = SessionRow | CallRow | SpeculationRow | SkipRow | PinRow | LearnedRow | ComparisonRow | DemotionRow
+@dataclass(frozen=True, slots=True)
+class QuestionRow:
+    """What came of a question to a speculator, and what it cost."""
+
+    session: str
+    speculator: str
+    about: str
+    ending: str
+    guesses: int
+    input_tokens: int
+    """With those that were read from the prompt cache."""
+    cached_tokens: int
+    output_tokens: int
+    price: float
+    """In the currency of the prices that are set."""
+    took_s: float
+    at: float
+
+
+Row = (
+    SessionRow
+    | CallRow
+    | TextRow
+    | SpeculationRow
+    | SkipRow
+    | PinRow
+    | LearnedRow
+    | ComparisonRow
+    | DemotionRow
+    | QuestionRow
+)

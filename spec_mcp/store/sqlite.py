@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import sqlite3
 from collections.abc import Generator, Iterator, Sequence
@@ -11,7 +12,7 @@ from typing import cast
 
 from spec_mcp.engine.calls import Json
 from spec_mcp.engine.events import Known
-from spec_mcp.store import comparing, upkeep
+from spec_mcp.store import comparing, consulted, upkeep
 from spec_mcp.store.connection import BUSY_TIMEOUT_S, Connection, Record, inode
 from spec_mcp.store.rows import (
     CallRow,
@@ -19,13 +20,15 @@ from spec_mcp.store.rows import (
     DemotionRow,
     LearnedRow,
     PinRow,
+    QuestionRow,
     Row,
     Scope,
     SessionRow,
     SkipRow,
     SpeculationRow,
+    TextRow,
 )
-from spec_mcp.store.store import Merge, SessionSummary, SessionTrace, ToolComparisons, ToolTotals, Totals
+from spec_mcp.store.store import Consulted, Merge, SessionSummary, SessionTrace, ToolComparisons, ToolTotals, Totals
 
 WRITE_SESSION = """
     INSERT INTO sessions (session, server, launch, principal, started_at, pid, client_name, client_version, ended_at)
@@ -43,12 +46,14 @@ WRITE_SKIP = """
 
 CALL_SUMS = """
     count(*) AS calls, sum(how = 'hit') AS hits, sum(how = 'join') AS joins, sum(how = 'miss') AS misses,
-    sum(how = 'lossy') AS lossy, total(saved_s) AS saved_s
+    sum(how = 'lossy') AS lossy, total(saved_s) AS saved_s, coalesce(sum(was_attached), 0) AS attached_called
 """
 
 SPECULATION_SUMS = """
-    count(*) AS speculations, sum(state IN ('discarded', 'compensated', 'stuck')) AS wasted,
-    sum(state = 'compensated') AS compensated
+    count(*) AS speculations,
+    sum(state IN ('discarded', 'compensated', 'stuck') AND attached_to IS NULL) AS wasted,
+    sum(state = 'compensated') AS compensated, count(attached_to) AS attached,
+    coalesce(sum(attached_bytes), 0) AS attached_bytes
 """
 """Over launched ones alone."""
 
@@ -101,12 +106,14 @@ class SqliteStore:
                 "SELECT * FROM speculations WHERE session = ? ORDER BY coalesce(launched_at, ended_at), number",
                 [session],
             )
+            texts = self._query("SELECT * FROM texts WHERE session = ? ORDER BY number", [session])
             skips = self._query("SELECT * FROM skips WHERE session = ? ORDER BY count DESC, tool, reason", [session])
         return SessionTrace(
             session=_session(records[0]),
             calls=tuple(_call(record) for record in calls),
             speculations=tuple(_speculation(record) for record in speculations),
             skips=tuple(SkipRow(**record) for record in skips),
+            texts=tuple(TextRow(**record) for record in texts),
         )
 
     def traces(self) -> Iterator[SessionTrace]:
@@ -158,6 +165,14 @@ class SqliteStore:
     def divergences(self, limit: int) -> list[ComparisonRow]:
         with self._translated():
             return comparing.divergences(self._connection, limit)
+
+    def consulted(self, session: str | None = None) -> dict[str, Consulted]:
+        with self._translated():
+            return consulted.totals(self._connection, session)
+
+    def prices(self) -> dict[str, float]:
+        with self._translated():
+            return consulted.prices(self._connection)
 
     def pardon(self, server: str | None) -> list[tuple[str, str]]:
         with self._translated(), self._transaction():
@@ -238,6 +253,9 @@ def add_up(parts: Sequence[ToolTotals]) -> ToolTotals:
         compensated=sum(part.compensated for part in parts),
         lossy=sum(part.lossy for part in parts),
         saved_s=sum(part.saved_s for part in parts),
+        attached=sum(part.attached for part in parts),
+        attached_bytes=sum(part.attached_bytes for part in parts),
+        attached_called=sum(part.attached_called for part in parts),
     )
 
 
@@ -245,9 +263,11 @@ def _write(connection: Connection, rows: Sequence[Row]) -> None:
     """Put the rows in, table by table, within the caller's transaction."""
     calls: list[Record] = []
     speculations: list[Record] = []
+    texts: list[Record] = []
     pins: list[Record] = []
     learned: list[Record] = []
     compared: list[ComparisonRow] = []
+    asked: list[QuestionRow] = []
     for row in rows:
         match row:
             case SessionRow():
@@ -256,6 +276,9 @@ def _write(connection: Connection, rows: Sequence[Row]) -> None:
                 connection.run(WRITE_SKIP, [row.session, row.server, row.tool, row.reason, row.count])
             case CallRow():
                 calls.append(_call_record(row))
+            case TextRow():
+                if row.text:  # else it is not to be kept
+                    texts.append(dataclasses.asdict(row))
             case SpeculationRow():
                 speculations.append(_speculation_record(row))
             case PinRow():
@@ -264,6 +287,8 @@ def _write(connection: Connection, rows: Sequence[Row]) -> None:
                 )
             case ComparisonRow():
                 compared.append(row)
+            case QuestionRow():
+                asked.append(row)
             case DemotionRow():
                 comparing.demote(connection, row)
             case LearnedRow():
@@ -278,9 +303,11 @@ def _write(connection: Connection, rows: Sequence[Row]) -> None:
                 )
     connection.insert("calls", calls, replace=True)
     connection.insert("speculations", speculations, replace=True)
+    connection.insert("texts", texts, replace=True)
     connection.insert("pins", pins, ignore=True)
     connection.insert("learned", learned)
     comparing.write(connection, compared)
+    consulted.write(connection, asked)
 
 
 def _owner(scope: Scope) -> Record:
@@ -324,6 +351,7 @@ def _call_record(row: CallRow) -> Record:
         "saved_s": row.saved_s,
         "speculation": row.speculation,
         "result_bytes": row.result_bytes,
+        "was_attached": int(row.was_attached),
     }
 
 
@@ -331,6 +359,7 @@ def _call(record: Record) -> CallRow:
     record["arguments"] = _bytes(record["arguments"])
     record["result"] = _bytes(record["result"])
     record["is_error"] = bool(record["is_error"])
+    record["was_attached"] = bool(record["was_attached"])
     return CallRow(**record)
 
 
@@ -351,11 +380,14 @@ def _speculation_record(row: SpeculationRow) -> Record:
         "returned_at": row.returned_at,
         "ended_at": row.ended_at,
         "call": row.call,
+        "attached_to": row.attached_to,
+        "attached_bytes": row.attached_bytes,
     }
 
 
 def _speculation(record: Record) -> SpeculationRow:
-    return SpeculationRow(**(record | {"arguments": record["arguments"].encode()}))
+    kept: Record = {"arguments": record["arguments"].encode(), "attached_bytes": record["attached_bytes"] or 0}
+    return SpeculationRow(**(record | kept))
 
 
 def _bytes(text: str | None) -> bytes | None:

@@ -22,6 +22,7 @@ from spec_mcp.store.rows import (
     SessionRow,
     SkipRow,
     SpeculationRow,
+    TextRow,
 )
 
 
@@ -67,6 +68,12 @@ class ToolTotals:
     lossy: int = 0
     """Calls that were answered from a speculation with a tool of which the last write wins: neither hits nor joins."""
     saved_s: float = 0.0
+    attached: int = 0
+    """Reads whose results went along with the replies of other calls, which is not lossless: they count neither as used
+    nor as wasted, unless a call used them too."""
+    attached_bytes: int = 0
+    attached_called: int = 0
+    """Calls that the client made all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +131,27 @@ class SessionTrace:
     calls: tuple[CallRow, ...]
     speculations: tuple[SpeculationRow, ...]
     skips: tuple[SkipRow, ...]
+    texts: tuple[TextRow, ...] = ()
+    """What the client told of the conversation, in its order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consulted:
+    """One speculator's questions together."""
+
+    asked: int
+    """Without those that a bound held back: of these nothing was sent."""
+    answered: int
+    guesses: int
+    held_back: int
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    price: float
+    took_s: float
+    """Of all that were answered, together."""
+    endings: Mapping[str, int]
+    """How many questions ended in which way."""
 
 
 class Store(Protocol):
@@ -180,6 +208,14 @@ class Store(Protocol):
 
     def divergences(self, limit: int) -> list[ComparisonRow]:
         """The newest comparisons that found a difference, newest first."""
+        ...
+
+    def consulted(self, session: str | None = None) -> dict[str, Consulted]:
+        """By speculator, what questions of all sessions, or of one, came to and cost."""
+        ...
+
+    def prices(self) -> dict[str, float]:
+        """By session in which speculators were asked, what that cost."""
         ...
 
     def pardon(self, server: str | None) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import cast
 
+from spec_mcp.store import consulted
 from spec_mcp.store.connection import Connection
 
 DAY_S = 86_400.0
@@ -52,7 +53,16 @@ def tidy(connection: Connection, now: float, retention_days: float, max_bytes: i
 def forget(connection: Connection, server: str | None) -> int:
     """Delete everything, or all that belongs to one server, and give the room back; the number of sessions deleted."""
     where, values = ("1", []) if server is None else ("server = ?", [server])
+    said_in = (
+        ""
+        if server is None
+        else (
+            " WHERE session IN (SELECT session FROM calls WHERE server = ? "
+            "UNION SELECT session FROM sessions WHERE server = ?)"
+        )
+    )
     with connection.transaction():
+        connection.run(f"DELETE FROM texts{said_in}", values * 2)  # it may speak of any server of its session
         sessions = connection.run(f"DELETE FROM sessions WHERE {where}", values)
         for table in (
             "calls",
@@ -64,6 +74,7 @@ def forget(connection: Connection, server: str | None) -> int:
             "demotions",
         ):
             connection.run(f"DELETE FROM {table} WHERE {where}", values)
+        consulted.forget(connection)
     # What was deleted is overwritten (secure_delete) once the write-ahead file has gone into the file. Another process
     # that is reading puts that off until it is done, and keeps us from giving the room back: no reason to fail.
     with contextlib.suppress(sqlite3.OperationalError):
@@ -76,6 +87,8 @@ def _delete_record_before(connection: Connection, cutoff: float) -> None:
     _delete(connection, "calls", "coalesce(t_end, t_start) < ?", [cutoff])
     _delete(connection, "speculations", "ended_at < ?", [cutoff])
     _delete(connection, "comparisons", "at < ?", [cutoff])
+    _delete(connection, "texts", "at < ?", [cutoff])
+    _delete(connection, "questions", "at < ?", [cutoff])
     _delete(
         connection,
         "sessions",

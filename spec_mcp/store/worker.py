@@ -28,11 +28,13 @@ from spec_mcp.store.rows import (
     CallRow,
     ComparisonRow,
     LearnedRow,
+    QuestionRow,
     Row,
     Scope,
     SessionRow,
     SkipRow,
     SpeculationRow,
+    TextRow,
 )
 from spec_mcp.store.settings import StoreSettings
 from spec_mcp.store.store import Store, StoreCorrupt, StoreError, StoreNewer
@@ -354,7 +356,9 @@ class Worker:
         while len(self._sessions) > MAX_OPEN_SESSIONS:
             self._sessions.pop(next(iter(self._sessions)))
         named = {
-            row.session: None for row in rows if isinstance(row, CallRow | SpeculationRow | SkipRow | ComparisonRow)
+            row.session: None
+            for row in rows
+            if isinstance(row, CallRow | TextRow | SpeculationRow | SkipRow | ComparisonRow | QuestionRow)
         }
         known = [self._sessions[session] for session in named if session in self._sessions]
         for row in rows:

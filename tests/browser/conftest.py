@@ -8,39 +8,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.browser.rig import CHROMIUM, SWITCHES, record, served
-from tests.conftest import IN_CI
-
-HERE = Path(__file__).parent
+from tests.browser.rig import SWITCHES, record, served
+from tests.needs import CHROMIUM
 
 
-def _needs_browser(item: pytest.Item) -> bool:
-    return item.path.is_relative_to(HERE)
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave them out where there is no browser; our own CI has one."""
-    for item in items:
-        if _needs_browser(item):
-            item.add_marker(pytest.mark.xdist_group("browser"))
-    if CHROMIUM.exists():
-        return
-    left_out = [item for item in items if _needs_browser(item)]
-    if left_out and IN_CI:
-        raise pytest.UsageError(
-            f"CI is set, but there is no browser at {CHROMIUM}: install Debian's package chromium, "
-            "or name a Chromium by SPEC_MCP_CHROMIUM"
-        )
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if not _needs_browser(item)]
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say in one line what was left out."""
-    if not CHROMIUM.exists():
-        terminalreporter.write_line(
-            f"left out: tests/browser, since there is no {CHROMIUM} (SPEC_MCP_CHROMIUM names another; CI has it)"
-        )
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """They need a browser, and share it."""
+    item.add_marker("browser")
+    item.add_marker(pytest.mark.xdist_group("browser"))
 
 
 @pytest.fixture(scope="module")

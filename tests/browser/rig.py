@@ -20,7 +20,6 @@ from spec_mcp.cli.demo.cases import draw_cases
 from spec_mcp.cli.demo.runner import run_cases, target
 from wrapped_servers.retail.generator import generate
 
-CHROMIUM = Path(os.environ.get("SPEC_MCP_CHROMIUM") or "/usr/bin/chromium")
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / "build" / "screenshots"
 WAIT_MS = 15_000

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.rig import looking, served, shoot
+from tests.dashboard.filled import write
+from tests.store.rows import call, question, session
 
 PHONE = 390
 PAGES = {
@@ -135,3 +138,11 @@ def test_the_beginning_asks_for_the_token(browser: Browser, address: str) -> Non
     page.get_by_role("button", name="Open").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
     context.close()
+
+
+def test_what_speculators_were_asked_stands_in_a_line_of_a_sessions_page(browser: Browser, tmp_path: Path) -> None:
+    write(tmp_path, session("s1"), call(1), question("s1"), question("s1", ending="cancelled", price=0.001))
+    with served(tmp_path) as address, looking(browser) as page:
+        page.goto(f"{address}#/session?id=s1")
+        line = "small was asked 2 questions (1 answered, 1 cancelled): 2,000 tokens sent, 100 answered, 0.0030"
+        expect(page.locator("main")).to_contain_text(line)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from spec_mcp.__main__ import run
-from tests.conftest import ROOT
+from tests.needs import ROOT
 
 HOSTILE = [sys.executable, str(ROOT / "tests" / "servers" / "hostile.py")]
 

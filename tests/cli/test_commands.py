@@ -19,7 +19,7 @@ from spec_mcp.store.place import STORE_NAME
 from spec_mcp.store.sqlite import SqliteStore
 from spec_mcp.store.sqlite_journal import SqliteJournal
 from tests.store.entries import entry
-from tests.store.rows import FILES, NOW, SHOP, call, learned, pin, session, skip, speculation
+from tests.store.rows import FILES, NOW, SHOP, call, learned, pin, question, session, skip, speculation
 
 BOUND_S = 60
 
@@ -167,6 +167,24 @@ def test_a_trace_for_a_program_is_a_recorded_session(store: SqliteStore, capsys:
         t_end=1.5,
     )
     assert [event.is_error for event in record.calls()] == [False, False, True]
+
+
+def test_what_speculators_were_asked_and_cost_is_told_of_a_session_and_in_sum(
+    store: SqliteStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unanswered = question(ending="cancelled", guesses=0, output_tokens=0, price=0.001, took_s=0.1)
+    store.write([session("s1"), call(1), question(), unanswered, question(ending="held-back", price=0)])
+    store.write([session("s2", started_at=NOW + 9), call(1, "s2"), question("s2", price=0.004)])
+    line = told("trace s1 --json", capsys)
+    one = json.loads(line)["speculators"]["small"]
+    assert one["endings"] == {"answered": 1, "cancelled": 1, "held-back": 1}
+    assert (one["asked"], one["answered"], one["price"], one["took_s"]) == (2, 1, 0.003, 0.5)
+    assert parse_session(line.encode(), "trace", 1).session == "s1", "readers of recorded sessions skip it"
+    lines = [json.loads(line) for line in told("trace --all --json", capsys).splitlines()]
+    assert [line["speculators"]["small"]["asked"] for line in lines] == [2, 1]
+    assert json.loads(told("stats --json", capsys))["speculators"]["small"]["price"] == 0.007
+    assert [each["speculators_price"] for each in json.loads(told("sessions --json", capsys))] == [0.004, 0.003]
+    assert "speculator small: 2 questions, 50 % answered, after 0.50 s each" in told("trace s1", capsys)
 
 
 def test_all_traces_are_one_session_a_line(store: SqliteStore, capsys: pytest.CaptureFixture[str]) -> None:

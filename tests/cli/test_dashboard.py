@@ -89,6 +89,37 @@ def test_a_gateway_has_it_for_whom_it_told_the_address_and_for_who_knows_its_tok
     assert httpx2.post(f"{root}/dashboard/enter", data={"token": "guess"}, trust_env=False).status_code == 403
 
 
+def test_the_log_of_a_gateway_holds_no_key_to_it(gateway: OverHttp, tmp_path: Path) -> None:
+    root = gateway.url.removesuffix("/mcp").encode()
+    assert b"the dashboard is at " + root + b"/dashboard: it asks for the gateway's own token" in gateway.said
+    assert re.search(rb"dashboard/[\w-]{20}", gateway.said) is None
+    config = configured(tmp_path, {"light": python("light")})
+    with OverHttp(config) as without_a_token:
+        assert re.search(rb"dashboard/[\w-]{20}", without_a_token.said) is None
+        assert b"`spec-mcp dashboard`" in without_a_token.said
+
+
+def test_a_person_who_looks_on_is_told_its_whole_address(tmp_path: Path) -> None:
+    ours, terminal = os.openpty()
+    command = [
+        sys.executable,
+        "-m",
+        "spec_mcp",
+        "run",
+        "--config",
+        str(configured(tmp_path, {"light": python("light")})),
+    ]
+    process = subprocess.Popen([*command, "--http", "127.0.0.1:0"], stdout=subprocess.DEVNULL, stderr=terminal)
+    os.close(terminal)
+    try:
+        with os.fdopen(ours, "r") as said:
+            told = next(line for line in said if "the dashboard is at" in line)
+        assert "<main" in get(told.split()[-1]).text
+    finally:
+        process.kill()
+        process.wait(WAIT_S)
+
+
 def test_a_page_that_is_open_does_not_keep_a_gateway_from_ending(gateway: OverHttp) -> None:
     root = gateway.url.removesuffix("/mcp")
     led = httpx2.post(f"{root}/dashboard/enter", data={"token": SECRET}, timeout=WAIT_S, trust_env=False)

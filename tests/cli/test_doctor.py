@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from spec_mcp.cli.doctor import servers
 from spec_mcp.manifest import fingerprint, shipped_folder
 from spec_mcp.store.migrations import STEPS
 from spec_mcp.store.place import STORE_NAME
@@ -32,6 +34,12 @@ READ = '[tools.get]\neffect = "read"\nttl_s = 5\n'
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine of a test may be slow; that is nobody's fault."""
+    monkeypatch.setattr(servers, "SLOW_START_S", float("inf"))
 
 
 @pytest.fixture
@@ -97,6 +105,33 @@ def test_what_is_wrong_is_told_to_people_with_its_mend_within_80_columns(home: P
     assert "doctor: 3 things are wrong" in told.err
     without_paths = [line for line in told.out.splitlines() if str(home) not in line]
     assert max(map(len, without_paths)) <= 80
+
+
+@pytest.mark.parametrize(
+    ("runner", "mend"), [("npx", "install it and name its own program: npx"), ("shop", "look at what it does")]
+)
+def test_a_server_that_takes_long_to_come_up_is_told_of(
+    runner: str, mend: str, home: Path, tmp_path: Path, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers, "SLOW_START_S", 0.0)
+    program = tmp_path / runner
+    program.write_text(f"#!/bin/sh\nexec {shlex.join(greeter(GET))}\n")
+    program.chmod(0o700)
+    _, findings = examined(capsys, configure(home, shop=[str(program)]))
+    [note] = [each for each in of(findings, "Server shop", "note") if "until it can be called" in each["text"]]
+    assert note["mend"].startswith(mend)
+
+
+def test_a_model_whose_key_is_not_there_and_nobody_who_predicts_are_told_of(home: Path, capsys: Capsys) -> None:
+    model = 'kind = "openai"\nmodel = "m"\napi_key_env = "NO_SUCH_KEY"\n'
+    (home / "config.toml").write_text(f"[predictors.local]\n{model}")
+    _, findings = examined(capsys)
+    [note] = of(findings, "Predictors")
+    assert "NO_SUCH_KEY" in note["text"]
+    (home / "config.toml").write_text("[predictors]\nhistory = false\n")
+    _, findings = examined(capsys)
+    [note] = of(findings, "Predictors")
+    assert "nothing predicts" in note["text"]
 
 
 def test_a_secret_that_a_server_is_started_with_is_not_shown(

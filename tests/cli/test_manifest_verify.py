@@ -10,7 +10,7 @@ import pytest
 
 from spec_mcp.manifest import load_manifest
 from tests.cli.manifests import Told, tell
-from tests.conftest import ROOT
+from tests.needs import ROOT
 
 Capsys = pytest.CaptureFixture[str]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -10,10 +11,17 @@ import pytest
 from spec_mcp.manifest import find_manifest, load_manifest, shipped_folder
 from tests.cli.manifests import tell
 from tests.manifest.test_real_servers import COMMANDS
+from tests.needs import ROOT
 
 Capsys = pytest.CaptureFixture[str]
 
-RUNS = {"memory": 16, "retail": 4, "git": 1}
+OURS = {
+    "chess": ["--engine", shlex.join([sys.executable, str(ROOT / "tests" / "wrapped_servers" / "uci.py")])],
+    "retail": [],
+}
+"""What those need to start that the project brings itself."""
+
+RUNS = {"memory": 16, "retail": 4, "git": 1, "chess": 1}
 """Tries of each tool: enough to prove an undo, and few seconds. By itself the command makes many more."""
 
 REVERSIBLE = {
@@ -28,14 +36,15 @@ SLOW = {"sqlite"}
 WITH_A_SCRATCH_STATE = sorted(
     path.stem
     for path in shipped_folder().glob("*.toml")
-    if path.stem in {"retail", *COMMANDS} - SLOW and load_manifest(path).form.verify is not None
+    if path.stem in {*OURS, *COMMANDS} - SLOW and load_manifest(path).form.verify is not None
 )
 
 
 @pytest.mark.parametrize("name", WITH_A_SCRATCH_STATE)
 def test_a_shipped_manifest_holds_on_its_server(name: str, spec_mcp_home: Path, capsys: Capsys) -> None:
-    command = [sys.executable, "-m", "wrapped_servers.retail"]
-    if name != "retail":  # without the folder of data that the other tests give
+    if name in OURS:
+        command = [sys.executable, "-m", f"wrapped_servers.{name}", *OURS[name]]
+    else:  # without the folder of data that the other tests give
         command = [part for part in COMMANDS[name] if part != "/tmp"]
 
     told = tell(f"manifest verify {name} --runs {RUNS.get(name, 2)} --json", command, capsys)

@@ -20,7 +20,7 @@ from spec_mcp.store.place import STORE_NAME
 from spec_mcp.store.rows import CallRow, ComparisonRow
 from spec_mcp.store.store import StoreError
 from tests.dashboard.filled import Page, dashboard, write
-from tests.store.rows import FILES, NOW, call, session
+from tests.store.rows import FILES, NOW, call, question, session
 
 
 @pytest.fixture
@@ -147,6 +147,14 @@ def test_a_timeline_tells_what_was_made_ahead_and_why(page: Page) -> None:
     assert (wasted["ahead"]["words"], wasted["number"]) == (ENDS["spoiled"], -3)
     assert (rows[4]["writes"], rows[4]["is_error"]) == (True, True)
     assert told["skips"][0]["reason"] == "not-worth-it"
+
+
+def test_what_speculators_were_asked_for_a_session_is_told_with_its_price(page: Page, spec_mcp_home: Path) -> None:
+    assert page.get("session", id="s1")["speculators"] == []
+    write(spec_mcp_home, question("s1"), question("s1", ending="cancelled", price=0.001), question("s2"))
+    [told] = page.get("session", id="s1")["speculators"]
+    assert (told["speculator"], told["asked"], told["input_tokens"], told["price"]) == ("small", 2, 2000, 0.003)
+    assert told["endings"] == {"answered": 1, "cancelled": 1}
 
 
 def test_a_session_that_is_not_there_is_said_so(page: Page) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from spec_mcp.engine.admission import SURE
 from spec_mcp.engine.commands import How
 from spec_mcp.engine.effects import Effect, ToolPolicy
 from spec_mcp.engine.policy import Settings
@@ -67,4 +68,10 @@ def test_a_failing_one_answers_nothing():
     book = play().launches("knob", id=1)
     _ = book << book.returned(ERROR)
     with book << book.call(5, "knob", id=1) >> invoke(5):
+        pass
+
+
+def test_an_unsure_guess_is_made_too_since_nobody_waits_for_its_undoing():
+    book = play()
+    with book << book.predicted(guess("knob", SURE / 2, id=1)) >> launch("knob"):
         pass

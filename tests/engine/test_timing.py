@@ -83,6 +83,17 @@ def test_what_is_hidden_is_neither_more_than_the_latency_nor_than_the_lead(laten
     assert hidden_s <= timing.hidden_s("s", "t", head_start_s + 1.0, steps) + 1e-6
 
 
+@given(st.lists(st.tuples(st.floats(0.0, 50.0), st.floats(0.0, 50.0)), min_size=1, max_size=2 * SAMPLES_KEPT))
+def test_what_is_expected_goes_by_every_measurement_though_it_was_asked_before(measured):
+    asked, unasked = Timing(), Timing()
+    for latency_s, gap_s in measured:
+        for timing in (asked, unasked):
+            timing.took("s", "t", latency_s)
+            timing.thought(gap_s)
+        asked.hidden_s("s", "t", 0.5, 2)
+    assert asked.hidden_s("s", "t", 0.5, 2) == unasked.hidden_s("s", "t", 0.5, 2)
+
+
 def test_a_slow_down_is_believed_after_enough_measurements_of_both_kinds():
     timing = Timing()
     for number in range(8):
@@ -91,6 +102,15 @@ def test_a_slow_down_is_believed_after_enough_measurements_of_both_kinds():
         timing.compared("s", "t", 0.2 if number else 0.1, beside=True)
     assert timing.slows("s")
     assert not timing.slows("t")
+
+
+def test_calls_of_milliseconds_that_take_some_more_are_not_slowed():
+    timing = Timing()
+    for _ in range(16):
+        timing.took("s", "t", 0.004)
+        timing.compared("s", "t", 0.004, beside=False)
+        timing.compared("s", "t", 0.012, beside=True)
+    assert not timing.slows("s")
 
 
 def test_tools_that_do_not_exist_do_not_fill_the_memory():

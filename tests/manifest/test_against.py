@@ -142,3 +142,36 @@ def test_trusted_annotations_make_reads_of_unlisted_tools_alone() -> None:
     assert trusted["near"] == ToolPolicy(effect=Effect.READ, ttl_s=3.0, open_world=False)
     assert trusted["far"].open_world
     assert with_trusted_annotations(policy, []) is policy
+
+
+GUESSED = (
+    READ
+    + 'surrogate = { tool = "stat", arguments = { path = "arguments.path" } }\n'
+    + '[tools.stat]\neffect = "read"\nttl_s = 5\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("schema", "fault"),
+    [
+        ({"properties": {"size": {}}}, "stat answers no guesses, its output schema says"),
+        (
+            {"properties": {"guesses": {"items": {"properties": {"result": {}}}}}},
+            "the guesses of stat have no confidence, its output schema says",
+        ),
+        ({"properties": {"guesses": {"items": {"properties": {"result": {}, "confidence": {}}}}}}, ""),
+        ({"properties": {"guesses": {}}}, ""),
+        ({"type": "object"}, ""),
+        (None, ""),
+    ],
+)
+def test_a_surrogate_whose_output_schema_bears_no_guesses_is_an_error(tmp_path: Path, schema: Any, fault: str) -> None:
+    manifest = load(tmp_path, GUESSED)
+    stat = tool("stat", "path") | ({} if schema is None else {"outputSchema": schema})
+
+    errors = check_against_tools(manifest, [tool("read", "path"), stat]).errors
+
+    mend = 'let it answer {"guesses": [{"result": …, "confidence": 0.4}]}'
+    assert [str(error) for error in errors] == (
+        [f"{manifest.file}: [tools.read] surrogate.tool: {fault}; {mend}"] if fault else []
+    )

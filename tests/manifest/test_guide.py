@@ -12,8 +12,8 @@ from spec_mcp.engine.calls import Equivalence
 from spec_mcp.engine.effects import Effect
 from spec_mcp.manifest import ManifestError, load_manifest, shipped_folder
 from spec_mcp.manifest.forms import Head, ToolForm
-from tests.conftest import ROOT
 from tests.manifest.writing import write
+from tests.needs import ROOT
 
 FILE = ROOT / "docs" / "manifests.md"
 GUIDE = FILE.read_text(encoding="utf-8")

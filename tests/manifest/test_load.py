@@ -157,6 +157,10 @@ FAULTS = [
     (HEAD + READ + 'fresh = { file = "path" }', "[tools.a] fresh.file: 'path' names no argument; write"),
     (HEAD + READ + 'fresh = { file = "{p" }', "[tools.a] fresh.file: '{p' has a brace"),
     (HEAD + READ + 'fresh = { fil = "{p}" }', "[tools.a] fresh.fil: unknown key; did you mean file?"),
+    (
+        HEAD + READ + 'surrogate = { tool = "a" }',
+        "[tools.a] surrogate.tool: a tool cannot guess its own answer; name another, cheaper read",
+    ),
     (HEAD + READ + 'fresh = { tool = "b" }', "[tools.a] fresh.tool: b is not stated to be a read; say effect = 'read'"),
     (HEAD + READ + 'equal = { p = "posixpath" }', "[tools.a] equal.p: unknown equivalence 'posixpath'; did you mean"),
     (

@@ -49,6 +49,12 @@ class ScriptedPredictor:
     def ended(self, call: CallEnded) -> None:
         self._ended += 1
 
+    def said(self, session: str, role: str, text: str) -> None:
+        return
+
+    def attached(self, session: str, read: Supposed) -> None:
+        return
+
     def closed(self, session: str) -> None:
         return
 

@@ -8,7 +8,7 @@ from spec_mcp.engine.calls import Arguments, Json
 from spec_mcp.engine.effects import ServerPolicy
 from spec_mcp.engine.events import Candidate
 from spec_mcp.predict.default import DefaultPredictor, make_predictor
-from spec_mcp.predict.predictor import CallBegan, CallEnded
+from spec_mcp.predict.predictor import CallBegan, CallEnded, Supposed
 
 SERVER = "shop"
 
@@ -69,3 +69,11 @@ class Driven:
         self.call("find_customer", {"email": f"c{number}@example.com"}, {"text": f"customer_{number}"})
         found: list[Json] = [f"W{number}{index}" for index in range(orders)]
         self.call("get_customer", {"customer_id": f"customer_{number}"}, {"name": "X", "orders": found})
+
+    def said(self, role: str, text: str) -> None:
+        """Words of the user or the assistant."""
+        self.predictor.said(self.session, role, text)
+
+    def attached(self, tool: str, arguments: Arguments, result: Json) -> None:
+        """A result that the client was given without having called."""
+        self.predictor.attached(self.session, Supposed(SERVER, tool, arguments, result, False))

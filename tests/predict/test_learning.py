@@ -322,3 +322,32 @@ def test_learning_says_the_same_again_when_it_is_added_up_many_times() -> None:
     other.predictor.load(total)
     other.customer(70)
     assert other.told()["get_order", "W700"] > 0.5
+
+
+def test_an_id_that_only_the_user_has_said_is_foretold_where_ids_came_from_words_before() -> None:
+    driven = Driven()
+    for number in range(12):
+        first, second = f"W1{number}01", f"W1{number}02"
+        driven.said("user", f"please look at {first} and {second}")
+        driven.call("get_order", {"order_id": first}, {"items": []})
+        driven.call("get_order", {"order_id": second}, {"items": []})
+        driven.close()
+    driven.said("user", "please look at W901 and W902")
+    driven.call("get_order", {"order_id": "W901"}, {"items": []})
+    assert driven.told()["get_order", "W902"] > 0.5
+
+
+def test_what_was_attached_is_not_foretold_again_and_teaches_no_distrust() -> None:
+    driven, other = taught(), taught()
+    for one in (driven, other):
+        one.customer(50)
+        one.predictor.dump()
+    before = driven.told()["get_order", "W501"]
+    for name in ("W500", "W501", "W502"):
+        driven.attached("get_order", {"order_id": name}, {"items": [{"item_id": f"I{name}"}]})
+    assert not {key for key in driven.told() if key[0] == "get_order"}
+    for one in (driven, other):
+        one.close()
+        one.customer(51)
+    assert driven.told()["get_order", "W511"] > other.told()["get_order", "W511"]
+    assert driven.told()["get_order", "W511"] > before - 0.1

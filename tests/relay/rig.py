@@ -110,12 +110,20 @@ class ScriptedPredictor:
         self.says: list[Candidate] = []
         self.raises: Exception | None = None
         self.heard: list[CallBegan | CallEnded] = []
+        self.words: list[tuple[str, str]] = []
+        self.given: list[Supposed] = []
 
     def began(self, call: CallBegan) -> None:
         self.heard.append(call)
 
     def ended(self, call: CallEnded) -> None:
         self.heard.append(call)
+
+    def said(self, session: str, role: str, text: str) -> None:
+        self.words.append((role, text))
+
+    def attached(self, session: str, read: Supposed) -> None:
+        self.given.append(read)
 
     def closed(self, session: str) -> None:
         """There is nothing to forget."""

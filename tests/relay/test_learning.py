@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spec_mcp.engine.calls import Json
-from spec_mcp.engine.commands import Predict
-from spec_mcp.engine.events import Candidate, Predicted
+from spec_mcp.engine.calls import CallKey, Json
+from spec_mcp.engine.commands import BindSurrogate, Predict
+from spec_mcp.engine.effects import Effect, ServerPolicy, Surrogate, ToolPolicy
+from spec_mcp.engine.events import Candidate, Guess, GuessesJudged, Predicted, SurrogateBound
 from spec_mcp.predict.disclosure import Guard
 from spec_mcp.predict.predictor import CallBegan, CallEnded, Supposed
 from spec_mcp.predict.silent import Silent
@@ -84,7 +85,8 @@ class Told:
         self.learner.on_predicted = self._take
         self.candidates: list[Candidate] = []
 
-    def _take(self, predicted: Predicted) -> None:
+    def _take(self, predicted: Predicted | SurrogateBound | GuessesJudged) -> None:
+        assert isinstance(predicted, Predicted)
         self.candidates += predicted.candidates
 
     def call(self, server: str, number: int) -> None:
@@ -142,3 +144,35 @@ def test_another_server_of_the_same_name_has_been_told_nothing() -> None:
     told.learner.work()
     ask(told.learner, 2)
     assert [candidate.discloses for candidate in told.candidates] == [False, True]
+
+
+# --- surrogates -------------------------------------------------------------------------------------------------------
+
+THINKING = {
+    "shop": ServerPolicy(
+        "shop", {"think": ToolPolicy(Effect.READ, surrogate=Surrogate("glance", {"at": "arguments.at"}, 2))}
+    )
+}
+KEY = CallKey("shop", 1, "p", "think", "me", '{"at":1}', "{}")
+GUESSES = b'[{"result":{"m":1},"confidence":0.5},{"result":{"m":2},"confidence":0.25}]'
+GLANCED = b'{"content":[],"structuredContent":{"guesses":%s}}' % GUESSES
+
+
+def test_what_a_surrogate_guessed_is_supposed_until_the_answer_shows_which_guess_was_right() -> None:
+    predictor, told = Noting(), list[object]()
+    predictor.says = [ASK]
+    learner = Learner(predictor, lambda: 0.0, policies=THINKING)
+    learner.on_predicted = told.append
+    learner.began(lambda: CallBegan("s", 1, "shop", "think", {"at": 1}, 0.0, False), 10)
+    learner.bind(BindSurrogate("s", Surrogate("glance", {"at": "arguments.at"}, 2), {"at": 1}, KEY))
+    guess = Guess(7, "shop", "think", {"at": 1}, KEY, 2)
+    learner.predict(Predict("s", 1, (guess,)), lambda _: Held("shop", "glance", {"at": 1}, GLANCED))
+    learner.ended("s", 1, b'{"content":[],"structuredContent":{"m":2}}', False)
+    for _ in range(4):
+        learner.work()
+    assert predictor.supposed == [[{"m": 1}], [{"m": 2}]]
+    bound, predicted, judged = told
+    assert bound == SurrogateBound("s", KEY, {"at": 1})
+    assert isinstance(predicted, Predicted)
+    assert [(one.guesses, one.q) for one in predicted.candidates] == [((0, 1), 0.675)]
+    assert judged == GuessesJudged("s", 7, "shop", "think", (1,))

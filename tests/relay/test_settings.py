@@ -54,12 +54,10 @@ def test_what_is_set_and_not_acted_on_is_named_for_its_user(tmp_path: Path):
     text = (
         '[servers.shop]\ncommand = "shop"\nrate_per_minute = 3\nisolation = "pool"\ndeny = ["drop*"]\n'
         '[servers.other]\ncommand = "other"\ndeny = ["*"]\n'
-        "[speculation]\nattach = true\nreversible = true\nbreadth = 2\n"
+        "[speculation]\nprice_per_hour_saved = 1.0\nreversible = true\nbreadth = 2\n"
         '[predictors.local]\nkind = "openai"\nmodel = "qwen3:4b"\n'
     )
     assert not_kept(load_config(configuration(tmp_path, text)), "shop") == [
-        "[predictors.local]",
-        "[speculation] attach",
         "[servers.shop] deny",
         "[servers.shop] isolation",
     ]

@@ -49,6 +49,12 @@ class Foretelling:
     def ended(self, call: CallEnded) -> None:
         self.answered += 1
 
+    def said(self, session: str, role: str, text: str) -> None:
+        pass
+
+    def attached(self, session: str, read: Supposed) -> None:
+        pass
+
     def closed(self, session: str) -> None:
         pass
 

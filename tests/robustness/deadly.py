@@ -120,6 +120,12 @@ class Scripted:
     def ended(self, call: CallEnded) -> None:
         return
 
+    def said(self, session: str, role: str, text: str) -> None:
+        return
+
+    def attached(self, session: str, read: Supposed) -> None:
+        return
+
     def closed(self, session: str) -> None:
         return
 

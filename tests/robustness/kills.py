@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,12 +75,14 @@ class Life:
 class Campaign:
     """Many lives at one world."""
 
-    def __init__(self, world: World, folder: Path, seed: int) -> None:
+    def __init__(self, world: World, folder: Path, seed: int, points: Sequence[str] = POINTS) -> None:
         self.stats: Counter[str] = Counter()
         self._world = world
         self._folder = folder
         self._home = folder / "home"
         self._random = Random(seed)
+        self._points = points
+        self._points_left: list[str] = []
         self._unsure: Call | None = None
         """The write that was under way when the last life ended."""
         self._ended: list[RawClient] = []
@@ -118,11 +120,17 @@ class Campaign:
         return Life(
             calls,
             foretold,
-            random.choice(POINTS) if is_aimed else "",
+            self._draw_point() if is_aimed else "",
             random.choice((1, 1, 1, 2)),
             random.choice((0.0, 0.0, random.uniform(0.0, 0.01))),
             0.0 if is_aimed else random.uniform(0.0, AT_RANDOM_MAX_S),
         )
+
+    def _draw_point(self) -> str:
+        """Each of them once, before any comes again; one that a life did not come to is tried once more after them."""
+        if not self._points_left:
+            self._points_left = self._random.sample(self._points, len(self._points))
+        return self._points_left.pop()
 
     def _live(self, number: int) -> None:
         life = self._plan()
@@ -144,6 +152,8 @@ class Campaign:
         self._look_at(client, number)
         self.stats["kills"] += 1
         self.stats[marks.read_text() if marks.exists() else "at random"] += 1
+        if life.point and not marks.exists():
+            self._points_left.insert(0, life.point)
         self._ended.append(client)
 
     def _start(self, life: Life, marks: Path) -> RawClient:
@@ -275,8 +285,10 @@ def _until_killed(client: RawClient) -> Generator[None]:
         raise Killed from missing
 
 
-def run(name: str, kills: int, seed: int, until_s: float = float("inf")) -> Counter[str]:
-    """A campaign in a folder of its own; what happened how often.
+def run(
+    name: str, kills: int, seed: int, until_s: float = float("inf"), points: Sequence[str] = POINTS
+) -> Counter[str]:
+    """A campaign in a folder of its own, aimed at these points; what happened how often.
 
     Raises:
         Wrong: as `Campaign.run` does; the message names the seed.
@@ -284,7 +296,7 @@ def run(name: str, kills: int, seed: int, until_s: float = float("inf")) -> Coun
     with tempfile.TemporaryDirectory(prefix="kills-") as folder:
         world = WORLDS[name](Path(folder))
         try:
-            campaign = Campaign(world, Path(folder), seed)
+            campaign = Campaign(world, Path(folder), seed, points)
             campaign.run(kills, until_s)
         except Wrong as wrong:
             raise Wrong(f"--world {name} --seed {seed}: {wrong}") from wrong

@@ -47,6 +47,8 @@ class Client:
         self.known: dict[str, int] = {}
         self.asked: list[Asked] = []
         self.prompts_seen = 0
+        self.rounds = 0
+        """How often it has had all the answers to calls that it waited for."""
         self.gone = False
 
     @property
@@ -122,9 +124,13 @@ class Client:
         asked.result = result
         if asked.cancelled:  # it looks at no answer that it gave up
             return
-        for name, version in result.seen:
-            self.known[name] = max(version, self.known.get(name, 0))
+        self.learns(result)
         self._done_with(asked)
+
+    def learns(self, result: Result | None) -> None:
+        """It sees what this shows."""
+        for name, version in () if result is None else result.seen:
+            self.known[name] = max(version, self.known.get(name, 0))
 
     def lost(self, asked: Asked) -> None:
         """The server died: an error in place of an answer."""
@@ -135,4 +141,5 @@ class Client:
         if asked.number in self.waits_for:
             self.waits_for.discard(asked.number)
             if not self.waits_for:
+                self.rounds += any(one.method == "tools/call" for one in self.asked if one.place[0] == self.turn)
                 self._next_turn()

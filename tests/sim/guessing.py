@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
 from spec_mcp.engine.calls import Arguments, Json
-from spec_mcp.engine.events import Candidate
+from spec_mcp.engine.events import Candidate, Guess, Lineage
 from tests.sim.plan import TOOLS, Plan, arguments_for
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 AHEAD = 6
 """How far the honest one looks, writes or not: what a write spoils must be spoiled by the engine."""
+
+RANKS = ((0,), (0,), (1,), (2, 0), (), (7, -1))
+"""Guesses that a candidate is said to rest on, likely ones and such as there are not."""
 
 STRANGE: tuple[Json, ...] = (1, 1.0, True, "1", "01", None, [], [1, 2], {}, "../1", "*", 2**60, -0.0, "ä" * 5)
 
@@ -25,13 +29,21 @@ class Predictor:
     def __init__(self, plan: Plan, random: Random) -> None:
         self._plan, self._random = plan, random
 
-    def guess(self, client: Client, depth: int) -> tuple[Candidate, ...]:
-        """Candidates for what a client does next, or after `depth` supposed calls."""
+    def guess(self, client: Client, lineage: Lineage) -> tuple[Candidate, ...]:
+        """Candidates for what a client does next, or after what is supposed, some of it guessed."""
+        random = self._random
+        depth = len(lineage)
+        if lineage and isinstance(lineage[-1], Guess):
+            return tuple(replace(told, guesses=random.choice(RANKS)) for told in self._guess(client, depth - 1))
+        return self._guess(client, depth)
+
+    def _guess(self, client: Client, depth: int) -> tuple[Candidate, ...]:
         random = self._random
         ahead = client.ahead(AHEAD + depth)[depth:]
         random.shuffle(ahead)
+        least = 0.7 if self._plan.settings.attach else 0.4
         honest = [
-            Candidate(call.server, call.tool, call.arguments, random.uniform(0.4, 1.0), "script", copied_whole=True)
+            Candidate(call.server, call.tool, call.arguments, random.uniform(least, 1.0), "script", copied_whole=True)
             for call in ahead
             if not TOOLS[call.tool].writes or random.random() < 0.1
         ]

@@ -14,6 +14,7 @@ from unittest.mock import patch
 
 from spec_mcp.engine import (
     admission,
+    attaching,
     checking,
     engine,
     expiring,
@@ -26,6 +27,7 @@ from spec_mcp.engine import (
     sessions,
     spoiling,
     standing,
+    surrogates,
     world,
 )
 from spec_mcp.engine.calls import CallKey, canonical
@@ -33,12 +35,13 @@ from spec_mcp.engine.commands import ForwardCancellation, PassOn
 from spec_mcp.engine.connections import ConnectionState, ServerState
 from spec_mcp.engine.effects import Effect, ServerPolicy, ToolPolicy
 from spec_mcp.engine.engine import Engine
+from spec_mcp.engine.events import Mode
 from spec_mcp.engine.evidence import Evidence
 from spec_mcp.engine.inflight import CallState, InFlight
-from spec_mcp.engine.ledger import Ledger
+from spec_mcp.engine.ledger import Ledger, Touched
 from spec_mcp.engine.resources import Footprint, everything
 from spec_mcp.engine.speculation import Speculation
-from spec_mcp.engine.states import Reason
+from spec_mcp.engine.states import How, Reason, State
 from spec_mcp.engine.timing import Timing
 from spec_mcp.engine.world import SessionState, World
 from spec_mcp.engine.writes import OpenWrite, OpenWrites
@@ -68,6 +71,10 @@ def _both(*mutations: Mutation) -> Mutation:
 
 def _wrap(place: type, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Mutation:
     return lambda: patch.object(place, name, make(getattr(place, name)))
+
+
+def _wrap_function(name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Mutation:
+    return lambda: patch.object(attaching, name, make(getattr(attaching, name)))
 
 
 # --- rules 1 to 4 -----------------------------------------------------------------------------------------------------
@@ -211,6 +218,18 @@ def _always_valid(validated: Callable[..., None]) -> Callable[..., None]:
     return validates
 
 
+def _adopts_guesses(answer: Callable[..., None]) -> Callable[..., None]:
+    def answers(self: Engine, call: CallState) -> None:
+        held = [held for held in self.world.ledger.live.of(call.session) if held.stands_for == call.key]
+        ready = [held for held in held if held.state is State.READY and held.caller is None]
+        if call.key is not None and ready and self.world.mode is Mode.ON:
+            self._adopt(call, ready[0], How.HIT)
+        else:
+            answer(self, call)
+
+    return answers
+
+
 def _forwards_always(cancelled: Callable[..., None]) -> Callable[..., None]:
     def cancels(self: Engine, event: Any) -> None:
         call = self.world.calls.get(event.call)
@@ -260,6 +279,38 @@ def _compares_unseen(self: Engine, speculation: Speculation) -> None:
 
 def _only_sets_the_mode(world: World, event: Any) -> None:
     world.mode = event.mode
+
+
+# --- attach mode ------------------------------------------------------------------------------------------------------
+
+
+def _attaches_what_others_read(attach: Callable[..., Any]) -> Callable[..., Any]:
+    def attaches(world: World, call: CallState, host: Speculation | None) -> Any:
+        with patch.object(Touched, "of", lambda self, session: list(self)):
+            return attach(world, call, host)
+
+    return attaches
+
+
+def _attaches_to_errors(self: Engine, event: Any) -> None:
+    if (call := self.world.calls.get(event.call)) is not None:
+        attaching.given(self.world, attaching.attach(self.world, call, None))
+
+
+def _holds_extras_of_all(hold: Callable[..., None]) -> Callable[..., None]:
+    def holds(self: Engine, speculation: Speculation, outcome: Any) -> None:
+        hold(self, speculation, outcome)
+        speculation.extra_bytes = outcome.extra_bytes
+
+    return holds
+
+
+def _once_more(held: Callable[..., bool]) -> Callable[..., bool]:
+    def may(world: World, session: SessionState, speculation: Speculation) -> bool:
+        with patch.object(speculation, "attached_to", None):
+            return held(world, session, speculation)
+
+    return may
 
 
 @dataclass(frozen=True)
@@ -349,6 +400,13 @@ RULES: dict[str, Rule] = {
     # rule 8
     "errors are discarded": Rule("mixed", _put(engine, "is_good", lambda *_: True)),
     "nothing crosses a restart": Rule("restarts", _both(_keys_without("epoch"), _put(servers, "leave", _nothing_left))),
+    # guesses of surrogates
+    "a guess is no answer": Rule("guesses", _wrap(Engine, "_answer_read", _adopts_guesses)),
+    "what rests on wrong guesses falls": Rule("guesses", _put(surrogates, "_fall", lambda *_: None)),
+    "guesses keep to the depth": Rule(
+        "guesses",
+        _both(_put(surrogates, "steps_ahead", lambda *_: 0), _put(admission, "steps_ahead", lambda *_: 0)),
+    ),
     # rule 9
     "joined reads go first": Rule("overtaking", _put(spoiling, "spoil", _spoils_only_what_nobody_waits_for)),
     "joins are bounded": Rule("order", _put(Engine, "_join_bound_s", lambda *_: 1e9)),
@@ -375,5 +433,32 @@ RULES: dict[str, Rule] = {
     "checks keep the rules of speculations": Rule("checks", _put(checking, "_forbidden", lambda *_: None)),
     "checks wait for calls": Rule("checks", _put(InFlight, "working_on", lambda *_: 0)),
     "checks are bounded": Rule("checks", _put(checking, "CHECKS_PER_MINUTE", 1e9)),
+    # attach mode
+    "only where it is switched on": Rule("mixed", _put(attaching, "_takes_extras", lambda _, call: call.may_attach)),
+    "only to those who know extras": Rule(
+        "attached", _put(attaching, "_takes_extras", lambda world, _: world.settings.attach)
+    ),
+    "only to good answers": Rule("attached", _put(Engine, "_answer_coming", _attaches_to_errors)),
+    "only good results are attached": Rule("attached", _wrap(Engine, "_hold", _holds_extras_of_all)),
+    "only to adopted results with room": Rule("attached", _put(attaching, "_has_room", lambda _: True)),
+    "only likely reads are attached": Rule("attached", _put(attaching, "LEAST_Q", 0.0)),
+    "only what was foreseen of late": Rule(
+        "attached", _put(attaching, "_is_likely", lambda _, held: held.foreseen[1] >= attaching.LEAST_Q)
+    ),
+    "what was answered is not attached": Rule(
+        "attached",
+        _both(_put(attaching, "_is_news", lambda *_: True), _put(attaching, "_is_at_hand", lambda *_: True)),
+    ),
+    "only what needs no proof": Rule("attached", _put(attaching, "_needs_no_proof", lambda _: True)),
+    "attached reads are as calls now": Rule("attached", _put(attaching, "_would_answer", lambda *_: True)),
+    "attached reads are the session's own": Rule("attached", _wrap_function("attach", _attaches_what_others_read)),
+    "nothing is attached twice": Rule(
+        "attached",
+        _both(_wrap_function("_may_be_attached", _once_more), _put(attaching, "_is_news", lambda *_: True)),
+    ),
+    "attached reads follow their answer": Rule("attached", _put(attaching, "_runs_backwards", lambda *_: False)),
+    "attached reads have been seen": Rule("attached", _put(attaching, "_seen", lambda *_: None)),
+    "few are attached": Rule("attached", _put(attaching, "ATTACHED_MAX", 1000)),
+    "little is attached": Rule("attached", _put(attaching, "ATTACHED_MAX_BYTES", 10**9)),
     "switching off is heeded": Rule("mixed", _put(sessions, "mode_set", _only_sets_the_mode)),
 }

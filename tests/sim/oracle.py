@@ -13,19 +13,23 @@ from typing import TYPE_CHECKING
 
 from spec_mcp.engine import commands as do
 from spec_mcp.engine.ageing import ends_at
-from spec_mcp.engine.calls import CallKey
+from spec_mcp.engine.attaching import ATTACHED_MAX, ATTACHED_MAX_BYTES
+from spec_mcp.engine.calls import Arguments, CallKey
 from spec_mcp.engine.checking import CHECKS_PER_MINUTE
 from spec_mcp.engine.effects import reads
-from spec_mcp.engine.events import Answer, CallId, Mode, SpeculationId
+from spec_mcp.engine.events import Answer, CallId, Candidate, Guess, Mode, SpeculationId
 from spec_mcp.engine.expiring import RATE_LIMIT_PAUSE_S
 from spec_mcp.engine.ledger import HELD_MAX, HELD_MAX_BYTES, using
 from spec_mcp.engine.results import Verdict
-from tests.sim.plan import TOOLS
+from spec_mcp.engine.speculation import Speculation
+from spec_mcp.engine.states import State
+from tests.sim.clients import Asked
+from tests.sim.plan import TOOLS, Call
 from tests.sim.server import Request, Result, Server, Violation, expected_answer, expected_notes
 
 if TYPE_CHECKING:
-    from tests.sim.clients import Asked
-    from tests.sim.relay import Relay
+    from tests.sim.clients import Client
+    from tests.sim.relay import Relay, Speculated
 
 CLOSE = 1e-9
 """Times nearer than this are the same moment."""
@@ -41,7 +45,7 @@ class Oracle:
         self.cancelled: set[SpeculationId] = set()
         self._settled: set[CallId] = set()
         self._reused: Counter[int] = Counter()
-        self._written: dict[str, list[CallId]] = {connection: [] for connection in relay.servers}
+        self._written: dict[str, dict[CallId, Asked]] = {connection: {} for connection in relay.servers}
         self._writes_received: dict[str, list[CallId]] = {connection: [] for connection in relay.servers}
         self._requests_open: set[int] = set()
         self._slow_down_at: dict[str, float] = {}
@@ -55,6 +59,11 @@ class Oracle:
         self._demoted: frozenset[tuple[str, str]] = frozenset()
         self._checked_at: dict[str, deque[float]] = {name: deque() for name in relay.plan.policies}
         self._outside_at: deque[float] = deque()
+        self._foretold: dict[tuple[str, str, str, str], int] = {}
+        """By client, server, tool and arguments: after how many rounds a call was foretold last as very likely."""
+        self._last_meta: dict[tuple[str, str], Arguments] = {}
+        """By client and connection, what its last call there carried: its next will look like that."""
+        self._attached: set[SpeculationId] = set()
         self._launched_at: dict[str, deque[float]] = {name: deque() for name in relay.plan.policies}
 
     @property
@@ -69,11 +78,13 @@ class Oracle:
         server = self.relay.engine.world.connection(asked.connection)
         if asked.method == "tools/call":
             self._seen_on[asked.connection].add(asked.client.name)
+            if self.relay.key(asked.client, asked.calls[0]) is not None:
+                self._last_meta[asked.client.name, asked.connection] = asked.calls[0].meta
         asked.known_read = asked.method == "resources/read" or all(
             reads(server.tool(call.tool)) for call in asked.calls
         )
         if self._writes(asked):
-            self._written[asked.connection].append(asked.number)
+            self._written[asked.connection][asked.number] = asked
             asked.known_read = False
         if not asked.known_read:
             self._polls.clear()
@@ -111,9 +122,7 @@ class Oracle:
         """Rule 9: a read must not arrive behind a write of the same things that its client made after it."""
         if request.number in self._written[server.connection]:
             self._writes_received[server.connection].append(request.number)
-            order = self._written[server.connection][: len(self._writes_received[server.connection])]
-            if self._writes_received[server.connection] != order:
-                raise Violation(f"writes arrive in another order than they were made: {order}")
+            self._check_writes(server.connection)
             return
         names = {name for tool, arguments in request.members for name in self.relay.things.names(tool, arguments)}
         for number in reversed(self._writes_received[server.connection]):
@@ -121,6 +130,15 @@ class Oracle:
                 return
             if names & self._written_names(number):
                 raise Violation(f"the read {request.number} arrives behind the later write {number}")
+
+    def _check_writes(self, connection: str) -> None:
+        """They arrive in the order in which they were made; what was cancelled while it waited never does."""
+        received = self._writes_received[connection]
+        last = max(received, default=0)
+        made = [number for number in self._written[connection] if number <= last]
+        written = self._written[connection]
+        if received != [number for number in made if number in received or not written[number].cancelled]:
+            raise Violation(f"writes were made {made} and received {received}")
 
     def _written_names(self, number: CallId) -> set[str]:
         asked = next(asked for client in self.relay.clients for asked in client.asked if asked.number == number)
@@ -209,6 +227,57 @@ class Oracle:
                 f"saw {result.seen}, which was so at no moment after {earliest_s:.3f}"
             )
 
+    # --- what is attached -------------------------------------------------------------------------------------------
+
+    def foretold(self, client: Client, candidates: tuple[Candidate, ...]) -> None:
+        """A predictor has spoken."""
+        for told in candidates:
+            place = (client.name, told.server, told.tool, repr(told.arguments))
+            if told.q >= 0.8:
+                self._foretold[place] = client.rounds
+
+    def attached(self, asked: Asked, extra: Speculated, known: dict[str, int]) -> None:
+        """The client is given a result that it has not asked for: is it what a call would return just now?"""
+        self.stats["attached"] += 1
+        relay, client, launch, result = self.relay, asked.client, extra.launch, extra.result
+        if not relay.plan.settings.attach or not client.script.knows_extras:
+            raise Violation(f"{asked.place} was given what it had not asked for")
+        if relay.engine.world.mode is not Mode.ON:
+            raise Violation(f"something was attached in mode {relay.engine.world.mode}")
+        if asked.method != "tools/call" or asked.result is None or asked.result.answer is not Answer.RESULT:
+            raise Violation(f"something was attached to {asked.result}")
+        if launch.session != client.name:
+            raise Violation(f"{client.name} was given what had been read for {launch.session}")
+        if result is None or result.answer is not Answer.RESULT or not extra.extra_bytes:
+            raise Violation(f"{result} was attached")
+        if launch.speculation in self._attached:
+            raise Violation(f"{launch.tool} {launch.arguments} was attached twice")
+        self._attached.add(launch.speculation)
+        if launch.key in self._polls:
+            raise Violation(f"{launch.tool} {launch.arguments} was attached, and had been answered")
+        policy = TOOLS[launch.tool].policy
+        if policy is None or policy.fresh is not None:
+            raise Violation(f"{launch.tool} was attached without a proof that it is fresh")
+        rounds = self._foretold.get((client.name, launch.server, launch.tool, repr(launch.arguments)), -1)
+        if rounds < client.rounds - (not client.waits_for):
+            raise Violation(f"{launch.tool} was attached after {client.rounds} rounds, and foretold after {rounds}")
+        self._check_as_a_call(asked, launch, result, known)
+
+    def _check_as_a_call(self, host: Asked, launch: do.Launch, result: Result, known: dict[str, int]) -> None:
+        """Had the client made that call just now, would this be its answer?"""
+        connection = self.relay.plan.way(host.client.name, launch.server)
+        meta = self._last_meta.get((host.client.name, connection), {})
+        call = Call(launch.server, launch.tool, launch.arguments, meta)
+        place = (host.place[0], -1)
+        made = Asked(-1, host.client, place, launch.server, connection, (call,), "tools/call", self.now_s, known)
+        made.result, made.known_read = result, True
+        self.answer(made)
+
+    def attached_at_once(self, extras: list[Speculated]) -> None:
+        """All that goes along with one reply."""
+        if len(extras) > ATTACHED_MAX or sum(extra.extra_bytes for extra in extras) > ATTACHED_MAX_BYTES:
+            raise Violation(f"{len(extras)} results were attached to one reply")
+
     # --- speculations -----------------------------------------------------------------------------------------------
 
     def launched(self, command: do.Launch) -> None:
@@ -276,10 +345,10 @@ class Oracle:
     def judged(self, command: do.Compare, verdict: Verdict) -> None:
         """The engine has been told what a comparison found."""
         policy, tool = TOOLS[command.tool].policy, (command.server, command.tool)
-        entries = self.relay.engine.world.server(command.server).evidence.entries
+        evidence = self.relay.engine.world.server(command.server).evidence
         if verdict is Verdict.SAME or policy is None or not policy.exclusive:
             return
-        if entries.get(command.tool) == command.entry and tool not in self._demoted:
+        if evidence.entry(command.tool) == command.entry and tool not in self._demoted:
             raise Violation(f"{command.tool} gave two results, and is speculated all the same")
 
     def demoted(self, command: do.Demote) -> None:
@@ -358,6 +427,31 @@ class Oracle:
             if not sessions:
                 del self._doubted[connection]
 
+    # --- guesses ------------------------------------------------------------------------------------------------------
+
+    def asked_to_predict(self, command: do.Predict) -> None:
+        """The engine asks what follows."""
+        if len(command.lineage) > self.relay.plan.settings.depth:
+            raise Violation(f"more is supposed than the depth allows: {command.lineage}")
+
+    def resting_on_wrong(self, session: str, guess: Guess, right: tuple[int, ...]) -> list[Speculation]:
+        """What rests on guesses of which none was right, and no call uses."""
+        return [
+            held
+            for held in self.relay.engine.world.ledger.live.of(session)
+            if _is_idle(held)
+            and any(
+                isinstance(link, Guess) and link.surrogate == guess.surrogate and not {*link.ranks} & {*right}
+                for link in held.lineage
+            )
+        ]
+
+    def fallen(self, wrong: list[Speculation]) -> None:
+        """That has been told: nothing of it is left."""
+        for held in wrong:
+            if held.id in self.relay.engine.world.ledger.live and _is_idle(held):
+                raise Violation(f"{held.tool} is kept, though the guesses that it rests on were wrong")
+
     # --- bounds and ends ----------------------------------------------------------------------------------------------
 
     def after_event(self) -> None:
@@ -396,7 +490,10 @@ class Oracle:
                     raise Violation(f"{asked.place} was never answered and never sent")
         if world.sessions or world.ledger.live or (self.relay.clients[0].script.ways and world.connections):
             raise Violation(f"left behind: {list(world.sessions)} {list(world.connections)} {list(world.ledger.live)}")
-        for name, written in self._written.items():
-            received = self._writes_received[name]
-            if received != written[: len(received)]:
-                raise Violation(f"writes were made {written} and received {received}")
+        for connection in self._written:
+            self._check_writes(connection)
+
+
+def _is_idle(held: Speculation) -> bool:
+    waiting = held.state in (State.PROPOSED, State.LAUNCHED, State.READY)
+    return waiting and held.caller is None and held.compared_with is None

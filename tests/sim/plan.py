@@ -7,7 +7,15 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from spec_mcp.engine.calls import Arguments
-from spec_mcp.engine.effects import Effect, FileValidator, ServerPolicy, ToolPolicy, ToolValidator
+from spec_mcp.engine.effects import (
+    Effect,
+    FileValidator,
+    FollowRule,
+    ServerPolicy,
+    Surrogate,
+    ToolPolicy,
+    ToolValidator,
+)
 from spec_mcp.engine.events import Mode
 from spec_mcp.engine.policy import Settings
 
@@ -105,11 +113,22 @@ THEMES: dict[str, tuple[str, ...]] = {
     "many": ("get_ex", "get_ex", "get_ex", "slow_ex", "slow_ex", "get_out", "survey", "put_ex", "put_slow"),
     "overtaking": ("slow_ex", "slow_ex", "slow_ex", "slow_ex", "put_ex"),
     "revivals": ("list_ex", "list_ex", "list_ex", "get_ex", "put_crash", "put_slow"),
+    "guesses": ("slow_ex", "slow_ex", "slow_ex", "peek_out", "get_ex", "again_ex", "put_ex"),
+    "attached": ("get_out", "get_out", "peek_out", "get_ex", "slow_ex", "odd_ok", "cat", "survey", "put_ex", "put_out"),
 }
 """What a world is about: the tools that its clients use most."""
 
-ASKED_FOR = frozenset({"checks", "overtaking", "revivals"})
+ASKED_FOR = frozenset({"checks", "overtaking", "revivals", "guesses", "attached"})
 """Themes that no seed chooses by itself: they show one rule."""
+
+SURROGATES = {
+    "slow_ex": Surrogate("get_ex", {"id": "arguments.id"}, 3),
+    "peek_out": Surrogate("put_out", {"id": "arguments.id"}, 2),
+}
+"""What guesses the answers of slow tools: a read, and a tool that must not be called for that."""
+
+SLOW_FOLLOWERS = ("slow_ex", "get_ex")
+"""What is said to come after a tool that has a surrogate."""
 
 PER_CONNECTION = frozenset({"get_mem", "put_mem", "get_root", "get_level"})
 """Tools that speak of one process or of one client: not to be read over another connection."""
@@ -118,7 +137,18 @@ OWN = ("get_ex", "slow_ex", "again_ex", "odd_ex", "cat", "put_ex", "put_slow", "
 """Tools by which sessions that keep to their own things cannot meet."""
 
 LOOSE_THEMES = frozenset(
-    {"checks", "restarts", "roots", "departures", "outside", "late", "definitions", "overtaking", "revivals"}
+    {
+        "attached",
+        "checks",
+        "restarts",
+        "roots",
+        "departures",
+        "outside",
+        "late",
+        "definitions",
+        "overtaking",
+        "revivals",
+    }
 )
 """Worlds that have more than one outcome even without speculation."""
 
@@ -162,6 +192,11 @@ class Script:
     """By server, the connection over which it calls; where none is named, that of the server's own name."""
     hasty: bool = False
     """It leaves while a slow write of its own is under way."""
+
+    @property
+    def knows_extras(self) -> bool:
+        """May replies to it hold extra items?"""
+        return sum(map(ord, self.session)) % 4 != 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +261,8 @@ def draw(seed: int, theme: str = "") -> Plan:
     calm = random.random() < 0.4
     concurrent = theme == "departures" or random.random() < 0.55
     policies = {"s": _policy(random, "s", [name for name in TOOLS if name != "hidden"], concurrent)}
+    if theme == "guesses" or seed % 2:
+        policies["s"] = _with_surrogates(policies["s"])
     if random.random() < 0.3:
         policies["t"] = _policy(random, "t", [name for name in SECOND if name != "hidden"], concurrent)
     pool = _pool(random, theme, exact, "t" in policies)
@@ -259,6 +296,7 @@ def draw(seed: int, theme: str = "") -> Plan:
             random.choice([2, 4, 8]),
             join=random.random() < 0.9,
             check_every=_check_every(seed, theme),
+            attach=_attaches(seed, theme),
         ),
         Mode.SHADOW if random.random() < (0.3 if theme == "checks" else 0.08) else Mode.ON,
         _mode_changes(random) if random.random() < 0.1 else (),
@@ -279,6 +317,10 @@ def draw(seed: int, theme: str = "") -> Plan:
 
 def _check_every(seed: int, theme: str) -> int:
     return (1, 1, 4)[seed % 3] if theme == "checks" else (0, 0, 0, 1, 4)[seed % 5]
+
+
+def _attaches(seed: int, theme: str) -> bool:
+    return theme == "attached" or seed % 4 == 1
 
 
 def _draw_many(random: Random, seed: int) -> Plan:
@@ -318,6 +360,7 @@ def _draw_many(random: Random, seed: int) -> Plan:
             random.choice([1, 3]),
             random.choice([2, 4, 8]),
             check_every=_check_every(seed, "many"),
+            attach=_attaches(seed, "many"),
         ),
         Mode.SHADOW if random.random() < 0.05 else Mode.ON,
         (),
@@ -375,6 +418,14 @@ def _policy(random: Random, server: str, tools: list[str], concurrent: bool) -> 
     unknown = not concurrent and random.random() < 0.5
     says = None if unknown else concurrent
     return ServerPolicy(server, named, concurrent=says, cancel=cancel, rate_per_minute=rate_per_minute)
+
+
+def _with_surrogates(policy: ServerPolicy) -> ServerPolicy:
+    tools = dict(policy.tools)
+    follow = tuple(FollowRule(name, {"id": "arguments.id"}, 0.9) for name in SLOW_FOLLOWERS)
+    for name, surrogate in SURROGATES.items():
+        tools[name] = replace(tools[name], surrogate=surrogate, followed_by=follow)
+    return replace(policy, tools=tools)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ class Speculated:
 
     launch: do.Launch
     result: Result | None = None
+    extra_bytes: int = 0
 
 
 class Relay:
@@ -57,6 +58,8 @@ class Relay:
         self.asked: dict[CallId, Asked] = {}
         self.speculated: dict[SpeculationId, Speculated] = {}
         self.kept: dict[CallId, Result | None] = {}
+        self.extras: dict[CallId, list[Speculated]] = {}
+        """What goes along with the answer to a call."""
         self.recalled: dict[SpeculationId, Result | None] = {}
         """By check, what its call was given."""
         self.epochs = dict.fromkeys(self.servers, 0)
@@ -72,6 +75,7 @@ class Relay:
         self._carry_out: dict[type, Callable[..., None]] = {
             do.Invoke: self._invoke,
             do.Reply: self._reply,
+            do.AttachReads: self._attach_reads,
             do.PassOn: self._pass_on,
             do.Refuse: self._refuse,
             do.ForwardCancellation: self._forward_cancellation,
@@ -85,6 +89,8 @@ class Relay:
             do.Compare: self._compare,
             do.Demote: self._demote,
             do.Predict: self._predict,
+            do.BindSurrogate: self._bind_surrogate,
+            do.SpeculationEnded: self._ended,
         }
 
     # --- the run ----------------------------------------------------------------------------------------------------
@@ -260,21 +266,33 @@ class Relay:
             self.oracle.slow_down_answered(server.name)
         if request.speculated:
             if (held := self.speculated.get(request.number)) is not None:
-                held.result = result
+                held.result, held.extra_bytes = result, outcome.extra_bytes
             self.feed(events.SpeculationReturned(request.number, outcome))
             if self.random.random() < 0.02:
                 self.feed(events.SpeculationReturned(request.number, outcome))
             return
         if request.number in self.kept:
             self.kept[request.number] = result
+        if request.method == "tools/call":
+            self.feed(events.AnswerComing(request.number, outcome))
         asked = self.asked.pop(request.number, None)
         if asked is None:
             self.feed(events.CallReturned(request.number, outcome))
             return
         self.oracle.answered_for_real(asked)
+        self._give(asked, result)
+        self.feed(events.CallReturned(request.number, outcome))
+
+    def _give(self, asked: Asked, result: Result) -> None:
+        """A client gets an answer, and what goes along with it."""
+        extras, now_known = self.extras.pop(asked.number, []), asked.client.known
         asked.client.answered(asked, result)
         self.oracle.answer(asked)
-        self.feed(events.CallReturned(request.number, outcome))
+        self.oracle.attached_at_once(extras)
+        for extra in extras:
+            self.oracle.attached(asked, extra, dict(now_known))
+        for extra in extras:
+            asked.client.learns(extra.result)
 
     def task_ended(self, server: Server, task: str) -> None:
         self.oracle.disturbed()
@@ -316,7 +334,11 @@ class Relay:
         else:
             (call,) = asked.calls
             key = self.key(asked.client, call)
-            self.feed(events.CallArrived(asked.number, session, asked.connection, call.tool, call.arguments, key))
+            knows = asked.client.script.knows_extras
+            arrived = events.CallArrived(
+                asked.number, session, asked.connection, call.tool, call.arguments, key, may_attach=knows
+            )
+            self.feed(arrived)
 
     def key(self, client: Client, call: Call) -> CallKey | None:
         """The identity of a call."""
@@ -397,8 +419,12 @@ class Relay:
         self.oracle.adopted(asked, command)
         if held.result is None:
             raise Violation(f"{asked.place} was to be answered with a result that had not come")
-        asked.client.answered(asked, held.result)
-        self.oracle.answer(asked)
+        self._give(asked, held.result)
+
+    def _attach_reads(self, command: do.AttachReads) -> None:
+        if command.call not in self.asked:
+            raise Violation(f"something was attached to the answer to {command.call}, for which nobody waits")
+        self.extras[command.call] = [self.speculated[number] for number in command.speculations]
 
     def _pass_on(self, command: do.PassOn) -> None:
         server, number = self._server_numbers.pop(command.request)
@@ -486,10 +512,35 @@ class Relay:
         client = next(client for client in self.clients if client.name == command.session)
 
         def answer() -> None:
-            candidates = self.predictor.guess(client, len(command.lineage))
+            candidates = self.predictor.guess(client, command.lineage)
+            self.oracle.foretold(client, candidates)
             self.feed(events.Predicted(command.session, command.step, command.lineage, candidates))
 
+        self.oracle.asked_to_predict(command)
+        if command.lineage and isinstance(guess := command.lineage[-1], events.Guess):
+            self.clock.after(self.random.choice([0.0, 0.3, 1.0, 3.0]), lambda: self._judge(command.session, guess))
+        self._when_predicted(answer)
+
+    def _when_predicted(self, answer: Callable[[], None]) -> None:
         if self.plan.in_predictors_s:
             self.clock.after(self.random.uniform(0.0, self.plan.in_predictors_s), answer)
         else:
             answer()
+
+    def _judge(self, session: str, guess: events.Guess) -> None:
+        """Somebody says which guesses were right, at any time: the first, another, several, or none."""
+        right = self.random.choice([(0,), (1,), (2,), (0, 1), ()])
+        wrong = self.oracle.resting_on_wrong(session, guess, right)
+        self.feed(events.GuessesJudged(session, guess.surrogate, guess.server, guess.tool, right))
+        self.oracle.fallen(wrong)
+
+    def _bind_surrogate(self, command: do.BindSurrogate) -> None:
+        """Its arguments are those of the call, or any others."""
+        identity = command.arguments.get("id") if self.random.random() < 0.8 else self.random.randrange(IDS)
+        bound = events.SurrogateBound(command.session, command.key, {"id": identity})
+        self._when_predicted(lambda: self.feed(bound))
+
+    def _ended(self, command: do.SpeculationEnded) -> None:
+        self.oracle.stats[f"ended {command.reason}"] += 1
+        if command.source.startswith("surrogate"):
+            self.oracle.stats["surrogates"] += 1

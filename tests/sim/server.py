@@ -25,6 +25,10 @@ WRONG = (Answer.ERROR, Answer.TOOL_ERROR, Answer.TAINTED, Answer.INPUT_REQUIRED,
 """What may come of a speculation instead of a result; None: nothing at all."""
 
 
+EXTRA_BYTES = (100, 5_000, 100, 9_000, 0)
+"""What results take as extra items of other replies; 0: they cannot be such."""
+
+
 class Violation(AssertionError):  # noqa: N818  named for what happened
     """Something that must hold did not."""
 
@@ -286,7 +290,9 @@ class Server:
         if not request.cancelled:
             task = f"task-{request.number}" if result.answer is Answer.TASK else None
             size_bytes = self.random.choice([2**20, 5 * 2**20, 9 * 2**20]) if self.plan.big else 100
-            self.relay.answered(self, request, result, Outcome(result.answer, size_bytes, rate_limited, task))
+            extra_bytes = EXTRA_BYTES[request.number % len(EXTRA_BYTES)]
+            outcome = Outcome(result.answer, size_bytes, rate_limited, task, extra_bytes)
+            self.relay.answered(self, request, result, outcome)
 
     def _finish(self, request: Request) -> None:
         self.running.remove(request)

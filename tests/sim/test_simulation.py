@@ -12,7 +12,8 @@ from tests.sim.plan import THEMES, draw
 from tests.sim.server import Violation
 from tests.sim.simulation import simulate
 
-SEEDS = 2000
+SEEDS = 1000
+"""`python -m tests.sim` runs more."""
 CHUNK = 100
 SEEDS_TRIED = 800
 """Seeds within which a switched-off rule must show; most show within twenty."""
@@ -49,6 +50,10 @@ def test_the_worlds_with_the_rules_on_hold_where_each_rule_matters(theme):
     stats: Counter[str] = sum((simulate(seed, theme) for seed in range(60)), start=Counter())
     if theme == "checks":  # worlds in which nothing is compared prove nothing
         assert min(stats["checks"], stats["compared"], stats["demoted"]) > 0
+    if theme == "guesses":
+        assert min(stats["surrogates"], stats["ended guessed"], stats["ended mispredicted"]) > 0
+    if theme == "attached":
+        assert stats["attached"] > 20
 
 
 def test_a_seed_always_draws_the_same_world():

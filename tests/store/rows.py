@@ -11,6 +11,7 @@ from spec_mcp.store.rows import (
     DemotionRow,
     LearnedRow,
     PinRow,
+    QuestionRow,
     Scope,
     SessionRow,
     SkipRow,
@@ -105,3 +106,20 @@ def learned(
     data: bytes = b'{"n":1}', scope: Scope = FILES, kind: str = "history/1", at: float = NOW, principal: str = "local"
 ) -> LearnedRow:
     return LearnedRow(scope, principal, kind, data, at)
+
+
+def question(session: str = "s1", **more: Any) -> QuestionRow:
+    values: dict[str, Any] = {
+        "session": session,
+        "speculator": "small",
+        "about": "next-call",
+        "ending": "answered",
+        "guesses": 2,
+        "input_tokens": 1000,
+        "cached_tokens": 400,
+        "output_tokens": 50,
+        "price": 0.002,
+        "took_s": 0.5,
+        "at": NOW + 1,
+    }
+    return QuestionRow(**(values | more))

@@ -49,6 +49,13 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Listen:
+    """The customer has written this."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What a tool answered."""
 
@@ -56,11 +63,11 @@ class Answer:
     is_error: bool
 
 
-Step = Think | Call
+Step = Think | Call | Listen
 
 
 def work(case: Case) -> Generator[Step, Answer | None, None]:
-    """The whole visit of one customer. Send the answer after each `Call`, None after each `Think`."""
+    """The whole visit of one customer. Send the answer after each `Call`, None after each other step."""
     yield from _Agent(case).serve()
 
 
@@ -74,6 +81,7 @@ class _Agent:
         self._products: dict[str, Product] = {}
 
     def serve(self) -> Generator[Step, Answer | None, None]:
+        yield Listen(self._case.customer.introduction)
         user_id = yield from self._identify(self._case.customer)
         if user_id is None:
             yield from self._call("transfer_to_human_agents", summary="cannot find out who the customer is")
@@ -85,6 +93,7 @@ class _Agent:
         for wish in self._case.wishes:
             if self._chance(WANDERS_SHARE):
                 yield from self._wander()
+            yield Listen(wish.words)
             yield from self._fulfil(wish, user_id, user)
 
     # --- steps --------------------------------------------------------------------------------------------------------

@@ -39,6 +39,17 @@ WANT_WEIGHTS: Mapping[Want, int] = {
 }
 """About as often as each comes up at a shop's customer service."""
 
+WORDS: Mapping[Want, str] = {
+    Want.EXCHANGE: "I would like to exchange the {} for another one of its kind, please.",
+    Want.RETURN: "The {} is not what I thought it was, so I want to send it back.",
+    Want.CANCEL: "Please cancel my order with the {}, I do not need it any more.",
+    Want.NEW_ITEMS: "Before you send it: could I have another variant of the {}?",
+    Want.NEW_ADDRESS: "I have moved house, so the order with the {} has to go to my new address.",
+    Want.NEW_PAYMENT: "I would rather pay for the {} in another way.",
+    Want.STATUS: "Where is the {} that I ordered?",
+    Want.PRODUCT: "Which kinds of {} do you have?",
+}
+
 STATUS_NEEDED: Mapping[Want, str] = {
     Want.EXCHANGE: "delivered",
     Want.RETURN: "delivered",
@@ -66,6 +77,12 @@ class Wish:
     order_id: str | None
     """None: the customer does not have the number at hand."""
 
+    @property
+    def words(self) -> str:
+        """As the customer writes it."""
+        number = "" if self.order_id is None else f" The order is {self.order_id}."
+        return f"{WORDS[self.want].format(self.product)}{number}"
+
 
 @dataclass(frozen=True, slots=True)
 class Customer:
@@ -76,6 +93,12 @@ class Customer:
     zip: str
     email: str | None
     """As they type it; None: they give name and zip code instead."""
+
+    @property
+    def introduction(self) -> str:
+        """As the customer writes it."""
+        mine = f"my zip code is {self.zip}" if self.email is None else f"my e-mail address is {self.email}"
+        return f"Hello, my name is {self.first_name} {self.last_name} and {mine}. I need help with an order of mine."
 
 
 @dataclass(frozen=True, slots=True)

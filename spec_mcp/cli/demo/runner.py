@@ -17,7 +17,7 @@ from mcp import Client, MCPError
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp_types import TextContent
 
-from spec_mcp.cli.demo.agent import Answer, Call, Think, work
+from spec_mcp.cli.demo.agent import Answer, Call, Listen, Think, work
 from spec_mcp.cli.demo.cases import Case
 from spec_mcp.errors import Failed
 
@@ -178,7 +178,7 @@ async def _serve(client: Client, case: Case, pace: float, watcher: Watcher) -> l
         if isinstance(step, Think):
             watcher.thinking(time.monotonic())
             await anyio.sleep(step.duration_s * pace)
-        else:
+        elif not isinstance(step, Listen):
             made.append(await _call(client, case, step, watcher))
             answer = made[-1].answer
 

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 CONFIGURATION = "Configuration"
 
+SLOW_START_S = 5.0
+"""Clients tend to give up on a server after ten to thirty."""
+
+RUNNERS = ("npx", "uvx", "docker", "bunx", "pipx")
+"""Programs that look for the server, or fetch it, each time they start it."""
+
 
 def configuration(explicit: Path | None) -> tuple[Config | None, list[Finding]]:
     """The configuration, None where it cannot be read."""
@@ -83,6 +89,7 @@ def _met(area: str, config: Config, name: str, server: Server, manifest: Manifes
         f"{found.protocol}"
     )
     yield Finding(area, Level.OK, text, "", _facts(found))
+    yield from _slow(area, server, found)
     if found.strays:
         text = f"{count(found.strays, 'line')} on its standard output belong to no protocol: clients may choke on them"
         yield Finding(area, Level.NOTE, text, "have it write them to standard error")
@@ -98,6 +105,25 @@ def _met(area: str, config: Config, name: str, server: Server, manifest: Manifes
     if manifest is not None:
         yield from _covered(area, manifest, found)
         yield from _seen_otherwise(area, _pinned_otherwise(config, name, reached_by(server), manifest, found), manifest)
+
+
+def _slow(area: str, server: Server, found: Introduction) -> Iterator[Finding]:
+    """Does it take so long to come up that a client may give up on it?"""
+    from spec_mcp.cli.text import seconds
+
+    took_s = found.handshake_s + found.list_s
+    if took_s < SLOW_START_S:
+        return
+    runner = "" if server.command is None else Path(server.command).stem
+    if server.command is None:
+        mend = (
+            "see how far away it is: the gateway (`spec-mcp run`) keeps its connection, and answers lists from memory"
+        )
+    elif runner in RUNNERS:
+        mend = f"install it and name its own program: {runner} looks for it at each start"
+    else:
+        mend = "look at what it does when it starts: it says so on its standard error"
+    yield Finding(area, Level.NOTE, f"it takes {seconds(took_s)} until it can be called, at each start", mend)
 
 
 def _met_at(server: Server) -> Introduction:

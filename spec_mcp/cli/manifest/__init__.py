@@ -7,6 +7,7 @@ lock.py    lock
 verify.py  verify; scratch.py starts its servers, counterexample.py tells what they disprove
 asking.py  whom they ask: a live server, or a recorded tool list
 history.py recorded sessions, for a draft
+advising.py what a model makes of the tools, for a draft
 files.py   writing a manifest without losing one
 """
 

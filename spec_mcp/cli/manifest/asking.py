@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from spec_mcp.cli import completing
 from spec_mcp.errors import Failed, UserError
 
 if TYPE_CHECKING:
@@ -55,7 +56,12 @@ HeaderOption = Annotated[
 ]
 
 NameArgument = Annotated[
-    str, typer.Argument(metavar="NAME_OR_FILE", help="A manifest's name, as `manifest list` shows it, or a file.")
+    str,
+    typer.Argument(
+        metavar="NAME_OR_FILE",
+        help="A manifest's name, as `manifest list` shows it, or a file.",
+        autocompletion=completing.manifests,
+    ),
 ]
 
 

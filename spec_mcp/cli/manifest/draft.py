@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spec_mcp.cli.manifest.asking import CommandArgument, HeaderOption, ToolsOption, UrlOption, look_at
+from spec_mcp.cli.models import configured
 from spec_mcp.errors import Failed, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from spec_mcp.cli.manifest.asking import Seen
+    from spec_mcp.config import ModelPredictor
+    from spec_mcp.manifest.advised import Advised
     from spec_mcp.manifest.flows import Flow
 
 
@@ -47,6 +50,15 @@ def command(
             show_default=False,
         ),
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="NAME",
+            help="Ask the model of [b][predictors.NAME][/b] once what it makes of the tools; a comment, no more.",
+            show_default=False,
+        ),
+    ] = None,
     history: Annotated[
         bool, typer.Option("--history/--no-history", help="Look also at what is recorded here of this very server.")
     ] = True,
@@ -65,13 +77,15 @@ def command(
         raise UserError("draft: --out and --save both say where to write: give one of them")
     if force and out is None and not save:
         raise UserError("draft: --force means nothing where no file is written: add --out FILE or --save")
+    asked = None if model is None else configured(model)
     seen = look_at(server, tools, url, header)
     if seen is None:
         raise UserError("draft: say which server, after `--`: spec-mcp manifest draft -- COMMAND [ARG]…")
     if not seen.tools:
         raise Failed("the server lists no tools, so there is nothing to draft")
     found = _flows(seen, sessions or [], (url or server or None) if history else None)
-    text, name = _draft(seen, _fallback(server or [], tools, url), trust_annotations, found)
+    advised = _advice(model, asked, seen)
+    text, name = _draft(seen, _fallback(server or [], tools, url), trust_annotations, found, advised)
     before = _speaks_already(seen)
     if out is None and not save:
         sys.stdout.write(text)
@@ -92,15 +106,30 @@ def command(
         typer.echo(f"spec-mcp: a manifest speaks for {seen.server!r} already: {before}.{taken}", err=True)
 
 
-def _draft(seen: Seen, fallback: str, trust_annotations: bool, found: Mapping[str, Sequence[Flow]]) -> tuple[str, str]:
+def _draft(
+    seen: Seen,
+    fallback: str,
+    trust_annotations: bool,
+    found: Mapping[str, Sequence[Flow]],
+    advised: Mapping[str, Advised],
+) -> tuple[str, str]:
     """The text, and a name for its file."""
     from spec_mcp.cli.manifest.files import file_name
     from spec_mcp.manifest.draft import Subject, draft
 
     subject = Subject(seen.server or "", seen.version, fallback)
     today = datetime.date.today()
-    text = draft(subject, seen.tools, today, trust_annotations=trust_annotations, flows=found)
+    text = draft(subject, seen.tools, today, trust_annotations=trust_annotations, flows=found, advised=advised)
     return text, file_name(seen.server or "", fallback)
+
+
+def _advice(name: str | None, model: ModelPredictor | None, seen: Seen) -> Mapping[str, Advised]:
+    """What the model says that is to be asked."""
+    if name is None or model is None:
+        return {}
+    from spec_mcp.cli.manifest.advising import advice
+
+    return advice(name, model, seen.tools)
 
 
 def _fallback(server: list[str], tools: Path | None, url: str | None) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from spec_mcp.cli import completing
 from spec_mcp.cli.manifest.asking import CommandArgument
 from spec_mcp.cli.opening import JsonOption
 from spec_mcp.errors import Failed, UserError
@@ -34,12 +35,21 @@ VOID = "sha256:" + "0" * 64
 def command(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NAME_OR_FILE", help="A manifest's name, as `manifest list` shows it, or a file."),
+        typer.Argument(
+            metavar="NAME_OR_FILE",
+            help="A manifest's name, as `manifest list` shows it, or a file.",
+            autocompletion=completing.manifests,
+        ),
     ] = None,
     server: CommandArgument = None,
     configured: Annotated[
         str | None,
-        typer.Option("--server", metavar="NAME", help="A server of your configuration, in place of a command."),
+        typer.Option(
+            "--server",
+            metavar="NAME",
+            help="A server of your configuration, in place of a command.",
+            autocompletion=completing.configured_servers,
+        ),
     ] = None,
     runs: Annotated[int, typer.Option("--runs", metavar="N", min=1, help="Tries of each tool.")] = RUNS,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Which tries are made.")] = 0,

@@ -5,6 +5,7 @@ Nothing here waits for anything but the server: a start, an end and a server tha
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -65,7 +66,9 @@ class StdioBack(StdioLink):
         self._reading: anyio.CancelScope | None = None
         self._why = ""
         """Why we ended it."""
-        self._paused: anyio.Event | None = None
+        self._is_paused = False
+        self._listen: Callable[[bool], None] = _nobody_listens
+        """Take lines of the server's, or do not."""
         self._name = name
         self._words: Words | None = None
         """What it says on standard error, where that is not simply ours."""
@@ -90,14 +93,13 @@ class StdioBack(StdioLink):
 
     def pause(self) -> None:
         """Read nothing more for now: those who get the lines do not read either."""
-        if self._paused is None:
-            self._paused = anyio.Event()
+        self._is_paused = True
+        self._listen(False)
 
     def resume(self) -> None:
         """Read on."""
-        paused, self._paused = self._paused, None
-        if paused is not None:
-            paused.set()
+        self._is_paused = False
+        self._listen(True)
 
     def _writer_to(self, fd: int) -> LineWriter:
         return _NotingWriter(fd, self._note_output)
@@ -175,13 +177,29 @@ class StdioBack(StdioLink):
             self._end_it(f"the server said nothing within {self._start_bound_s:.0f} s of its start, and was ended")
 
     async def _read(self) -> None:
-        reader = self.reader
-        while not reader.ended:
-            await anyio.wait_readable(reader.fd)
-            if self._paused is not None:
-                await self._paused.wait()
+        """Hear the server until its output ends. The descriptor is let go of before anybody can close it."""
+        reader, loop, ended = self.reader, asyncio.get_running_loop(), anyio.Event()
+
+        def hear() -> None:
             for line in reader.read():
                 self._hear(line)
+            if reader.ended:
+                listen(False)
+                ended.set()
+
+        def listen(is_listening: bool) -> None:
+            if is_listening:
+                loop.add_reader(reader.fd, hear)
+            else:
+                loop.remove_reader(reader.fd)
+
+        self._listen = listen
+        listen(not self._is_paused)
+        try:
+            await ended.wait()
+        finally:
+            self._listen = _nobody_listens
+            listen(False)
 
     def _hear(self, line: bytes) -> None:
         self._spoken.set()
@@ -248,6 +266,10 @@ class _NotingWriter(LineWriter):
         LineWriter.put(self, line)
         self.flush()
         self._note()
+
+
+def _nobody_listens(is_listening: bool) -> None:
+    """Where no process is there to listen to."""
 
 
 def _tell_fault(error: Exception) -> None:

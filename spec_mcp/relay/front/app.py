@@ -252,12 +252,13 @@ class HttpFront:
         await http.reply(200 if is_ready else 503, msgspec.json.encode(told), NO_DETAILS)
 
     async def _may_see_details(self, http: Http) -> bool:
+        """Of all connections, those of other principals too: this machine's user may, or who has our own token."""
         try:
             self._hosts.check(http)
-            await self._door.visitor(http)
+            visitor = await self._door.visitor(http)
         except Refusal:
             return False
-        return True
+        return not visitor.principal.issuer
 
     async def _metadata(self, http: Http) -> None:
         body = self._door.metadata()

@@ -77,6 +77,16 @@ class Connection(H11Protocol):
         if when_lost is not None and self.transport.is_closing():
             when_lost()
 
+    @property
+    def takes_more(self) -> bool:
+        """Has the client taken what was said so far, nearly?"""
+        return not self.flow.write_paused
+
+    @property
+    def has_body(self) -> bool:
+        """Is the body of the request that is answered here, to its end?"""
+        return not self.cycle.more_body
+
     def abort(self) -> None:
         """Close at once."""
         if not self.transport.is_closing() or self.transport.get_write_buffer_size():

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from spec_mcp.relay.front.http import Http, Refusal
 from spec_mcp.relay.front.settings import HttpSettings, is_loopback
 
 ANY = "*"
+
+REMEMBERED_NAMES = 32
+"""A client sends the same one with every request."""
 
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:/?#@\[\]\s]+)(?::[0-9]{1,5})?")
 
@@ -26,6 +30,8 @@ class Hosts:
         self._origins = set(_origins(listen.allowed_origins))
         if public.netloc:
             self._origins.add(f"{public.scheme}://{public.netloc}".lower())
+        self.knows = lru_cache(REMEMBERED_NAMES)(self._knows)
+        """Is a `Host` header's value one of our names?"""
 
     def check(self, http: Http) -> None:
         """Let through what is meant for us and comes from where it may.
@@ -39,8 +45,7 @@ class Hosts:
         if origin is not None and not self.lets_in(origin.decode("latin-1")):
             raise Refusal(403, "This origin may not ask; [listen] allowed_origins says which may")
 
-    def knows(self, host: str) -> bool:
-        """Is a `Host` header's value one of our names?"""
+    def _knows(self, host: str) -> bool:
         host = host.strip().lower()
         if not host:
             return False

@@ -74,11 +74,33 @@ class Connection(Protocol):
         """Call this as soon as the client has left, or nothing any more."""
         ...
 
+    @property
+    def takes_more(self) -> bool:
+        """Has the client taken what was said so far, nearly?"""
+        ...
+
+    @property
+    def has_body(self) -> bool:
+        """Is the body of the request that is answered here, to its end?"""
+        ...
+
 
 class Http:
     """One request and its answer."""
 
-    __slots__ = ("_is_read", "_receive", "_send", "answered", "connection", "headers", "method", "path", "scope")
+    __slots__ = (
+        "_is_read",
+        "_is_watched",
+        "_receive",
+        "_send",
+        "answered",
+        "connection",
+        "fault",
+        "headers",
+        "method",
+        "path",
+        "scope",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -91,6 +113,9 @@ class Http:
         """By names in lower case; of several, the last."""
         self.answered = False
         """The status has gone out."""
+        self.fault: Exception | None = None
+        """What went wrong in answering at once."""
+        self._is_watched = False
         self._is_read = False
         """The body has come to its end."""
 
@@ -98,6 +123,17 @@ class Http:
         """Let another application answer it."""
         self.answered = True
         await application(self.scope, self._receive, self._send)
+
+    def watch(self, when_lost: Callable[[], None]) -> None:
+        """Call this as soon as the client has left, until the answer is over."""
+        self._is_watched = True
+        self.connection.watch(when_lost)
+
+    def unwatch(self) -> None:
+        """The answer is over. From then on the connection is the next request's."""
+        if self._is_watched:
+            self._is_watched = False
+            self.connection.watch(None)
 
     # --- what came --------------------------------------------------------------------------------------------------
 
@@ -135,17 +171,21 @@ class Http:
         declared = self.headers.get(b"content-length", b"")
         if declared.isdigit() and int(declared) > limit_bytes:
             raise _too_large()
-        parts: list[bytes] = []
-        left_bytes = limit_bytes
+        if self.connection.has_body:  # as nearly always: nothing to wait for
+            return await self._body(limit_bytes)
         with anyio.move_on_after(slow_s):
-            while not self._is_read:
-                part = await self._part()
-                left_bytes -= len(part)
-                if left_bytes < 0:
-                    raise _too_large()
-                parts.append(part)
-            return parts[0] if len(parts) == 1 else b"".join(parts)
+            return await self._body(limit_bytes)
         raise Refusal(408, "The body did not come within [listen] slow_s")
+
+    async def _body(self, limit_bytes: int) -> bytes:
+        parts: list[bytes] = []
+        while not self._is_read:
+            part = await self._part()
+            limit_bytes -= len(part)
+            if limit_bytes < 0:
+                raise _too_large()
+            parts.append(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def is_read_out(self, limit_bytes: int, slow_s: float) -> bool:
         """Take what is left of the body and throw it away: an answer to who is still writing could get lost.
@@ -172,6 +212,18 @@ class Http:
         length = () if status == 204 else ((b"content-length", b"%d" % len(body)),)
         await self._send({"type": "http.response.start", "status": status, "headers": [*length, *headers]})
         await self._send({"type": "http.response.body", "body": body})
+
+    def reply_at_once(self, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """The same within this very call, if the client has taken what was said to it before; else nothing is said."""
+        if self.answered or not self.connection.takes_more:
+            return
+        self.unwatch()
+        try:
+            self.reply(status, body, headers).send(None)
+        except StopIteration:
+            pass
+        except Exception as error:  # noqa: BLE001  it is for the task of this request, not for who has the answer
+            self.fault = error
 
     async def reply_and_close(
         self, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]], linger_s: float

@@ -48,7 +48,9 @@ class Modern:
         """Is a request without a version in the header one of this era? Then it is told what it lacks."""
         if not isinstance(said, Message) or b"mcp-session-id" in http.headers:
             return False
-        return said.envelope.is_request and sdk.PROTOCOL_VERSION_META_KEY in _meta(said.envelope.params)
+        return said.envelope.is_request and sdk.PROTOCOL_VERSION_META_KEY in wire.members(
+            wire.members(said.envelope.params).get("_meta", ABSENT)
+        )
 
     async def post(self, http: Http, visitor: Visitor, said: Message | list[Message]) -> None:
         """Answer it.
@@ -62,9 +64,10 @@ class Modern:
             await self._notified(http)
             return
         request = said.envelope
-        meta = _meta(request.params)
-        self._check_headers(http, request, meta)
-        self._check_param_headers(http, visitor.principal, request)
+        params = wire.members(request.params)
+        meta = wire.members(params.get("_meta", ABSENT))
+        self._check_headers(http, request, params, meta)
+        self._check_param_headers(http, visitor.principal, request, params)
         if request.method in sdk.HANDSHAKE_ONLY_METHODS:
             raise Refusal(404, "Method not found", code=sdk.METHOD_NOT_FOUND, id_raw=request.id)
         conversation = conversation_of(meta, http.header(b"traceparent"))
@@ -82,7 +85,7 @@ class Modern:
             raise _refusal(rejection, wire.NULL)
         await http.reply(202)
 
-    def _check_headers(self, http: Http, request: Envelope, meta: dict[str, bytes]) -> None:
+    def _check_headers(self, http: Http, request: Envelope, params: dict[str, bytes], meta: dict[str, bytes]) -> None:
         raw = http.scope["headers"]
         if len(raw) != len(http.headers):
             named = ((name.decode("latin-1"), "") for name, _ in raw)
@@ -90,15 +93,16 @@ class Modern:
                 text = f"{twice} header appears more than once"
                 raise Refusal(400, text, code=sdk.HEADER_MISMATCH, id_raw=request.id)
         given = {name: http.header(name.encode()) for name in _ROUTING if name.encode() in http.headers}
-        verdict = sdk.classify_inbound_request(_outline(request, meta), headers=given)
+        verdict = sdk.classify_inbound_request(_outline(request.method, params, meta), headers=given)
         if isinstance(verdict, sdk.InboundLadderRejection):
             raise _refusal(verdict, request.id)
 
-    def _check_param_headers(self, http: Http, principal: Principal, request: Envelope) -> None:
+    def _check_param_headers(
+        self, http: Http, principal: Principal, request: Envelope, params: dict[str, bytes]
+    ) -> None:
         """Headers that repeat arguments say the same as these, so that nobody on the way is told something else."""
         if request.method != "tools/call":
             return
-        params = wire.members(request.params)
         tool = wire.lenient(params.get("name", wire.NULL))
         schema = self._schema_of(principal, tool) if isinstance(tool, str) else None
         if schema is None or _ANNOTATION not in schema:
@@ -112,17 +116,13 @@ class Modern:
             raise _refusal(verdict, request.id)
 
 
-def _meta(params: bytes) -> dict[str, bytes]:
-    return wire.members(wire.members(params).get("_meta", ABSENT))
-
-
-def _outline(request: Envelope, meta: dict[str, bytes]) -> dict[str, Any]:
+def _outline(method: str, params: dict[str, bytes], meta: dict[str, bytes]) -> dict[str, Any]:
     """As much of a request as its headers are checked against."""
-    params: dict[str, Any] = {"_meta": {name: wire.lenient(value) for name, value in meta.items()} if meta else None}
-    name_key = sdk.NAME_BEARING_METHODS.get(request.method)
-    if name_key is not None and (value := wire.members(request.params).get(name_key)) is not None:
-        params[name_key] = wire.lenient(value)
-    return {"method": request.method, "params": params}
+    looked_at: dict[str, Any] = {"_meta": {name: wire.lenient(value) for name, value in meta.items()} if meta else None}
+    name_key = sdk.NAME_BEARING_METHODS.get(method)
+    if name_key is not None and (value := params.get(name_key)) is not None:
+        looked_at[name_key] = wire.lenient(value)
+    return {"method": method, "params": looked_at}
 
 
 def _refusal(rejection: sdk.InboundLadderRejection, id_raw: bytes) -> Refusal:

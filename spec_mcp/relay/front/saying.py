@@ -25,12 +25,13 @@ async def say_all(
     if stream.ended and not stream.begun:  # nothing to wait for, so nobody has to watch
         await _say_plainly(http, stream, headers)
         return True
+    reader.say_plainly = lambda: http.reply_at_once(stream.status, stream.plain(), (JSON, *headers()))
     try:
         with anyio.CancelScope() as reader.scope:
-            http.connection.watch(reader.scope.cancel)
+            http.watch(reader.scope.cancel)
             await _say(http, stream, reader, primes, slow_s, headers)
     finally:
-        http.connection.watch(None)
+        http.unwatch()
     if reader.scope.cancelled_caught:
         http.connection.abort()
     return not reader.scope.cancelled_caught
@@ -41,7 +42,10 @@ async def _say(http: Http, stream: Stream, reader: Reader, primes: bool, slow_s:
         while not (stream.begun or stream.ended or reader.is_over):
             await reader.news()
     if stream.ended and not stream.begun:
-        await _say_plainly(http, stream, headers)
+        if not http.answered:
+            await _say_plainly(http, stream, headers)
+        elif http.fault is not None:
+            raise http.fault
         return
     opening = stream.opening() if primes else b""
     stream.begin()

@@ -29,8 +29,13 @@ BACKLOG = 512
 """Connections that wait to be taken on; a swarm of agents starts at once."""
 
 
+KNOCKING_MAX = 2048
+"""Clients who wait to be let in: what the server asks for when it serves."""
+
+
 def listening(host: str, port: int, option: str = "") -> socket.socket:
-    """A socket that is bound; the port is chosen where 0 is given. `option` is where the user has said so.
+    """A socket at which clients may knock from now on, before anybody serves there: who is told its address may come at
+    once. The port is chosen where 0 is given. `option` is where the user has said so.
 
     Raises:
         Failed: the address is not ours, or taken.
@@ -46,6 +51,7 @@ def listening(host: str, port: int, option: str = "") -> socket.socket:
     try:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(address)
+        taken.listen(KNOCKING_MAX)
         taken.setblocking(False)
     except OSError as error:
         taken.close()

@@ -11,6 +11,7 @@ is cut off, and a numbered stream goes on without it.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 
@@ -33,13 +34,16 @@ class Kept:
 class Reader:
     """One HTTP answer that says what a stream holds."""
 
-    __slots__ = ("_event", "_has_news", "is_over", "scope")
+    __slots__ = ("_event", "_has_news", "is_over", "say_plainly", "scope")
 
     def __init__(self) -> None:
         self.is_over = False
         """Another reads on, or the stream goes on without anybody."""
         self.scope: anyio.CancelScope | None = None
         """Cancelled where the client does not read."""
+        self.say_plainly: Callable[[], None] = lambda: None
+        """Told that all there is to say may go out as plain JSON, now: whatever else follows from an answer can wait,
+        the client need not."""
         self._event: anyio.Event | None = None
         self._has_news = False
 
@@ -136,6 +140,8 @@ class Stream:
             self.replies.append(line.rstrip(b"\n"))
         if self.awaited == 0:
             self.ended = True
+            if not self.begun and self.reader is not None:
+                self.reader.say_plainly()
         self._wake()
 
     def begin(self) -> None:

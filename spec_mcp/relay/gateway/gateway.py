@@ -20,6 +20,7 @@ from spec_mcp.engine.engine import Engine
 from spec_mcp.engine.events import HeldDropped, ModeSet, SessionClosed
 from spec_mcp.errors import UserError
 from spec_mcp.predict.disclosure import Guard
+from spec_mcp.predict.guessing import Answered
 from spec_mcp.relay.back.starting import Starts
 from spec_mcp.relay.clock import now_s
 from spec_mcp.relay.deciding import Deciding
@@ -45,9 +46,11 @@ from spec_mcp.relay.making import (
     HISTORY,
     RECORD_CLOSE_S,
     SHARE,
+    SPECULATORS,
     TIMING,
     WAYS,
     Modes,
+    advice_of,
     not_kept,
     predictor_of,
     session_id,
@@ -55,7 +58,7 @@ from spec_mcp.relay.making import (
     store_settings_of,
     take_learned,
 )
-from spec_mcp.relay.recording import Recording, new_session
+from spec_mcp.relay.recording import Recording, new_session, question_row
 from spec_mcp.relay.saying import LogLevel, say
 from spec_mcp.relay.seat import Seat
 from spec_mcp.relay.sharing import Sharing
@@ -80,6 +83,9 @@ class GatewayOptions:
     mode: str | None = None
     only: tuple[str, ...] = ()
     """The servers to serve; empty: all."""
+    record: str | None = None
+    replay: str | None = None
+    """Files for exchanges with speculators."""
 
     def names(self, config: Config) -> tuple[str, ...]:
         """The servers of a configuration that are served, in its order."""
@@ -92,6 +98,7 @@ class ServersGateway:
     def __init__(self, config: Config, options: GatewayOptions, parts: Parts, engine: Engine, modes: Modes) -> None:
         self._config = config
         self._parts = parts
+        self._advice = advice_of(config, parts.environ, options.record, options.replay, parts.deciding, parts.policies)
         self._engine = engine
         self._modes = modes
         self._sharing = Sharing(config.speculation, engine)
@@ -114,6 +121,8 @@ class ServersGateway:
     def open(self, visitor: Visitor, client: ClientOut) -> GatewaySession:
         """A client has come."""
         parts, tenant = self._parts, self._tenant(visitor.principal)
+        if self._advice is not None:
+            self._advice.served()
         row = new_session(self._scope, tenant.key, time.time, session_id())
         name = row.session
         recording = Recording(parts.recorder, self._scope, row, time.time, parts.clock)
@@ -133,6 +142,9 @@ class ServersGateway:
         session = GatewaySession(client, Directory(tenant.view), open_leg, parts.rounds.later)
         say("a session begins", LogLevel.DEBUG, session=name, principal=tenant.key)
         session.on_client = lambda about: recording.client_is(*about.name)
+        session.on_version = account.speaks
+        session.on_hints = account.hinted
+        account.shown_as = session.shown_as
         session.on_line = parts.rounds.line_came
         session.on_fault = parts.deciding.give_up
         session.on_drop = lambda: parts.deciding.feed(HeldDropped(name))
@@ -156,6 +168,7 @@ class ServersGateway:
         """Nobody of this principal has been there for a while: what was learned for it is on record."""
         if not tenant.sessions and self._tenants.get(tenant.key) is tenant:
             self._learned(tenant, HISTORY, tenant.learner.dump())
+            self._learned(tenant, SPECULATORS, tenant.learner.dump_speculators())
             self._learned(tenant, WAYS, tenant.guard.dump())
             del self._tenants[tenant.key]
 
@@ -168,10 +181,16 @@ class ServersGateway:
         catalogues = self._remembered(principal)
         guard = Guard()
         guard.serve(self._values_from, ())
-        learner = Learner(predictor_of(None, self._parts.policies, self._config), self._parts.clock, guard)
+        predictor = predictor_of(None, self._parts.policies, self._config)
+        merging = None if self._advice is None else self._advice.merging(predictor)
+        learner = Learner(merging or predictor, self._parts.clock, guard, self._parts.policies)
         learner.on_predicted = self._parts.deciding.feed
         learner.on_work = partial(self._parts.rounds.has_work, learner)
         tenant = self._tenants[key] = Tenant(principal, learner, guard, merged(self._filters, catalogues))
+        if self._advice is not None and merging is not None:
+            tenant.show_tools_to(
+                self._advice.consult(learner, merging, self._parts.rounds.call_at_once, self._consulted)
+            )
         for scope in dict.fromkeys([*(served.scope for served in self._served.values()), self._scope]):
             self._learn_from(scope, tenant)
         return tenant
@@ -241,10 +260,14 @@ class ServersGateway:
         if (served := self._served.get(command.server)) is not None:
             self._parts.recorder.record(DemotionRow(served.scope, command.tool, command.entry, time.time()))
 
+    def _consulted(self, answered: Answered) -> None:
+        self._parts.recorder.record(question_row(answered, time.time()))
+
     def write_down(self) -> None:
         """Put on record what was learned since the last time."""
         for tenant in self._tenants.values():
             self._learned(tenant, HISTORY, tenant.learner.dump())
+            self._learned(tenant, SPECULATORS, tenant.learner.dump_speculators())
             self._learned(tenant, WAYS, tenant.guard.dump())
         local = self._tenants.get(key_of(Principal())) or next(iter(self._tenants.values()), None)
         if local is not None:  # durations are nobody's secret, but rows have an owner
@@ -294,6 +317,8 @@ class ServersGateway:
             tenant.guard.serve(self._values_from, tenant.sessions)
             catalogues = {**self._remembered(tenant.principal), **tenant.view.catalogues}
             tenant.show(merged(self._filters, catalogues))
+        if config.predictors != before.predictors:
+            say(f"{config.file}: [predictors] stays as it was until the next start")
         say(f"{config.file}: read anew; serving {', '.join(names)}")
 
     def _forsake(self, name: str, why: str) -> None:
@@ -354,6 +379,8 @@ class ServersGateway:
 
     def close(self) -> None:
         """Let go of all servers and write down what was learned."""
+        if self._advice is not None:
+            self._advice.close()
         for tenant in self._tenants.values():
             tenant.learner.on_predicted = lambda _: None  # what waits to be learned may still predict, for nobody
             tenant.learner.finish()

@@ -7,6 +7,7 @@ and each principal's gets its turn.
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import itertools
 import os
@@ -34,6 +35,10 @@ TICK_S = 0.05
 
 CALLED_OFF_MAX = 1024
 """Timers that were called off and are kept all the same, until their time or until there are so many."""
+
+NEVER_S = float("inf")
+WITHIN_ROUND_S = float("-inf")
+"""No round is earlier than the one that is under way: it looks itself for the next."""
 
 Task = Callable[[], None]
 
@@ -73,8 +78,11 @@ class Rounds:
         self._wake_in, self._wake_out = os.pipe()
         os.set_blocking(self._wake_in, False)
         os.set_blocking(self._wake_out, False)
-        self._stir = anyio.Event()
-        self._sleeps_until_s = 0.0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """None: nothing is done yet, or any more."""
+        self._round: asyncio.TimerHandle | None = None
+        self._round_at_s = NEVER_S
+        """When the next round is; there is none within another."""
         self._last_line_s = 0.0
         self._tick_at_s = 0.0
         self._busy: dict[Learner, None] = {}
@@ -87,7 +95,7 @@ class Rounds:
     def call_soon(self, task: Task) -> None:
         """Have a task done when there is time."""
         self._soon.append(task)
-        self._stir.set()
+        self._wake_by(0.0)
 
     def call_at_once(self, task: Task) -> None:
         """Have a task done on the loop's thread. Any thread may call this."""
@@ -126,8 +134,12 @@ class Rounds:
             self._wake_by(deadline_s)
 
     def _wake_by(self, at_s: float) -> None:
-        if at_s < self._sleeps_until_s:
-            self._stir.set()
+        if at_s < self._round_at_s and self._loop is not None:
+            if self._round is not None:
+                self._round.cancel()
+            self._round_at_s = at_s
+            # by way of a timer even where it is due: lines that are there come first
+            self._round = self._loop.call_later(max(0.0, at_s - self._clock()), self._go_round)
 
     def _clear(self) -> None:
         if self._called_off > CALLED_OFF_MAX and self._called_off > len(self._timers) // 2:
@@ -138,12 +150,17 @@ class Rounds:
     # --- the rounds -------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Go on for ever."""
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._listen_to_threads)
-            while True:
-                self._do_what_is_due()
-                await self._rest()
+        """Go on for ever. A round costs little: no task is woken for it."""
+        loop = self._loop = asyncio.get_running_loop()
+        loop.add_reader(self._wake_in, self._hear_threads)
+        try:
+            self._go_round()
+            await anyio.sleep_forever()
+        finally:
+            loop.remove_reader(self._wake_in)
+            self._loop = None
+            if self._round is not None:
+                self._round.cancel()
 
     def close(self) -> None:
         """Let go of what the loop needed. Nothing may be called afterwards."""
@@ -151,28 +168,22 @@ class Rounds:
         os.close(self._wake_in)
         os.close(wake_out)
 
-    async def _listen_to_threads(self) -> None:
-        while True:
-            await anyio.wait_readable(self._wake_in)
-            try:
-                while os.read(self._wake_in, 4096):
-                    pass
-            except BlockingIOError:
+    def _hear_threads(self) -> None:
+        try:
+            while os.read(self._wake_in, 4096):
                 pass
-            while self._from_threads:
-                self._safely(self._from_threads.popleft())
-            self._stir.set()
+        except BlockingIOError:
+            pass
+        while self._from_threads:
+            self._safely(self._from_threads.popleft())
+        self._wake_by(0.0)
 
-    async def _rest(self) -> None:
-        """Until something is due, or somebody stirs."""
-        self._stir = anyio.Event()
-        until_s = self._next_s()
-        delay_s = None if until_s is None else max(0.0, until_s - self._clock())
-        self._sleeps_until_s = float("inf") if until_s is None else until_s
-        with anyio.move_on_after(delay_s):
-            await self._stir.wait()
-        await anyio.lowlevel.checkpoint()  # lines come first
-        self._sleeps_until_s = 0.0
+    def _go_round(self) -> None:
+        self._round, self._round_at_s = None, WITHIN_ROUND_S
+        self._safely(self._do_what_is_due)
+        self._round_at_s = NEVER_S
+        if (next_s := self._next_s()) is not None:
+            self._wake_by(next_s)
 
     def _next_s(self) -> float | None:
         if self._soon:

@@ -43,6 +43,7 @@ from spec_mcp.relay.gateway.view import View
 from spec_mcp.relay.gateway.waiting import Later, Waiting
 from spec_mcp.relay.saying import LogLevel
 from spec_mcp.relay.saying import say as tell_user
+from spec_mcp.relay.words import hints_in
 
 MEETING_S = 10.0
 """How long a client's handshake waits for servers of which nothing is known; most clients give up after 30 s."""
@@ -64,6 +65,10 @@ class GatewaySession:
         """Told what went wrong in dealing with one."""
         self.on_client: Callable[[ClientAbout], None] = lambda about: None
         """Told what the client says of itself, once for each era."""
+        self.on_version: Callable[[str], None] = lambda version: None
+        """Told which version of the protocol is spoken with the client."""
+        self.on_hints: Callable[[bytes], None] = lambda raw: None
+        """Told the hints that came with a request that no server gets."""
         self._client = client = Batches(client)
         self._directory = directory
         self._open_leg = open_leg
@@ -140,6 +145,8 @@ class GatewaySession:
         if not self._is_introduced(message):
             return
         if (ours := self._requests.get(message.method)) is not None:
+            for hints in hints_in(message.params):
+                self.on_hints(hints)
             ours(message)
             return
         if self._about is None:
@@ -224,6 +231,7 @@ class GatewaySession:
         meta = wire.members(message.params).get("_meta", wire.ABSENT)
         version = wire.lenient(wire.members(meta).get(VERSION_META, wire.NULL))
         if version == STATELESS_VERSION:
+            self.on_version(STATELESS_VERSION)
             self._meet(ClientAbout(Era.STATELESS, meta))
         elif version is not None:
             data = {"supported": [STATELESS_VERSION], "requested": version if isinstance(version, str) else ""}
@@ -241,7 +249,9 @@ class GatewaySession:
             if why := self._why_not_met:
                 self._refuse(message.id, CONNECTION_CLOSED, why)
                 return
-            self._client.send(answer(message.id, self._directory.initialized(self._version(requested))))
+            version = self._version(requested)
+            self.on_version(version)
+            self._client.send(answer(message.id, self._directory.initialized(version)))
             self._is_greeted = True
             if self._is_asking:
                 self._be_ready()
@@ -324,6 +334,10 @@ class GatewaySession:
 
     def _serves_all(self, leg: Leg) -> bool:
         return self._directory.view.servers.get(leg.server) == ToolFilter()
+
+    def shown_as(self, server: str, tool: str) -> str | None:
+        """The name by which the client knows a server's tool; None where it is not shown."""
+        return self._directory.view.shown_as(server, tool)
 
     def show(self, view: View) -> None:
         """What clients see has changed; what a server says to this one itself counts more."""

@@ -49,6 +49,8 @@ class View:
     owners: Owners
     left_out: tuple[str, ...]
     """Why items are not shown that a server lists, for a person to read."""
+    _schemas: dict[str, bytes] = field(default_factory=dict[str, bytes], init=False, compare=False, repr=False)
+    """Those of the tools that were asked for: each is called more than once, and a list may be long."""
 
     @property
     def is_single(self) -> bool:
@@ -90,8 +92,23 @@ class View:
             return None
         return Named(server, own, json.dumps(own).encode())
 
+    def shown_as(self, server: str, tool: str) -> str | None:
+        """The name under which a server's tool is shown; None where it is not."""
+        tools = self.servers.get(server)
+        if tools is None or tools.refusal(server, tool):
+            return None
+        if self.is_single:
+            return tool
+        named = self.named[Kind.TOOLS].items()
+        return next((shown for shown, found in named if (found.server, found.name) == (server, tool)), None)
+
     def input_schema(self, tool: str) -> bytes | None:
         """The raw input schema of a tool, by the name under which it is shown; None where it is not listed."""
+        if (schema := self._schemas.get(tool)) is None and (schema := self._find_schema(tool)) is not None:
+            self._schemas[tool] = schema
+        return schema
+
+    def _find_schema(self, tool: str) -> bytes | None:
         for item in self.shown[Kind.TOOLS]:
             if tool.encode() in item and (key := _key(item, Kind.TOOLS)) is not None and key[0] == tool:
                 return wire.members(item).get("inputSchema")

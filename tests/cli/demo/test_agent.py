@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from spec_mcp.cli.demo.agent import MAX_THINK_S, MIN_THINK_S, Answer, Call, Think, work
+from spec_mcp.cli.demo.agent import MAX_THINK_S, MIN_THINK_S, Answer, Call, Listen, Think, work
 from spec_mcp.cli.demo.cases import STATUS_NEEDED, Want, draw_cases
 from wrapped_servers.retail.catalogue import TOOLS, Effect
 from wrapped_servers.retail.database import MEMORY, Database
@@ -77,7 +77,8 @@ def test_more_cases_of_a_seed_begin_with_the_same_ones():
 
 def test_the_agent_thinks_before_each_call_and_never_longer_than_two_seconds(conversation):
     for steps in conversation.steps:
-        assert [type(step) for step in steps] == [Think, Call] * (len(steps) // 2)
+        alone = [type(step) for step in steps if not isinstance(step, Listen)]
+        assert alone == [Think, Call] * (len(alone) // 2)
         assert all(MIN_THINK_S <= step.duration_s <= MAX_THINK_S for step in steps if isinstance(step, Think))
 
 
@@ -138,7 +139,7 @@ def test_an_agent_that_cannot_find_the_customer_hands_over():
 
 def test_a_call_must_be_answered():
     agent = work(draw_cases(generate(0), 0, 1)[0])
-    next(agent)
-    agent.send(None)
+    while not isinstance(next(agent), Call):
+        pass
     with pytest.raises(ValueError, match="needs an answer"):
         agent.send(None)

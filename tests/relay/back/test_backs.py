@@ -14,6 +14,9 @@ pytestmark = pytest.mark.anyio
 
 MANY = 8
 
+with_sessions = pytest.mark.parametrize("shared_place", ["stdio", "http", "sse"], indirect=True, scope="module")
+"""A stateless server asks by its results, speaks in the streams of requests alone and remembers nothing."""
+
 
 async def test_a_call_is_answered(place: Any) -> None:
     async with kept(place.link, place.era) as client:
@@ -65,9 +68,8 @@ async def test_a_large_request_is_no_problem(place: Any) -> None:
         assert len(await client.said(client.call("echo", text="x" * (2 << 20)))) == 2 << 20
 
 
+@with_sessions
 async def test_a_server_asks_back_and_gets_its_answer(place: Any) -> None:
-    if place.era == STATELESS:
-        pytest.skip("its servers ask by their results")
     async with kept(place.link, place.era) as client:
         await client.hello()
         call = client.call("elicit", message="name?")
@@ -77,9 +79,8 @@ async def test_a_server_asks_back_and_gets_its_answer(place: Any) -> None:
         assert await client.said(call) == "accept"
 
 
+@with_sessions
 async def test_what_the_server_says_of_itself_arrives_too(place: Any) -> None:
-    if place.era == STATELESS:
-        pytest.skip("it speaks in the streams of requests alone")
     async with kept(place.link, place.era) as client:
         await client.hello()
         with anyio.fail_after(WAIT_S):
@@ -118,9 +119,8 @@ async def test_a_server_that_dies_in_the_middle_is_lost_with_its_calls_and_the_n
         assert len(client.losses) <= 1
 
 
+@with_sessions
 async def test_a_server_that_is_begun_anew_is_told_what_the_old_one_knew(place: Any) -> None:
-    if place.era == STATELESS:
-        pytest.skip("its servers remember nothing")
     async with kept(place.link, place.era) as client:
         await client.hello()
         await client.said(client.call("pid"))

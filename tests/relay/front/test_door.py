@@ -107,7 +107,7 @@ async def test_a_token_of_the_issuer_says_who_comes_and_for_how_long() -> None:
 
 BAD = {
     "expired": token(exp=time.time() - 1),
-    "not yet valid": token(nbf=time.time() + 300),
+    "not yet valid": token(nbf=time.time() + 86_400),
     "of another issuer": token(iss="https://other.example"),
     "for another": token(aud="https://other.example/mcp"),
     "for nobody": token(aud=None),
@@ -336,6 +336,16 @@ async def test_strangers_hear_whether_we_are_ready_and_nothing_more() -> None:
         await check_readiness(rig, {**bearer("s3cret"), "host": "evil.example"}, {"ready": False})
         healthz = await rig.http.get(rig.url.replace("/mcp", "/healthz"), headers={"host": "10.0.0.1"})
         assert (healthz.status_code, healthz.json()) == (200, {"alive": True})
+
+
+async def test_how_the_servers_are_is_not_for_those_who_share_the_gateway() -> None:
+    def ready() -> Readiness:
+        return Readiness(False, {"github": "1 ready, 1 parked"})
+
+    settings = HttpSettings(LISTEN, Secret("s3cret"))
+    async with serving(Scripted(), settings=settings, ready=ready, get=Issuer().get) as rig:
+        await check_readiness(rig, bearer(token()), {"ready": False})
+        await check_readiness(rig, bearer("s3cret"), {"ready": False, "servers": {"github": "1 ready, 1 parked"}})
 
 
 async def check_readiness(rig: Rig, headers: dict[str, str], told: dict[str, Any]) -> None:

@@ -117,6 +117,9 @@ class Echoing:
 class Leaving:
     """A connection whose client leaves as soon as an answer has begun."""
 
+    takes_more = True
+    has_body = True
+
     def __init__(self) -> None:
         self.when_lost: Callable[[], None] | None = None
 

@@ -22,11 +22,16 @@ pytestmark = pytest.mark.anyio
 async def test_a_port_that_is_taken_is_told_in_one_line() -> None:
     with listening("127.0.0.1", 0) as first:
         port = port_of(first)
-        first.listen()
         with pytest.raises(Failed, match=f"--http 127.0.0.1:{port}: Address already in use"):
             listening("127.0.0.1", port)
     with pytest.raises(Failed, match=r"--http no\.such\.name\.invalid:1"):
         listening("no.such.name.invalid", 1)
+
+
+async def test_who_is_told_the_address_may_knock_before_anybody_serves() -> None:
+    with listening("127.0.0.1", 0) as bound:
+        async with await anyio.connect_tcp("127.0.0.1", port_of(bound)) as knocking:
+            assert knocking.extra(anyio.abc.SocketAttribute.remote_port) == port_of(bound)
 
 
 async def test_small_answers_do_not_wait_for_each_other() -> None:

@@ -212,6 +212,29 @@ async def test_a_client_that_leaves_before_anything_was_said_has_cancelled_too()
         await rig.gateway.session.heard("notifications/cancelled")
 
 
+async def test_a_client_that_leaves_has_cancelled_what_it_sent_behind_what_was_answered() -> None:
+    async with serving(Scripted()) as rig:
+        stream = await rig.connect()
+        await stream.send(written(rig, 1) + written(rig, 2))
+        await until(lambda: rig.gateway.sessions, "somebody is there")
+        scripted = rig.gateway.session
+        first = await scripted.heard("tools/call")
+        scripted.answer(first["id"])
+        second = await scripted.heard("tools/call", 2)
+        await stream.aclose()
+        cancelled = await scripted.heard("notifications/cancelled")
+        assert cancelled["params"]["requestId"] == second["id"]
+
+
+def written(rig: Rig, request_id: int) -> bytes:
+    """A call as it goes over the wire."""
+    body, named = modern_request("tools/call", CALL, request_id)
+    text = json.dumps(body).encode()
+    headers = {"host": "127.0.0.1", "content-length": str(len(text)), **rig.headers(**named)}
+    lines = ["POST /mcp HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    return "\r\n".join(lines).encode() + text
+
+
 async def cancel_once_heard(rig: Rig, scope: anyio.CancelScope) -> None:
     await until(lambda: rig.gateway.sessions, "somebody is there")
     await rig.gateway.session.heard("tools/call")

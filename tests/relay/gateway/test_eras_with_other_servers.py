@@ -13,7 +13,7 @@ from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 
 from spec_mcp.relay.gateway.eras import Era
-from tests.conftest import ROOT
+from tests.needs import ROOT
 from tests.relay.gateway.eras_pairing import Pairing
 from tests.relay.gateway.eras_peers import User, said
 

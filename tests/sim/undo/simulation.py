@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from random import Random
 
 from tests.sim.undo.plan import draw
@@ -23,13 +24,16 @@ def simulate(seed: int, theme: str = "") -> Counter[str]:
     return stats + Run(plan, points).run()
 
 
-def die_everywhere(seed: int, theme: str = "") -> Counter[str]:
+def die_everywhere(seed: int, theme: str = "", turns: int | None = None) -> Counter[str]:
     """Run the world of a seed as often as it has commands, and die after each of them once.
+
+    It takes the square of the commands; with `turns`, each client leaves after so many.
 
     Raises:
         Violation: something that must hold did not.
     """
     plan = draw(seed, theme)
+    plan = replace(plan, scripts=tuple(script[:turns] for script in plan.scripts))
     whole = Run(plan)
     stats = whole.run()
     for number in range(1, whole.commands + 1):

@@ -12,6 +12,7 @@ const WORDS = {
   wasted: "made ahead, used by no call",
   compensated: "made ahead, and taken back",
   stuck: "made ahead, and could not be taken back",
+  attached: "given along with another call's reply, which is not lossless",
   compared: "compared with the real answer (shadow mode)",
 };
 const TICKS = 5;
@@ -56,6 +57,7 @@ export function open(root, context) {
         h("div", {}, h("h1", {}, session.server), h("p", { class: "lead" }, lead(session))),
       ),
       figures(session),
+      told.speculators.map(speculator),
       h(
         "section",
         { class: "card" },
@@ -127,6 +129,18 @@ function figures(session) {
       share(session.wasted ?? 0, session.speculations ?? 0),
       `${number(session.wasted ?? 0)} of ${number(session.speculations ?? 0)}`,
     ),
+  );
+}
+
+function speculator(asked) {
+  const endings = Object.entries(asked.endings).map(([ending, times]) => `${number(times)} ${ending}`);
+  const price = asked.price === 0 ? "free" : asked.price.toFixed(asked.price < 1 ? 4 : 2);
+  return h(
+    "p",
+    { class: "lead" },
+    h("b", {}, asked.speculator),
+    ` was asked ${count(asked.asked, "question")} (${endings.join(", ")}): `,
+    `${number(asked.input_tokens)} tokens sent, ${number(asked.output_tokens)} answered, ${price}`,
   );
 }
 
