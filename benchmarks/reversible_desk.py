@@ -15,8 +15,10 @@ from enum import StrEnum
 from random import Random
 from typing import Any, cast
 
-from spec_mcp.cli.demo.agent import Answer, Call, Step, Think
+from spec_mcp.cli.demo.agent import Answer, Call, Think
 from wrapped_servers.retail.model import Address, Order, Tables, User
+
+Step = Think | Call
 
 MEDIAN_THINK_S = 0.35
 THINK_SPREAD = 0.6
