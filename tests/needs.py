@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import postgres
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("SPEC_MCP_SHARED") or ROOT.parent / "shared")
 CHROMIUM = Path(os.environ.get("SPEC_MCP_CHROMIUM") or "/usr/bin/chromium")
@@ -41,6 +43,12 @@ NEEDS = (
         CHROMIUM.exists,
         f"browser at {CHROMIUM}",
         "install Debian's package chromium, or name a Chromium by SPEC_MCP_CHROMIUM",
+    ),
+    Need(
+        "postgres",
+        postgres.is_there,
+        "PostgreSQL server",
+        "run `make servers`, or name one that may be filled by SPEC_MCP_TEST_POSTGRES",
     ),
     Need("chess", _has_engine, "chess engine", "install Debian's or Homebrew's stockfish"),
 )

