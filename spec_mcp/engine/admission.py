@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import chain
 
-from spec_mcp.engine import checking, lifecycle, lossy, reversing
+from spec_mcp.engine import checking, lifecycle, lossy, reversing, sharing
 from spec_mcp.engine.calls import CallKey, Unmatchable, canonical_arguments
 from spec_mcp.engine.commands import Predict, Skipped, Validate
 from spec_mcp.engine.connections import ConnectionState, Proposal, footprint_by
@@ -226,6 +226,17 @@ def validated_for_launch(world: World, speculation: Speculation, value: str | No
     reason = Reason.UNVALIDATED if value is None else no_longer(world, connection, speculation)
     if reason is None:
         speculation.valid = value
+        _launch_or_offer(world, connection, speculation)
+    else:
+        lifecycle.discard(world, speculation, reason)
+        fill_places(world, connection)
+
+
+def offered(world: World, speculation: Speculation, ok: bool) -> None:
+    """It is on the board that replicas share, or cannot be put there: the same once more."""
+    connection = world.connection(speculation.connection)
+    reason = no_longer(world, connection, speculation) if ok else Reason.CUT_OFF
+    if reason is None:
         _launch(world, connection, speculation)
     else:
         lifecycle.discard(world, speculation, reason)
@@ -280,11 +291,18 @@ def _propose(world: World, standing: Standing, proposal: Proposal) -> None:
         world.ledger.in_preparation.add(speculation)
         reversing.prepare(world, speculation)
     elif policy.fresh is None:
-        _launch(world, connection, speculation)
+        _launch_or_offer(world, connection, speculation)
     else:
         world.ledger.in_preparation.add(speculation)
         world.out.append(Validate(speculation.connection, speculation.id, None, policy.fresh, candidate.arguments))
         world.watch(speculation)
+
+
+def _launch_or_offer(world: World, connection: ConnectionState, speculation: Speculation) -> None:
+    if world.board is not None and world.mode is Mode.ON:
+        sharing.offer(world, connection, speculation)
+    else:
+        _launch(world, connection, speculation)
 
 
 def _launch(world: World, connection: ConnectionState, speculation: Speculation) -> None:

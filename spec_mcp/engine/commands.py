@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from spec_mcp.engine.calls import Arguments, CallKey
 from spec_mcp.engine.effects import FileValidator, Surrogate, ToolValidator
-from spec_mcp.engine.events import CallId, ConnectionName, Lineage, Moment, SpeculationId
+from spec_mcp.engine.events import CallId, ConnectionName, Lineage, Moment, OfferId, PostId, SpeculationId
 from spec_mcp.engine.passing import Apart
+from spec_mcp.engine.resources import Footprint
 from spec_mcp.engine.results import ResultEquivalences
 from spec_mcp.engine.states import How, State
 from spec_mcp.engine.values import value
@@ -270,6 +271,60 @@ class Fail:
     reason: str
 
 
+# --- for the board that replicas share --------------------------------------------------------------------------------
+
+
+@value
+class Post:
+    """Put on the board that a request is about to go out, and what it touches; answered by `Posted`.
+
+    Of a notice, whose number is below zero, nobody awaits that.
+    """
+
+    post: PostId
+    footprint: Footprint
+    writes: bool
+
+
+@value
+class Unpost:
+    """What was posted can change nothing any more, and its client has seen what it showed."""
+
+    post: PostId
+
+
+@value
+class Offer:
+    """Put the speculation on the board before it is launched; answered by `Offered`.
+
+    Its result follows when it is there, and `Drop` takes it from the board.
+    """
+
+    connection: ConnectionName
+    speculation: SpeculationId
+    digest: str
+    """Equal for calls that are the same to all replicas; empty: no other may have its result."""
+    footprint: Footprint
+    ttl_s: float | None
+    may_be_overtaken: bool
+
+
+@value
+class Take:
+    """Ask the board, once for all, whether the result may answer the call; answered by `Taken`.
+
+    That of another replica is waited for while it runs, fetched, and held under the speculation's number.
+    """
+
+    connection: ConnectionName
+    speculation: SpeculationId
+    call: CallId
+    offer: OfferId | None
+    """Of another replica; None: it is our own."""
+    keeps: bool
+    """It may answer further calls."""
+
+
 # --- for the predictor and the record -------------------------------------------------------------------------------
 
 
@@ -389,6 +444,10 @@ Command = (
     | HoldNotification
     | Tell
     | Fail
+    | Post
+    | Unpost
+    | Offer
+    | Take
     | Predict
     | BindSurrogate
     | PinFingerprint

@@ -9,6 +9,7 @@ below is one event; the rules that it keeps are named by their numbers in the de
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 from spec_mcp.engine import (
@@ -18,10 +19,12 @@ from spec_mcp.engine import (
     expiring,
     lifecycle,
     lossy,
+    posting,
     requests,
     reversing,
     servers,
     sessions,
+    sharing,
     spoiling,
     surrogates,
     undoing,
@@ -72,6 +75,7 @@ from spec_mcp.engine.events import (
     SpeculationReturned,
     StateRead,
     SurrogateBound,
+    Taken,
     TaskEnded,
     Ticked,
     ToolsListed,
@@ -105,6 +109,8 @@ class Engine:
         pins: Mapping[str, Mapping[str, str]] | None = None,
         timing: Timing | None = None,
     ) -> None:
+        if settings.board:  # what has an effect, or goes along with other calls, is not put to the board
+            settings = replace(settings, reversible=False, lossy=False, attach=False)
         self.world = World(settings, policies, pins or {}, timing or Timing(), mode)
         self._handlers: dict[type, Callable[..., None]] = {
             Attached: partial(servers.attached, self.world),
@@ -141,6 +147,8 @@ class Engine:
             GuessesJudged: partial(surrogates.judged, self.world),
             ModeSet: partial(sessions.mode_set, self.world),
             Ticked: self._nothing,
+            Taken: partial(sharing.taken, self.world, self._adopt),
+            **sharing.handlers(self.world),
         }
 
     def handle(self, event: Event, now_s: float) -> list[Command]:
@@ -168,6 +176,8 @@ class Engine:
         for task in tasks:
             task()
         self._release()
+        if world.board is not None:
+            posting.unpost(world, world.board)
         return world.out
 
     @property
@@ -238,7 +248,10 @@ class Engine:
         """A hit, a join or a miss."""
         world = self.world
         speculation = None if call.key is None else world.ledger.by_key.get(call.key)
-        if (
+        if speculation is None and (foreign := sharing.foreign(world, call)) is not None:
+            self._join(call, foreign)
+            sharing.fetch(world, call, foreign)
+        elif (
             speculation is None
             or speculation.caller is not None
             or speculation.compared_with is not None
@@ -256,7 +269,7 @@ class Engine:
 
     def _hit(self, call: CallState, speculation: Speculation) -> None:
         if speculation.policy.fresh is None:
-            self._adopt(call, speculation, How.HIT)
+            self._may_adopt(call, speculation, How.HIT)
             return
         speculation.caller = call.id
         speculation.join_until = self.world.now_s + JOIN_SLACK_S
@@ -284,6 +297,13 @@ class Engine:
             speculation.met = Met(call.arrived_at, speculation.state is State.READY)
             call.speculation = speculation.id
             self.world.out.append(Keep(speculation.connection, speculation.id, call.id))
+
+    def _may_adopt(self, call: CallState, speculation: Speculation, how: How) -> None:
+        """As far as this replica can tell. Where there are others, the board has the last word."""
+        if self.world.board is None:
+            self._adopt(call, speculation, how)
+        else:
+            sharing.take(self.world, call, speculation, how)
 
     def _adopt(self, call: CallState, speculation: Speculation, how: How) -> None:
         world = self.world
@@ -423,7 +443,7 @@ class Engine:
 
     def _finish_join(self, call: CallState, speculation: Speculation) -> None:
         if speculation.policy.fresh is None:
-            self._adopt(call, speculation, How.LOSSY if speculation.policy.lossy else How.JOIN)
+            self._may_adopt(call, speculation, How.LOSSY if speculation.policy.lossy else How.JOIN)
         else:
             self._revalidate(speculation)
             self._make_room(speculation.session)
@@ -455,7 +475,7 @@ class Engine:
                 lifecycle.discard(world, speculation, Reason.STALE)
         elif (call := world.caller_of(speculation)) is not None and call.id == event.call:
             if holds:
-                self._adopt(call, speculation, How.JOIN if speculation.state is State.JOINED else How.HIT)
+                self._may_adopt(call, speculation, How.JOIN if speculation.state is State.JOINED else How.HIT)
             else:
                 lifecycle.discard(world, speculation, Reason.STALE)
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from spec_mcp.engine.calls import Arguments, CallKey
 from spec_mcp.engine.effects import ServerPolicy, ToolPolicy
+from spec_mcp.engine.resources import Footprint
 from spec_mcp.engine.results import Verdict
 from spec_mcp.engine.states import State
 from spec_mcp.engine.values import value
@@ -20,6 +21,12 @@ CallId = int
 
 SpeculationId = int
 """One speculation, counted by the engine."""
+
+OfferId = int
+"""One result that a replica offers to the others, counted by the board."""
+
+PostId = int
+"""What one replica has posted: a request by its `CallId`, what was said without asking by a number below zero."""
 
 ConnectionName = str
 """One connection to a server, for as long as its session or its server lasts, through all restarts."""
@@ -446,6 +453,87 @@ class Inherited:
     inheritances: tuple[Inheritance, ...]
 
 
+# --- what the board says ----------------------------------------------------------------------------------------------
+
+
+@value
+class WorldKnown:
+    """All replicas reach one and the same world through this server, and this is what tells it from others."""
+
+    server: str
+    identity: str
+
+
+@value
+class Posted:
+    """The answer to `Post` of a request: the others know of it, or cannot adopt anything any more."""
+
+    post: PostId
+
+
+@value
+class Offered:
+    """The answer to `Offer`: is it on the board?"""
+
+    speculation: SpeculationId
+    ok: bool
+
+
+@value
+class Taken:
+    """The answer to `Take`."""
+
+    speculation: SpeculationId
+    call: CallId
+    ok: bool
+    """The result may answer this call, and no other."""
+    age_s: float = 0.0
+    """Of another replica's: how long ago it was launched."""
+    size_bytes: int = 0
+    """The same, its size."""
+
+
+@value
+class Announced:
+    """Another replica offers a result, or will when it is there."""
+
+    digest: str
+    offer: OfferId
+    ready: bool
+
+
+@value
+class Withdrawn:
+    """Another replica offers it no more."""
+
+    digest: str
+    offer: OfferId
+
+
+@value
+class TakenAway:
+    """Another replica has used the result of a speculation of ours."""
+
+    speculation: SpeculationId
+
+
+@value
+class WrittenElsewhere:
+    """Another replica is about to write. That this is told is no promise: the board itself decides what may be used."""
+
+    footprint: Footprint
+
+
+@value
+class CutOff:
+    """The board cannot be reached: nothing that is held can be shown to be unspoiled."""
+
+
+@value
+class Rejoined:
+    """The board can be reached again."""
+
+
 @value
 class Compared:
     """The answer to `Compare`."""
@@ -529,6 +617,16 @@ Event = (
     | Probed
     | Undone
     | Settled
+    | WorldKnown
+    | Posted
+    | Offered
+    | Taken
+    | Announced
+    | Withdrawn
+    | TakenAway
+    | WrittenElsewhere
+    | CutOff
+    | Rejoined
     | Inherited
     | Compared
     | Predicted

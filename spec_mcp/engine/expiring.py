@@ -18,6 +18,8 @@ def deadline_s(world: World) -> float | None:
     """When `Ticked` is due; None while nothing is held or joined."""
     times = [world.ledger.deadlines.next_s, world.waiting.fails_s]
     times += [world.connection(name).suspect_until for name in world.waiting.silences()]
+    if world.board is not None and world.board.posted:
+        times.append(world.ledger.writes.settles_s)
     return min((time for time in times if time is not None), default=None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
-from spec_mcp.engine import reversing, undoing
+from spec_mcp.engine import posting, reversing, undoing
 from spec_mcp.engine.commands import (
     CallSettled,
     CancelSpeculation,
@@ -75,7 +75,7 @@ def saved_s(speculation: Speculation, call: CallState) -> float:
 
 def adopted(world: World, speculation: Speculation, call: CallState, how: How, spared_s: float, reused: bool) -> None:
     """The call has its result: book it, and let go of what is not kept."""
-    report(world, call, how, speculation.id, spared_s)
+    report(world, call, how, None if speculation.offer is not None else speculation.id, spared_s)
     if call.key is not None and call.reads:
         world.ledger.remember_answer(call.key, world.footprint(call), len(world.sessions))
     if not reused:
@@ -168,8 +168,9 @@ def discard_all(world: World, speculations: Iterable[Speculation], reason: Reaso
 
 
 def end(world: World, speculation: Speculation, reason: str) -> None:
-    """Report its end, for the record and for learning. A check is neither used nor wasted."""
-    if speculation.checks is not None:
+    """Report its end, for the record and for learning. A check is neither used nor wasted, and another replica reports
+    what was its own."""
+    if speculation.checks is not None or speculation.offer is not None:
         return
     world.out.append(
         SpeculationEnded(
@@ -257,8 +258,9 @@ def what_blocks(world: World, call: CallState) -> Blocker | None:
         return Undo(in_its_way[0].id)
     if awaits_silence(world, call):
         return Silence(call.connection)
-    older = follows_one_that_waits(world, call)
-    return None if older is None else Older(older.id)
+    if (older := follows_one_that_waits(world, call)) is not None:
+        return Older(older.id)
+    return posting.post(world, call) if posting.needs_posting(world, call) else None
 
 
 def keep_back(world: World, call: CallState, blocker: Blocker) -> None:
@@ -306,7 +308,11 @@ def release(world: World) -> None:
 def wait_no_longer(world: World, connection: ConnectionName) -> None:
     """Make all the calls that wait there, but for those that must not see what is not taken back."""
     for call in sorted(world.waiting.on(connection), key=lambda call: call.id):
-        if not reversing.in_the_way(world, call) and follows_one_that_waits(world, call) is None:
+        if reversing.in_the_way(world, call) or follows_one_that_waits(world, call) is not None:
+            continue
+        if posting.needs_posting(world, call):
+            keep_back(world, call, posting.post(world, call))
+        else:
             send(world, call)
 
 
@@ -347,6 +353,7 @@ def forget(world: World, call: CallState) -> None:
     """The call is no longer in flight, and the client begins to think. Its session may have gone before it."""
     world.waiting.remove(call)
     world.calls.remove(call)
+    posting.over(world, call)
     session = world.sessions.get(call.session)
     if session is not None and call.is_tool_call:
         session.outstanding -= 1

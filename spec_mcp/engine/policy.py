@@ -77,6 +77,8 @@ class Settings:
     lossy: bool = False
     check_every: int = 0
     """Of how many hits one is made again in the background, to see whether the result was right; 0: none."""
+    board: bool = False
+    """Several replicas share a store, and each adoption is put to the board that they have there."""
     attach: bool = False
     """Not lossless: results of very likely next reads are attached to the replies of calls."""
 

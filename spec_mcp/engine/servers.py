@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from spec_mcp.engine import lifecycle, reversing, undoing
+from spec_mcp.engine import lifecycle, posting, reversing, undoing
 from spec_mcp.engine.commands import Demote, HoldNotification, PassOn, PinFingerprint, Refuse, Withhold
 from spec_mcp.engine.connections import ConnectionState, ServerState
 from spec_mcp.engine.effects import NO_MANIFEST
@@ -178,10 +178,12 @@ def notified(world: World, event: ServerNotified) -> None:
             world.out.append(HoldNotification(connection.name, held.id))
             return
         spoil(world, connection.everything)
+        posting.notice(world, connection, writes=True)
         if event.method == "notifications/tools/list_changed":
             connection.fingerprints = None
     elif event.method in OBSERVING_NOTIFICATIONS:
         overtake(world, connection.everything, world.now_s, None)
+        posting.notice(world, connection, writes=False)
     elif event.method not in HARMLESS_NOTIFICATIONS and may_be_ours(world, connection):
         if not world.works_for_clients(connection):
             world.out.append(Withhold(connection.name))

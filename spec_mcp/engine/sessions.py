@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spec_mcp.engine import lifecycle
+from spec_mcp.engine import lifecycle, posting
 from spec_mcp.engine.events import HeldDropped, Mode, ModeSet, SessionClosed
 from spec_mcp.engine.states import Reason, State
 from spec_mcp.engine.world import SessionState, World
@@ -18,6 +18,7 @@ def closed(world: World, event: SessionClosed) -> None:
         if call.reads:  # else it would have been made by now
             world.waiting.remove(call)
             world.calls.remove(call)
+            posting.over(world, call)
         if speculation is not None and speculation not in own:
             own.append(speculation)
     lifecycle.discard_all(world, own, Reason.SESSION_ENDED)

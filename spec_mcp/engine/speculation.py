@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from spec_mcp.engine.calls import Arguments, CallKey
 from spec_mcp.engine.effects import ToolPolicy
-from spec_mcp.engine.events import CallId, ConnectionName, Lineage, SpeculationId
+from spec_mcp.engine.events import CallId, ConnectionName, Lineage, OfferId, SpeculationId
 from spec_mcp.engine.resources import Footprint
 from spec_mcp.engine.states import How, Reason, State, Step, after
 
@@ -147,6 +147,10 @@ class Speculation:
     """The reason of its end, for a reversible one."""
     depends_on: frozenset[SpeculationId] = frozenset()
     """Reversible speculations whose effect it may have seen: it falls with them."""
+    offer: OfferId | None = None
+    """Another replica's, under which this one's result is to be had."""
+    taken_as: How | None = None
+    """The board is asked whether its caller may have its result, and how that was found."""
 
     def move(self, step: Step) -> None:
         """Go to the state that the table gives.

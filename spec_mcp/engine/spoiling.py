@@ -7,7 +7,7 @@ here, before anything that it leads to goes out.
 
 from __future__ import annotations
 
-from spec_mcp.engine import lifecycle
+from spec_mcp.engine import lifecycle, posting
 from spec_mcp.engine.connections import ConnectionState
 from spec_mcp.engine.events import Answer, Outcome
 from spec_mcp.engine.inflight import CallState
@@ -15,7 +15,7 @@ from spec_mcp.engine.resources import Footprint
 from spec_mcp.engine.speculation import Speculation
 from spec_mcp.engine.states import Reason
 from spec_mcp.engine.world import World
-from spec_mcp.engine.writes import OpenWrite
+from spec_mcp.engine.writes import NOTICE, SEAL, OpenWrite
 
 NOTICE_SETTLE_S = 2.0
 """How long a server is taken to act on a message that has no answer: after `roots/list_changed` it asks for the roots
@@ -35,6 +35,8 @@ def take_notice(world: World, connection: ConnectionState, settle_s: float | Non
     spoil(world, connection.everything)
     settle_s = NOTICE_SETTLE_S if settle_s is None else settle_s
     world.ledger.writes.notice(connection.name, connection.everything, settle_s, world.now_s)
+    if settle_s > 0.0:
+        posting.lasting_notice(world, connection, (NOTICE, connection.name))
 
 
 def spoil(world: World, written: Footprint) -> None:
@@ -88,6 +90,7 @@ def seal(world: World, connection: ConnectionState) -> None:
     """Rule 16: more is unanswered there than can be kept apart, so nothing is held of it until it starts anew."""
     spoil(world, connection.everything)
     world.ledger.writes.seal(connection.name, connection.everything)
+    posting.lasting_notice(world, connection, (SEAL, connection.name))
 
 
 def forget_one_call_too_many(world: World, session: str) -> None:

@@ -97,6 +97,8 @@ def barred(world: World, connection: ConnectionState, tool: str) -> Reason | Non
         return reason
     if not connection.connected:
         return Reason.BUSY
+    if world.board is not None and world.board.cut_off:
+        return Reason.CUT_OFF
     if connection.mistrusted_for is not None or server.died_under(tool):
         return Reason.DEMOTED
     if world.mode is Mode.ON and server.evidence.is_demoted(tool):  # shadow mode goes on looking

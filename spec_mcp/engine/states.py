@@ -87,6 +87,10 @@ class Reason(StrEnum):
     UNLESS = "unless"
     UNREADABLE = "unreadable"
     CRASHED = "crashed"
+    CUT_OFF = "cut-off"
+    """The board that replicas share could not be reached; also why none was launched."""
+    TAKEN = "taken"
+    """Another replica has answered a call with it."""
     # why a reversible one is stuck
     FOREIGN_STATE = "foreign-state"
     OUTCOME_UNKNOWN = "outcome-unknown"

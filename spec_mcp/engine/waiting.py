@@ -1,8 +1,8 @@
 """Calls that must not go out yet: each waits for one thing, and is looked at again when that is over.
 
-A call waits for the undo of an early write that it could see, until speculations are silent over its connection, or
-for an older call that waits itself. What it waits for next is only found out then. So however many wait, what happens
-elsewhere costs them nothing.
+A call waits for the undo of an early write that it could see, until speculations are silent over its connection, for
+an older call that waits itself, or until other replicas know of it. What it waits for next is only found out then. So
+however many wait, what happens elsewhere costs them nothing.
 """
 
 from __future__ import annotations
@@ -36,7 +36,13 @@ class Older(NamedTuple):
     call: CallId
 
 
-Blocker = Undo | Silence | Older
+class Unposted(NamedTuple):
+    """Until the other replicas know of this call."""
+
+    call: CallId
+
+
+Blocker = Undo | Silence | Older | Unposted
 """What a call waits for."""
 
 

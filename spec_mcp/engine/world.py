@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from spec_mcp.engine.board import Board
 from spec_mcp.engine.calls import CallKey
 from spec_mcp.engine.commands import Command
 from spec_mcp.engine.connections import ConnectionState, ServerState, footprint_by
@@ -75,6 +76,11 @@ class World:
         self.calls = InFlight()
         self.waiting = Waiting()
         """Calls that must not go out yet."""
+        self.board: Board | None = None
+        """What is known of other replicas; None: there are none."""
+        if settings.board:
+            self.board = Board()
+            self.ledger.writes.over = []
         self.out: list[Command] = []
         self.later: list[Callable[[], None]] = []
         """What the present event leads to and no client waits for."""

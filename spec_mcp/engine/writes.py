@@ -58,6 +58,10 @@ class OpenWrites:
         self._ends: list[tuple[float, int, Place]] = []
         """When each settles, soonest first; an entry that says otherwise than the write itself is void."""
         self._noted = count()
+        self._sealed: dict[ConnectionName, list[CallId]] = {}
+        """What was open where all is taken for being written."""
+        self.over: list[Place] | None = None
+        """What can take effect no more, for whoever wants to be told and empties it."""
 
     # --- one after the other ----------------------------------------------------------------------------------------
 
@@ -101,9 +105,11 @@ class OpenWrites:
 
     def seal(self, connection: ConnectionName, everything: Footprint) -> None:
         """Too much is open there to be told apart: one entry for all of it, until a new process is there."""
-        for place in list(self._on.of(connection)):
-            if isinstance(place, int):
-                self._forget(place)
+        folded = [place for place in self._on.of(connection) if isinstance(place, int)]
+        for place in folded:
+            self._remove(place)
+        if self.over is not None:
+            self._sealed.setdefault(connection, []).extend(folded)
         self._put((SEAL, connection), OpenWrite(everything, connection))
 
     def end_task(self, connection: ConnectionName, task: str, now_s: float) -> None:
@@ -144,6 +150,15 @@ class OpenWrites:
         self._forget_settled(now_s)
         return any(write.until is not None for write in self._all.values())
 
+    def pass_time(self, now_s: float) -> None:
+        """Forget what can take effect no more."""
+        self._forget_settled(now_s)
+
+    @property
+    def settles_s(self) -> float | None:
+        """When the next one may have settled."""
+        return self._ends[0][0] if self._ends else None
+
     def settle_anew(self, now_s: float) -> None:
         """The clock was set back: what had been answered settles from now on."""
         for place, write in self._all.items():
@@ -159,7 +174,7 @@ class OpenWrites:
     # --- keeping them -----------------------------------------------------------------------------------------------
 
     def _put(self, place: Place, write: OpenWrite) -> None:
-        self._forget(place)
+        self._remove(place)
         self._all[place] = write
         self._on.add(write.connection, place, write)
         self._touching.add(place, write.footprint)
@@ -171,6 +186,13 @@ class OpenWrites:
         heapq.heappush(self._ends, (write.until, next(self._noted), place))
 
     def _forget(self, place: Place) -> None:
+        self._remove(place)
+        if self.over is not None:
+            self.over.append(place)
+            if isinstance(place, tuple) and place[0] == SEAL:
+                self.over += self._sealed.pop(place[1], ())
+
+    def _remove(self, place: Place) -> None:
         if (write := self._all.pop(place, None)) is None:
             return
         self._touching.remove(place)
