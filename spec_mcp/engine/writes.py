@@ -58,10 +58,8 @@ class OpenWrites:
         self._ends: list[tuple[float, int, Place]] = []
         """When each settles, soonest first; an entry that says otherwise than the write itself is void."""
         self._noted = count()
-        self._sealed: dict[ConnectionName, list[CallId]] = {}
-        """What was open where all is taken for being written."""
         self.over: list[Place] | None = None
-        """What can take effect no more, for whoever wants to be told and empties it."""
+        """What is not open any more, for whoever wants to be told and empties it."""
 
     # --- one after the other ----------------------------------------------------------------------------------------
 
@@ -105,11 +103,9 @@ class OpenWrites:
 
     def seal(self, connection: ConnectionName, everything: Footprint) -> None:
         """Too much is open there to be told apart: one entry for all of it, until a new process is there."""
-        folded = [place for place in self._on.of(connection) if isinstance(place, int)]
-        for place in folded:
-            self._remove(place)
-        if self.over is not None:
-            self._sealed.setdefault(connection, []).extend(folded)
+        for place in list(self._on.of(connection)):
+            if isinstance(place, int):
+                self._forget(place)
         self._put((SEAL, connection), OpenWrite(everything, connection))
 
     def end_task(self, connection: ConnectionName, task: str, now_s: float) -> None:
@@ -189,8 +185,6 @@ class OpenWrites:
         self._remove(place)
         if self.over is not None:
             self.over.append(place)
-            if isinstance(place, tuple) and place[0] == SEAL:
-                self.over += self._sealed.pop(place[1], ())
 
     def _remove(self, place: Place) -> None:
         if (write := self._all.pop(place, None)) is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from spec_mcp.engine import commands as do
 from spec_mcp.engine import events
@@ -165,7 +165,7 @@ class Playbook:
         """Nothing more was asked for."""
         assert not self.pending, f"nobody wanted {self.pending}"
 
-    def __enter__(self) -> Playbook:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
