@@ -163,8 +163,10 @@ class Board(Protocol):
     """What one thread of a replica sees of the board. All methods may raise `StoreError`."""
 
     def join(self, process: Process, posts: Sequence[Posting], lease_s: float = LEASE_S) -> Fence:
-        """Become a replica, or become one again, with all that is in flight posted and a fresh lease; ends all offers.
+        """Become a replica, or become one again, with all that is in flight posted; ends all offers.
 
+        Its lease is not fresh before it is renewed, which must be within its length: a join that is done long after it
+        was asked for, when nobody counts on it any more, makes nobody believe that all is posted.
         What this replica had posted before is gone, and so is a lease of this name whose process is another: that one
         is buried. A join that comes late, after a newer one of the same name, changes nothing.
 
@@ -174,7 +176,11 @@ class Board(Protocol):
         ...
 
     def renew(self, fence: Fence) -> bool:
-        """Make the lease fresh, for its length from some moment during this call; False: we are no member any more."""
+        """Make the lease fresh, for its length from some moment during this call; False: we are no member any more.
+
+        Only within its length of the last time: one that is done long after it was asked for changes nothing. So
+        whatever becomes of it, the lease has run out when twice its length has passed since this was called.
+        """
         ...
 
     def leave(self, fence: Fence) -> None:

@@ -67,9 +67,10 @@ class Registered:
     fence: Fence
     lease_s: float
     renewed_at: float
+    """When it joined, or last renewed its lease."""
     life: int
-    expired: bool = False
-    """Its lease counts no more, whatever the clock says."""
+    is_active: bool = False
+    """It has renewed its lease since it joined, and since the clock was set back."""
 
 
 @dataclass(slots=True)
@@ -137,7 +138,7 @@ class BoardModel:
     def is_fresh(self, member: Registered) -> bool:
         """Is its lease running?"""
         age_s = self.clock() - member.renewed_at
-        return not member.expired and member.life == self.life and 0 <= age_s <= member.lease_s
+        return member.is_active and member.life == self.life and 0 <= age_s <= member.lease_s
 
     def strike(self, member: Registered) -> None:
         """As `Board.bury`."""
@@ -251,17 +252,18 @@ class ModelBoard:
         if member is None:
             return False
         now = self.model.clock()
-        if member.renewed_at > now:
-            self._notice_clock(now)
+        self._notice_clock(now)
+        if now - member.renewed_at > member.lease_s:  # asked for long ago: nobody counts on it any more
+            return False
         member.renewed_at = now
-        member.expired = False
+        member.is_active = True
         return True
 
     def _notice_clock(self, now: float) -> None:
         """Where the clock was set back no age can be told, of offers or of leases."""
         if any(member.renewed_at > now for member in self.model.members.values()):
             for member in self.model.members.values():
-                member.expired = True
+                member.renewed_at, member.is_active = now, False
             self.model.end_offers(self.model.offers, NOBODY)
 
     def _bury(self, fence: Fence) -> bool:
