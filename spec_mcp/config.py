@@ -264,8 +264,15 @@ class Listen(Table, frozen=True, kw_only=True):
     replay_bytes: Annotated[
         Bound, Meta(description="what each session keeps for a client that comes back to a broken stream")
     ] = 4 * 2**20
+    notice_s: Annotated[
+        Seconds | None,
+        Meta(
+            description="how long after SIGTERM requests are still taken while `/readyz` says 503, so that load "
+            "balancers notice; without it: 5, and 0 at a loopback address"
+        ),
+    ] = None
     drain_s: Annotated[
-        Patience, Meta(description="how long answers under way may take when the program is told to stop")
+        Patience, Meta(description="how long answers under way may take after that; then they are errors")
     ] = 10.0
 
 

@@ -50,6 +50,9 @@ LEARNED_EVERY = 50
 RECORD_CLOSE_S = 1.0
 """How long our end may wait for the last rows: clients wait about 2 s for us, in all."""
 
+LEAVING_RECORD_CLOSE_S = 5.0
+"""The same where we were told to leave in good order, and no client waits for us."""
+
 CAUTION = {Mode.OFF: 0, Mode.SHADOW: 1, Mode.ON: 2}
 
 
@@ -60,9 +63,16 @@ class Modes:
         self._own = own
         self._is_explicit = is_explicit
         self._switch = switch
+        self._is_over = False
+
+    def end(self) -> None:
+        """Off from now on, whatever anybody says: the process is about to end."""
+        self._is_over = True
 
     def now(self) -> Mode:
         """The more cautious of both, where both are explicit."""
+        if self._is_over:
+            return Mode.OFF
         switched = self._switch.read()
         if switched is None:
             return self._own

@@ -83,7 +83,9 @@ async def _run(
         else:
             await _over_http(config, options, environ, stopping, page, *http)
         tasks.cancel_scope.cancel()
-    return 0 if stopping.number is None else 128 + stopping.number
+    if stopping.number is None or (http is not None and stopping.was_orderly):
+        return 0
+    return 128 + stopping.number
 
 
 class _Stop:
@@ -92,16 +94,26 @@ class _Stop:
     def __init__(self) -> None:
         self.number: int | None = None
         self.told = anyio.Event()
+        self.hurried = anyio.Event()
+        """Told so once more."""
+
+    @property
+    def was_orderly(self) -> bool:
+        """Were we told as a supervisor tells, and given the time that it takes?"""
+        return self.number == signal.SIGTERM and not self.hurried.is_set()
 
     async def listen(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Note the first of the signals. What our parent had us ignore (`nohup`, say) stays ignored."""
+        """Note the first of the signals, and that there is another. What our parent had us ignore (`nohup`, say) stays
+        ignored."""
         heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
         with anyio.open_signal_receiver(*heeded) as signals:
             task_status.started()
             async for number in signals:
                 if self.number is None:
                     self.number = number
-                self.told.set()
+                    self.told.set()
+                else:
+                    self.hurried.set()
 
 
 async def _over_stdio(config: Config, options: GatewayOptions, environ: Mapping[str, str], stopping: _Stop) -> None:
@@ -131,8 +143,8 @@ async def _over_http(
     port: int,
 ) -> None:
     from spec_mcp.relay.front.app import HttpFront, Readiness  # only where it is needed: a quarter of a second
-    from spec_mcp.relay.front.serve import listening, port_of, serve
-    from spec_mcp.relay.front.settings import http_settings, require_safe_place
+    from spec_mcp.relay.front.serve import Ending, listening, port_of, serve
+    from spec_mcp.relay.front.settings import http_settings, notice_s_of, require_safe_place
 
     settings = http_settings(config, environ)
     require_safe_place(settings, host)
@@ -152,12 +164,17 @@ async def _over_http(
             schema_of=gateway.schema_of,
             page=page,
         )
-        await tasks.start(serve, front, bound, stopping.told)
+
+        def notice_s() -> float:  # nobody balances load over what a person ends with a key
+            return notice_s_of(settings, host) if stopping.number == signal.SIGTERM else 0.0
+
+        await tasks.start(serve, front, bound, Ending(stopping.told, notice_s, stopping.hurried))
         prefer_lines()
         if page is not None:
             _tell_page(page, f"http://{host}:{port_of(bound)}", settings.token is not None)
         say(f"serving {', '.join(gateway.names)} at http://{host}:{port_of(bound)}/mcp")
         await stopping.told.wait()
+        gateway.stop_speculating()
 
 
 def _tell_page(page: AddressedPage, root: str, has_token: bool) -> None:

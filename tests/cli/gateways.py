@@ -158,8 +158,14 @@ class Unread:
 class OverHttp:
     """The gateway over HTTP, on a free port of loopback."""
 
-    def __init__(self, config: Path, *arguments: str, env: Mapping[str, str] | None = None) -> None:
-        command: Sequence[str] = [*COMMAND, "--config", str(config), "--http", "127.0.0.1:0", *arguments]
+    def __init__(
+        self,
+        config: Path,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        program: Sequence[str] = tuple(COMMAND),
+    ) -> None:
+        command: Sequence[str] = [*program, "--config", str(config), "--http", "127.0.0.1:0", *arguments]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
+import anyio
 import msgspec
 from starlette.types import Receive, Scope, Send
 
@@ -24,7 +25,7 @@ from spec_mcp.relay.front import sdk
 from spec_mcp.relay.front.door import METADATA_HEADERS, METADATA_PATH, Door
 from spec_mcp.relay.front.handshake import BATCH_VERSION, HandshakeSession
 from spec_mcp.relay.front.hosts import Hosts
-from spec_mcp.relay.front.http import JSON, Gone, Http, Refusal
+from spec_mcp.relay.front.http import CLOSE, JSON, Gone, Http, Refusal
 from spec_mcp.relay.front.keys import Fetch, fetch
 from spec_mcp.relay.front.messages import Message, error_body, read_messages
 from spec_mcp.relay.front.modern import Modern, SchemaOf, is_modern, no_schema
@@ -76,7 +77,7 @@ class Page(Protocol):
 
 
 class HttpFront:
-    """The application. `sweep` has to run beside it; `drain` and then `close` end it."""
+    """The application. `sweep` has to run beside it; `give_notice`, `drain` and then `close` end it."""
 
     def __init__(
         self,
@@ -94,7 +95,12 @@ class HttpFront:
     ) -> None:
         self.settings = settings
         self.sessions = Sessions(gateway, settings.listen, steady_s, wall_s)
+        self.is_leaving = False
+        """Is it going to end? All is served as before, but clients are sent elsewhere for what they ask next."""
         self.is_draining = False
+        """Does it end? Then nothing new is begun."""
+        self._under_way = 0
+        self._on_drained = anyio.Event()
         self._listen = settings.listen
         self._hosts = Hosts(settings, host)
         name = f"[{host}]" if ":" in host else host
@@ -115,7 +121,7 @@ class HttpFront:
         """Answer one request."""
         if scope["type"] != "http":
             raise RuntimeError(f"{scope['type']} is not served")
-        http = Http(scope, receive, send)
+        http = Http(scope, receive, _closing(send) if self.is_leaving else send)
         try:
             await self._answer(http)
         except Gone:
@@ -142,21 +148,45 @@ class HttpFront:
         """End sessions whose time has come, for ever."""
         await self.sessions.sweep()
 
+    def give_notice(self) -> None:
+        """Say that we are going to end to who asks for that, and keep no connection for another request."""
+        self.is_leaving = True
+
     def drain(self) -> None:
         """Take nothing more on, and let what is under way come to its end."""
-        self.is_draining = True
+        self.is_leaving = self.is_draining = True
         self.sessions.quieten()
         if self._page is not None:
             self._page.end()
 
+    @property
+    def is_drained(self) -> bool:
+        """Is nothing under way?"""
+        return not self._under_way
+
+    async def drained(self) -> None:
+        """Wait until nothing is under way, after `drain`."""
+        while not self.is_drained:
+            self._on_drained = anyio.Event()
+            await self._on_drained.wait()
+
     def close(self) -> None:
         """End all sessions."""
-        self.is_draining = True
+        self.is_leaving = self.is_draining = True
         self.sessions.close_all("the gateway stops")
 
     # --- /mcp -------------------------------------------------------------------------------------------------------
 
     async def _mcp(self, http: Http) -> None:
+        self._under_way += 1
+        try:
+            await self._asked(http)
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._on_drained.set()
+
+    async def _asked(self, http: Http) -> None:
         self._hosts.check(http)
         http.require_clear_headers(self._listen.header_bytes)
         visitor = await self._door.visitor(http)
@@ -173,13 +203,13 @@ class HttpFront:
             await http.reply(204)
 
     async def _post(self, http: Http, visitor: Visitor) -> None:
-        if self.is_draining:
-            raise Refusal(503, "The gateway stops", code=sdk.INTERNAL_ERROR)
         if not (http.accepts("application/json") and http.accepts("text/event-stream")):
             raise Refusal(406, "Accept has to name application/json and text/event-stream")
         if http.header(b"content-type").partition(";")[0].strip().lower() != "application/json":
             raise Refusal(415, "The content type has to be application/json")
         said = read_messages(await http.body(self._listen.body_bytes, self._listen.slow_s))
+        if self.is_draining:  # answers to what our servers ask still come in: calls under way wait for them
+            _require_no_request(said)
         version = http.header(b"mcp-protocol-version")
         if is_modern(version) or (not version and self._modern.means(http, said)):
             await self._modern.post(http, visitor, said)
@@ -223,9 +253,9 @@ class HttpFront:
     async def _listen_to(self, http: Http, session: HandshakeSession) -> None:
         if not http.accepts("text/event-stream"):
             raise Refusal(406, "Accept has to name text/event-stream")
-        if self.is_draining:
-            raise Refusal(503, "The gateway stops", code=sdk.INTERNAL_ERROR)
         event_id = http.header(b"last-event-id")
+        if self.is_draining and session.is_own(event_id):  # the rest of an answer may still be had
+            raise _stopping()
         stream, reader = session.resumed(event_id) if event_id else (session.own, session.own.attach())
         await self._say(http, session, stream, reader)
 
@@ -245,7 +275,7 @@ class HttpFront:
 
     async def _readyz(self, http: Http) -> None:
         readiness = self._ready()
-        is_ready = readiness.is_ready and not self.is_draining
+        is_ready = readiness.is_ready and not self.is_leaving
         told: dict[str, object] = {"ready": is_ready}
         if await self._may_see_details(http):
             told["servers"] = dict(readiness.servers)
@@ -277,6 +307,29 @@ class HttpFront:
             await http.reply(refusal.status, body, headers)
         else:
             await http.reply_and_close(refusal.status, body, headers, 0 if refusal.status in HURRIED else slow_s)
+
+
+def _require_no_request(said: Message | list[Message]) -> None:
+    for message in said if isinstance(said, list) else [said]:
+        if message.envelope.is_request:
+            raise _stopping(message.envelope.id)
+
+
+def _stopping(id_raw: bytes = b"null") -> Refusal:
+    """Nothing of what was asked has been done, so that it may be asked again, of whoever takes our place."""
+    text = "The gateway stops; nothing was done, try again"
+    return Refusal(503, text, code=sdk.INTERNAL_ERROR, id_raw=id_raw).with_header(b"retry-after", b"1")
+
+
+def _closing(send: Send) -> Send:
+    """The connection is closed after this answer."""
+
+    async def closing(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start" and CLOSE not in message.get("headers", ()):
+            message = {**message, "headers": [*message.get("headers", ()), CLOSE]}
+        await send(message)
+
+    return closing
 
 
 async def _not_found(http: Http) -> None:

@@ -210,6 +210,10 @@ class HandshakeSession:
 
     # --- streams ----------------------------------------------------------------------------------------------------
 
+    def is_own(self, event_id: str) -> bool:
+        """Is this event, or where there is none the stream that is meant, of the session's own stream?"""
+        return not event_id or event_id.partition("-")[0] == OWN
+
     def resumed(self, event_id: str) -> tuple[Stream, Reader]:
         """The stream of an event that the client has got, to be read on from there.
 

@@ -7,6 +7,7 @@ import math
 import socket
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import cast
 
 import anyio
@@ -23,7 +24,7 @@ KEEP_ALIVE_S = 75
 way."""
 
 LAST_WORDS_S = 1
-"""So long an error may take to reach those whose answers did not come in time."""
+"""So long what was said last may take to reach a client that reads slowly."""
 
 BACKLOG = 512
 """Connections that wait to be taken on; a swarm of agents starts at once."""
@@ -64,14 +65,25 @@ def port_of(bound: socket.socket) -> int:
     return bound.getsockname()[1]
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """When to stop, and how much time there is for that."""
+
+    told: anyio.Event = field(default_factory=anyio.Event)
+    notice_s: Callable[[], float] = lambda: 0.0
+    """How long requests are still taken then: asked when it is told."""
+    hurried: anyio.Event = field(default_factory=anyio.Event)
+    """Set where nothing is to be waited for any more."""
+
+
 async def serve(
     front: HttpFront,
     bound: socket.socket,
-    stop: anyio.Event,
+    ending: Ending,
     *,
     task_status: TaskStatus[int] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until `stop` is set, then let answers under way come to their end; `task_status` gets the port.
+    """Serve until told to end, then let answers under way come to their end; `task_status` gets the port.
 
     Started by `await tasks.start(serve, …)`. A cancellation ends it at once. Either way nothing is left: no task, no
     connection, no session.
@@ -80,7 +92,7 @@ async def serve(
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(front.sweep)
-            tasks.start_soon(_stop_when, stop, front, server)
+            tasks.start_soon(_end, ending, front, server)
             await server.serve(sockets=[bound])
             tasks.cancel_scope.cancel()
     finally:
@@ -90,12 +102,27 @@ async def serve(
             bound.close()
 
 
-async def _stop_when(stop: anyio.Event, front: HttpFront, server: _Server) -> None:
-    await stop.wait()
-    front.drain()
-    server.should_exit = True
-    await anyio.sleep(front.settings.listen.drain_s)
-    front.close()
+async def _end(ending: Ending, front: HttpFront, server: _Server) -> None:
+    """The address is given up last: probes are answered until then, and who comes late is told to go elsewhere."""
+    await ending.told.wait()
+    front.give_notice()
+    left_s = 0.0
+    async with anyio.create_task_group() as tasks:
+
+        async def hurry() -> None:
+            await ending.hurried.wait()
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(hurry)
+        await anyio.sleep(ending.notice_s())
+        front.drain()
+        with anyio.move_on_after(front.settings.listen.drain_s) as draining:
+            await front.drained()
+            left_s = draining.deadline - anyio.current_time()
+        tasks.cancel_scope.cancel()
+    if not front.is_drained:
+        front.close()
+    server.end_within(left_s + LAST_WORDS_S)
 
 
 class _Server(uvicorn.Server):
@@ -119,7 +146,7 @@ class _Server(uvicorn.Server):
                 h11_max_incomplete_event_size=listen.header_bytes,
                 limit_concurrency=listen.connections,
                 timeout_keep_alive=KEEP_ALIVE_S,
-                timeout_graceful_shutdown=math.ceil(listen.drain_s + LAST_WORDS_S),
+                timeout_graceful_shutdown=LAST_WORDS_S,  # unless `end_within` says otherwise
                 backlog=BACKLOG,
             )
         )
@@ -134,6 +161,11 @@ class _Server(uvicorn.Server):
         """Take connections on."""
         await super().startup(sockets)
         self._on_started()
+
+    def end_within(self, left_s: float) -> None:
+        """Give up the address, and let clients take what was said to them."""
+        self.config.timeout_graceful_shutdown = math.ceil(left_s)
+        self.should_exit = True
 
     async def leave_nothing(self) -> None:
         """End whatever is still there, after a cancellation or a client that takes too long."""

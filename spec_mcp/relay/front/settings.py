@@ -11,6 +11,9 @@ from urllib.parse import urlsplit
 
 from spec_mcp.config import Config, ConfigError, Listen
 
+NOTICE_S = 5.0
+"""A few looks of a load balancer at `/readyz`; Kubernetes tells its proxies of an end within about a second."""
+
 
 class Secret:
     """What only its owner knows. Nothing shows it: only its digest is kept."""
@@ -75,6 +78,13 @@ def require_safe_place(settings: HttpSettings, host: str) -> None:
     raise ConfigError(
         "", "--http", f"{host or 'every address'} can be reached by others", f"set {variable}, or use 127.0.0.1"
     )
+
+
+def notice_s_of(settings: HttpSettings, host: str) -> float:
+    """How long requests are still taken once we were told to stop, at this address."""
+    if settings.listen.notice_s is not None:
+        return settings.listen.notice_s
+    return 0.0 if is_loopback(host) else NOTICE_S
 
 
 def is_loopback(host: str) -> bool:

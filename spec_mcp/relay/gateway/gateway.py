@@ -44,6 +44,7 @@ from spec_mcp.relay.identity import Identities
 from spec_mcp.relay.learning import Learner
 from spec_mcp.relay.making import (
     HISTORY,
+    LEAVING_RECORD_CLOSE_S,
     RECORD_CLOSE_S,
     SHARE,
     SPECULATORS,
@@ -96,6 +97,7 @@ class ServersGateway:
     """Made by `gateway_of`."""
 
     def __init__(self, config: Config, options: GatewayOptions, parts: Parts, engine: Engine, modes: Modes) -> None:
+        self.is_leaving = False
         self._config = config
         self._parts = parts
         self._advice = advice_of(config, parts.environ, options.record, options.replay, parts.deciding, parts.policies)
@@ -336,10 +338,19 @@ class ServersGateway:
     # --- as time passes ---------------------------------------------------------------------------------------------
 
     def _look_at_mode(self) -> None:
+        self._follow_mode()
+        self._parts.rounds.later(MODE_LOOK_S, self._look_at_mode)
+
+    def _follow_mode(self) -> None:
         mode = self._modes.now()
         if mode is not self._engine.world.mode:
             self._parts.deciding.feed(ModeSet(mode))
-        self._parts.rounds.later(MODE_LOOK_S, self._look_at_mode)
+
+    def stop_speculating(self) -> None:
+        """Do nothing early any more, and take back what was done so and nobody used: we are about to leave."""
+        self.is_leaving = True
+        self._modes.end()
+        self._follow_mode()
 
     def _write_down_again(self) -> None:
         self.write_down()
@@ -440,5 +451,5 @@ async def serving(
     validators.close()
     rounds.close()
     with anyio.CancelScope(shield=True):
-        await to_thread.run_sync(recorder.close, RECORD_CLOSE_S)
+        await to_thread.run_sync(recorder.close, LEAVING_RECORD_CLOSE_S if gateway.is_leaving else RECORD_CLOSE_S)
         await to_thread.run_sync(end_export)

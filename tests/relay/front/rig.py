@@ -14,7 +14,7 @@ import httpx2
 
 from spec_mcp.config import Listen
 from spec_mcp.relay.front.app import HttpFront
-from spec_mcp.relay.front.serve import listening, port_of, serve
+from spec_mcp.relay.front.serve import Ending, listening, port_of, serve
 from spec_mcp.relay.front.settings import HttpSettings
 from spec_mcp.relay.gateway.ports import ClientOut, Gateway, TooManySessions, Visitor
 
@@ -167,7 +167,7 @@ class Rig:
     front: HttpFront
     gateway: Any
     http: httpx2.AsyncClient
-    stop: anyio.Event
+    ending: Ending
     serving: anyio.CancelScope
     """Cancel it, and the front ends at once."""
     tasks: anyio.abc.TaskGroup
@@ -248,20 +248,24 @@ def call(tool: str, arguments: Mapping[str, Any] | None = None, request_id: Any 
 
 @asynccontextmanager
 async def serving(
-    gateway: Gateway, listen: Listen | None = None, settings: HttpSettings | None = None, **more: Any
+    gateway: Gateway,
+    listen: Listen | None = None,
+    settings: HttpSettings | None = None,
+    ending: Ending | None = None,
+    **more: Any,
 ) -> AsyncGenerator[Rig]:
     """A front on a free port of loopback."""
     bound = listening("127.0.0.1", 0)
     settings = settings or HttpSettings(listen or Listen())
     front = HttpFront(settings, gateway, port=port_of(bound), **more)
-    stop = anyio.Event()
+    ending = ending or Ending()
     async with (
         httpx2.AsyncClient(timeout=WAIT_S, trust_env=False) as http,
         anyio.create_task_group() as tasks,
     ):
         scope = anyio.CancelScope()
-        port = await tasks.start(serve_within, scope, front, bound, stop)
-        yield Rig(f"http://127.0.0.1:{port}/mcp", front, gateway, http, stop, scope, tasks)
+        port = await tasks.start(serve_within, scope, front, bound, ending)
+        yield Rig(f"http://127.0.0.1:{port}/mcp", front, gateway, http, ending, scope, tasks)
         tasks.cancel_scope.cancel()
 
 
@@ -269,12 +273,12 @@ async def serve_within(
     scope: anyio.CancelScope,
     front: HttpFront,
     bound: socket.socket,
-    stop: anyio.Event,
+    ending: Ending,
     *,
     task_status: anyio.abc.TaskStatus[int] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
     with scope:
-        await serve(front, bound, stop, task_status=task_status)
+        await serve(front, bound, ending, task_status=task_status)
 
 
 async def until(condition: Any, what: str) -> None:

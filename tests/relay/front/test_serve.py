@@ -13,8 +13,18 @@ import pytest
 
 from spec_mcp.config import Listen
 from spec_mcp.errors import Failed
-from spec_mcp.relay.front.serve import listening, port_of
-from tests.relay.front.rig import Events, Scripted, call, modern_request, request, serving, until
+from spec_mcp.relay.front.serve import Ending, listening, port_of
+from tests.relay.front.rig import (
+    INITIALIZE,
+    Events,
+    Scripted,
+    ScriptedSession,
+    call,
+    modern_request,
+    request,
+    serving,
+    until,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -57,7 +67,7 @@ async def test_what_is_in_flight_comes_to_its_end_and_what_waits_for_nothing_is_
         await until(lambda: len(rig.gateway.sessions) == 2, "the listener is there")
         await rig.gateway.session.heard("subscriptions/listen")
         async with rig.listen(session) as own:
-            rig.stop.set()
+            rig.ending.told.set()
             assert await Events(own).rest() == []
         await rig.gateway.session.heard("notifications/cancelled")
         assert not asked.is_answered
@@ -75,10 +85,96 @@ async def test_what_does_not_come_to_its_end_in_time_gets_an_error() -> None:
         session = await rig.initialize()
         asked = rig.ask(call("endless", request_id=1), session)
         await rig.gateway.session.heard("tools/call")
-        rig.stop.set()
+        rig.ending.told.set()
         response = await asked.response()
         assert (response.status_code, response.json()["id"]) == (503, 1)
         await rig.gateway.session.left()
+
+
+async def test_under_notice_all_is_served_and_who_asks_is_told_to_go_elsewhere() -> None:
+    ending = Ending(notice_s=lambda: 3600.0)
+    async with serving(Scripted(), ending=ending) as rig:
+        session = await rig.initialize()
+        root = rig.url.removesuffix("/mcp")
+        assert (await rig.http.get(root + "/readyz")).status_code == 200
+        ending.told.set()
+        await until(lambda: rig.front.is_leaving, "notice is given")
+        assert (await rig.http.get(root + "/readyz")).status_code == 503
+        assert (await rig.http.get(root + "/healthz")).status_code == 200
+        asked = rig.ask(call("any", request_id=1), session)
+        await rig.gateway.session.heard("tools/call")
+        rig.gateway.session.answer(1, {"said": "as ever"})
+        response = await asked.response()
+        assert response.json()["result"] == {"said": "as ever"}
+        assert response.headers["connection"] == "close"
+        assert await rig.initialize()
+        ending.hurried.set()
+        await rig.gateway.session.left()
+
+
+async def test_who_comes_too_late_learns_that_nothing_was_done_while_the_rest_is_finished() -> None:
+    async with serving(Scripted(), Listen(drain_s=3600)) as rig:
+        session = await rig.initialize()
+        scripted = rig.gateway.session
+        asked = rig.ask(call("slow", request_id=1), session)
+        await scripted.heard("tools/call")
+        rig.ending.told.set()
+        await until(lambda: rig.front.is_draining, "nothing new is begun")
+        for late in (
+            await rig.post(call("late", request_id=2), session),
+            await rig.post(request("initialize", INITIALIZE, 2)),
+            await rig.modern("tools/call", {"name": "late"}, request_id=2),
+        ):
+            assert (late.status_code, late.headers["retry-after"], late.json()["id"]) == (503, "1", 2)
+            assert late.headers["connection"] == "close"
+        async with rig.listen(session) as own:
+            assert own.status_code == 503
+        assert (await rig.http.get(rig.url.removesuffix("/mcp") + "/healthz")).status_code == 200
+        scripted.say({"id": 7, "method": "roots/list"})
+        answered = await rig.post({"jsonrpc": "2.0", "id": 7, "result": {"roots": []}}, session)
+        assert answered.status_code == 202
+        assert "late" not in str(scripted.messages)
+        scripted.answer(1, {"said": "in time"})
+        assert "in time" in (await asked.response()).text
+        await scripted.left()
+
+
+async def test_who_is_told_to_end_twice_waits_for_nothing() -> None:
+    async with serving(Scripted(), Listen(drain_s=3600)) as rig:
+        session = await rig.initialize()
+        asked = rig.ask(call("endless", request_id=1), session)
+        await rig.gateway.session.heard("tools/call")
+        rig.ending.told.set()
+        await until(lambda: rig.front.is_draining, "nothing new is begun")
+        rig.ending.hurried.set()
+        response = await asked.response()
+        assert (response.status_code, response.json()["id"]) == (503, 1)
+        await rig.gateway.session.left()
+
+
+async def progress(scripted: ScriptedSession) -> None:
+    await scripted.heard("tools/call", 2)
+    scripted.notify("notifications/progress", progressToken="t", progress=1)
+
+
+async def test_the_rest_of_an_answer_may_be_had_while_it_ends() -> None:
+    async with serving(Scripted(), Listen(drain_s=3600)) as rig:
+        session = await rig.initialize()
+        scripted = rig.gateway.session
+        slow = rig.ask(call("slow", request_id=9), session)
+        await scripted.heard("tools/call")
+        rig.tasks.start_soon(progress, scripted)
+        async with rig.stream(call("broken", request_id=1, progressToken="t"), session) as broken:
+            events = Events(broken)
+            while not (event := await events.next()).data:
+                pass
+        rig.ending.told.set()
+        await until(lambda: rig.front.is_draining, "nothing new is begun")
+        async with rig.listen(session, last_event_id=event.id) as again:
+            scripted.answer(1, {"said": "after all"})
+            assert (await Events(again).message())["result"] == {"said": "after all"}
+        scripted.answer(9)
+        await slow.response()
 
 
 async def expect_no_answer(sending: Awaitable[httpx2.Response]) -> None:
