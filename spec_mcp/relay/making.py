@@ -63,15 +63,16 @@ class Modes:
         self._own = own
         self._is_explicit = is_explicit
         self._switch = switch
-        self._is_over = False
+        self.is_over = False
+        """Is the process about to end?"""
 
     def end(self) -> None:
-        """Off from now on, whatever anybody says: the process is about to end."""
-        self._is_over = True
+        """Off from now on, whatever anybody says."""
+        self.is_over = True
 
     def now(self) -> Mode:
         """The more cautious of both, where both are explicit."""
-        if self._is_over:
+        if self.is_over:
             return Mode.OFF
         switched = self._switch.read()
         if switched is None:

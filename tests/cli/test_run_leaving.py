@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,7 +52,7 @@ class HttpClient:
 
 
 @contextmanager
-def client_of(gateway: OverHttp) -> Iterator[HttpClient]:
+def client_of(gateway: OverHttp) -> Generator[HttpClient]:
     with httpx2.Client(timeout=WAIT_S, trust_env=False) as http:
         yield HttpClient(gateway.url, http)
 

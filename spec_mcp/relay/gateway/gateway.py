@@ -97,7 +97,6 @@ class ServersGateway:
     """Made by `gateway_of`."""
 
     def __init__(self, config: Config, options: GatewayOptions, parts: Parts, engine: Engine, modes: Modes) -> None:
-        self.is_leaving = False
         self._config = config
         self._parts = parts
         self._advice = advice_of(config, parts.environ, options.record, options.replay, parts.deciding, parts.policies)
@@ -348,7 +347,6 @@ class ServersGateway:
 
     def stop_speculating(self) -> None:
         """Do nothing early any more, and take back what was done so and nobody used: we are about to leave."""
-        self.is_leaving = True
         self._modes.end()
         self._follow_mode()
 
@@ -451,5 +449,5 @@ async def serving(
     validators.close()
     rounds.close()
     with anyio.CancelScope(shield=True):
-        await to_thread.run_sync(recorder.close, LEAVING_RECORD_CLOSE_S if gateway.is_leaving else RECORD_CLOSE_S)
+        await to_thread.run_sync(recorder.close, LEAVING_RECORD_CLOSE_S if modes.is_over else RECORD_CLOSE_S)
         await to_thread.run_sync(end_export)
