@@ -63,6 +63,16 @@ def database(encoding: str = "UTF8") -> Generator[str]:
         _tell(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
+def empty(url: str) -> None:
+    """Delete all rows of the store in a database; much quicker than a new one."""
+    with psycopg.connect(url) as connection:
+        tables = connection.execute(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'spec_mcp' AND tablename <> 'steps'"
+        ).fetchall()
+        for (table,) in tables:
+            connection.execute(sql.SQL("DELETE FROM spec_mcp.{}").format(sql.Identifier(table)))
+
+
 def cut(url: str) -> int:
     """End all connections to a database; how many there were."""
     ended = _tell(

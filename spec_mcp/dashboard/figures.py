@@ -8,8 +8,8 @@ from typing import Any
 
 from spec_mcp.dashboard.reading import Reader
 from spec_mcp.dashboard.words import skipped
-from spec_mcp.store.connection import Record
-from spec_mcp.store.sqlite import CALL_SUMS, SPECULATION_SUMS
+from spec_mcp.store.sql import Record
+from spec_mcp.store.tabled import CALL_SUMS, SPECULATION_SUMS
 
 STEPS_S = (10, 60, 300, 900, 3_600, 14_400, 86_400, 604_800)
 """Lengths of a bar over time, from ten seconds to a week."""

@@ -8,7 +8,7 @@ from typing import Any
 from spec_mcp.dashboard.figures import WASTED, Part
 from spec_mcp.dashboard.reading import Reader
 from spec_mcp.dashboard.words import ended
-from spec_mcp.store.connection import Record
+from spec_mcp.store.sql import Record
 
 BINS = 10
 USED = "state IN ('adopted', 'compared')"

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from spec_mcp.store.connection import Connection, Record, inode
+from spec_mcp.store.connection import Connection, inode
+from spec_mcp.store.sql import Record
 from spec_mcp.store.sqlite import SqliteStore
 from spec_mcp.store.store import StoreBusy
 

@@ -9,8 +9,8 @@ from spec_mcp.dashboard.figures import Part, is_running, skips
 from spec_mcp.dashboard.reading import Reader
 from spec_mcp.dashboard.words import ended
 from spec_mcp.store import consulted
-from spec_mcp.store.connection import Record
-from spec_mcp.store.sqlite import CALL_SUMS, SPECULATION_SUMS
+from spec_mcp.store.sql import Record
+from spec_mcp.store.tabled import CALL_SUMS, SPECULATION_SUMS
 
 PAGE_SESSIONS = 40
 PAGE_CALLS = 200

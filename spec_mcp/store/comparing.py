@@ -1,4 +1,4 @@
-"""Comparisons of results in the SQLite store: what they found, and which tools they have demoted."""
+"""Comparisons of results on record: what they found, and which tools they have demoted."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import cast
 from spec_mcp.engine.events import Known
 from spec_mcp.engine.evidence import REMEMBERED
 from spec_mcp.engine.results import Difference, Verdict
-from spec_mcp.store.connection import Connection, Record
 from spec_mcp.store.rows import ComparisonRow, DemotionRow, Scope
+from spec_mcp.store.sql import Record, Sql
 from spec_mcp.store.store import ToolComparisons
 
 SHOWN_OF_TOOL = 20
@@ -21,31 +21,37 @@ SHOWN = 200
 """The same of all tools together: with `SIDE_MAX_BYTES` for each result, a dozen megabytes at the very most."""
 
 SUMS = """
-    SELECT server, tool, is_check, count(*) AS count, sum(how = 'hit') AS hits, sum(how = 'join') AS joins,
-        total(saved_s) AS saved_s, sum(verdict = 'same') AS same, sum(verdict = 'passing') AS passing,
-        sum(verdict = 'different') AS different
+    SELECT server, tool, is_check, count(*) AS count, count(*) FILTER (WHERE how = 'hit') AS hits,
+        count(*) FILTER (WHERE how = 'join') AS joins, coalesce(sum(saved_s), 0.0) AS saved_s,
+        count(*) FILTER (WHERE verdict = 'same') AS same, count(*) FILTER (WHERE verdict = 'passing') AS passing,
+        count(*) FILTER (WHERE verdict = 'different') AS different
     FROM comparisons GROUP BY server, tool, is_check
 """
 
 FEWER = """
-    UPDATE comparisons SET early = NULL, real = NULL
-    WHERE (early IS NOT NULL OR real IS NOT NULL) AND {whose} id NOT IN (
+    UPDATE comparisons SET early = NULL, "real" = NULL
+    WHERE (early IS NOT NULL OR "real" IS NOT NULL) AND {whose} id NOT IN (
         SELECT id FROM comparisons WHERE {whose} verdict != 'same' ORDER BY id DESC LIMIT ?
     )
 """
+
+COLUMNS = (
+    "session, server, launch, tool, entry, arguments, is_check, how, verdict, differences, saved_s, early, "
+    '"real", early_bytes, real_bytes, at'
+)
 
 LAST_OF_EACH = """
     SELECT id, tool, entry, verdict FROM (
         SELECT id, tool, entry, verdict, row_number() OVER (PARTITION BY tool, entry ORDER BY id DESC) AS nth
         FROM comparisons WHERE server = ? AND launch = ? AND entry != ''
-    ) WHERE nth <= ? ORDER BY id
+    ) AS numbered WHERE nth <= ? ORDER BY id
 """
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-def write(connection: Connection, rows: Sequence[ComparisonRow]) -> None:
+def write(connection: Sql, rows: Sequence[ComparisonRow]) -> None:
     """Keep them; of results, those of the newest that differ. Within the caller's transaction."""
     connection.insert("comparisons", [_record(row) for row in rows])
     differing = {(row.scope.server, row.scope.launch, row.tool) for row in rows if row.verdict != Verdict.SAME}
@@ -56,19 +62,21 @@ def write(connection: Connection, rows: Sequence[ComparisonRow]) -> None:
         connection.run(FEWER.format(whose=""), [SHOWN])
 
 
-def demote(connection: Connection, row: DemotionRow) -> None:
+def demote(connection: Sql, row: DemotionRow) -> None:
     """The tool is demoted from now on, or is no more."""
     whose = {"server": row.scope.server, "launch": row.scope.launch, "tool": row.tool}
     if row.entry:
-        connection.insert("demotions", [whose | {"entry": row.entry, "at": row.at}], replace=True)
+        connection.insert("demotions", [whose | {"entry": row.entry, "at": row.at}], key=tuple(whose), replace=True)
     else:
         connection.run("DELETE FROM demotions WHERE server = ? AND launch = ? AND tool = ?", list(whose.values()))
 
 
-def pardon(connection: Connection, server: str | None) -> list[tuple[str, str]]:
+def pardon(connection: Sql, server: str | None) -> list[tuple[str, str]]:
     """Nothing that was seen until now speaks against the demoted tools any more."""
-    where, values = ("1", []) if server is None else ("server = ?", [server])
-    demoted = connection.query(f"SELECT * FROM demotions WHERE {where} ORDER BY server, tool", values)
+    where, values = ("true", []) if server is None else ("server = ?", [server])
+    demoted = connection.query(
+        f"SELECT server, launch, tool FROM demotions WHERE {where} ORDER BY server, tool", values
+    )
     for record in demoted:
         connection.run(
             "UPDATE comparisons SET entry = '' WHERE server = ? AND launch = ? AND tool = ?",
@@ -88,7 +96,7 @@ def _record(row: ComparisonRow) -> Record:
         "tool": row.tool,
         "entry": row.entry,
         "arguments": _text(row.arguments),
-        "is_check": int(row.is_check),
+        "is_check": row.is_check,
         "how": row.how,
         "verdict": row.verdict,
         "differences": json.dumps([[one.path, one.passes] for one in row.differences]),
@@ -104,7 +112,7 @@ def _record(row: ComparisonRow) -> Record:
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def known(connection: Connection, scope: Scope) -> Known:
+def known(connection: Sql, scope: Scope) -> Known:
     """What the engine goes on with: by tool, what its newest entry in the manifest has shown."""
     whose = [scope.server, scope.launch]
     demoted = connection.query("SELECT tool, entry FROM demotions WHERE server = ? AND launch = ?", whose)
@@ -116,7 +124,7 @@ def known(connection: Connection, scope: Scope) -> Known:
     return Known({record["tool"]: record["entry"] for record in demoted}, found)
 
 
-def totals(connection: Connection) -> dict[tuple[str, str], ToolComparisons]:
+def totals(connection: Sql) -> dict[tuple[str, str], ToolComparisons]:
     """Sums by server and tool."""
     sums: dict[tuple[str, str], dict[bool, Record]] = {}
     for record in connection.query(SUMS):
@@ -133,7 +141,7 @@ def totals(connection: Connection) -> dict[tuple[str, str], ToolComparisons]:
 Places = dict[tuple[str, str], Counter[str]]
 
 
-def _places(connection: Connection) -> tuple[Places, dict[tuple[str, str], set[str]]]:
+def _places(connection: Sql) -> tuple[Places, dict[tuple[str, str], set[str]]]:
     """By server and tool, where results differed, and where their values always passed."""
     counted: Places = {}
     kinds: dict[tuple[str, str], dict[str, bool]] = {}
@@ -165,9 +173,11 @@ def _tool_totals(
     )
 
 
-def divergences(connection: Connection, limit: int) -> list[ComparisonRow]:
+def divergences(connection: Sql, limit: int) -> list[ComparisonRow]:
     """The newest comparisons that found a difference, newest first."""
-    records = connection.query("SELECT * FROM comparisons WHERE verdict != 'same' ORDER BY id DESC LIMIT ?", [limit])
+    records = connection.query(
+        f"SELECT {COLUMNS} FROM comparisons WHERE verdict != 'same' ORDER BY id DESC LIMIT ?", [limit]
+    )
     return [
         ComparisonRow(
             session=record["session"],

@@ -16,6 +16,7 @@ from typing import Any, cast
 from sqlite_utils import Database
 
 from spec_mcp.store.migrations import STEPS, migrations
+from spec_mcp.store.sql import Record
 from spec_mcp.store.store import StoreBusy, StoreCorrupt, StoreError, StoreNewer
 
 BUSY_TIMEOUT_S = 2.0
@@ -32,15 +33,15 @@ PRAGMAS = (
     "cache_size = -2000",  # 2 MB: this runs inside the relay's process
 )
 
-Record = dict[str, Any]
-"""A row as SQLite has it."""
-
 
 class Connection:
     """sqlite-utils with types, transactions that lock at their beginning, and errors for people.
 
     Every statement stands within `translated`.
     """
+
+    row_id = "rowid"
+    refused = (sqlite3.IntegrityError, sqlite3.InterfaceError, OverflowError, UnicodeError)
 
     def __init__(self, path: Path | None, busy_timeout_s: float = BUSY_TIMEOUT_S, *, read_only: bool = False) -> None:
         """Open the file, made and brought to this version where need be; None: a store in memory.
@@ -90,10 +91,26 @@ class Connection:
         """Carry a statement out; the number of rows that it changed."""
         return cast("sqlite3.Cursor", cast("Any", self.db).execute(sql, list(values))).rowcount
 
-    def insert(self, table: str, records: Sequence[Record], *, replace: bool = False, ignore: bool = False) -> None:
-        """Put records into a table; of those that are there already, `replace` or `ignore` says which stay."""
+    def insert(self, table: str, records: Sequence[Record], *, key: Sequence[str] = (), replace: bool = False) -> None:
+        """Put records into a table. Where there is one of the same `key`, `replace` says which of the two stays."""
         if records:
-            self.db.table(table).insert_all(records, replace=replace, ignore=ignore)
+            self.db.table(table).insert_all(records, replace=replace, ignore=bool(key) and not replace)
+
+    def used_bytes(self) -> int:
+        """The file's size without its free pages."""
+        pages, free, size = (cast("int", self.pragma(name)) for name in ("page_count", "freelist_count", "page_size"))
+        return (pages - free) * size
+
+    def give_back(self) -> None:
+        """Make the file smaller where much of it is free.
+
+        What was deleted is overwritten (secure_delete) once the write-ahead file has gone into the file. Another
+        process that is reading puts that off until it is done, and keeps us from giving the room back: no reason to
+        fail.
+        """
+        with contextlib.suppress(sqlite3.OperationalError):
+            self.db.vacuum()
+            self.pragma("wal_checkpoint(TRUNCATE)")
 
     def pragma(self, text: str) -> object:
         """Set or read a setting of SQLite; the first value of its answer."""
@@ -103,8 +120,8 @@ class Connection:
         return None if row is None else row[0]
 
     @contextlib.contextmanager
-    def transaction(self) -> Generator[None, None, None]:
-        """One short transaction that holds the write lock from its beginning."""
+    def transaction(self, *, is_long: bool = False) -> Generator[None, None, None]:
+        """One transaction that holds the write lock from its beginning; a long one differs in nothing."""
         self.db.conn.execute("BEGIN IMMEDIATE")
         try:
             yield

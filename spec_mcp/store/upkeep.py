@@ -1,17 +1,14 @@
-"""What leaves the SQLite store: what is too old, what is too much, and what the user wants forgotten.
+"""What leaves the store: what is too old, what is too much, and what the user wants forgotten.
 
 Deleting goes in small steps, each its own transaction, so that processes which write meanwhile hardly wait.
 """
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from collections.abc import Sequence
-from typing import cast
 
 from spec_mcp.store import consulted
-from spec_mcp.store.connection import Connection
+from spec_mcp.store.sql import Sql
 
 DAY_S = 86_400.0
 
@@ -24,7 +21,7 @@ MAX_STORE_BYTES = 512 * 2**20
 LAST_UPKEEP = "last-upkeep"
 
 
-def tidy(connection: Connection, now: float, retention_days: float, max_bytes: int = MAX_STORE_BYTES) -> bool:
+def tidy(connection: Sql, now: float, retention_days: float, max_bytes: int = MAX_STORE_BYTES) -> bool:
     """Delete what is older than the retention or beyond `max_bytes`, unless that was done within a day.
 
     Learned rows go when their owner added nothing for as long, all at once: what was learned, and from what. Pins and
@@ -35,7 +32,7 @@ def tidy(connection: Connection, now: float, retention_days: float, max_bytes: i
         # a clock that was set back must not put upkeep off for ever
         if last and 0 <= now - last[0]["value"] < DAY_S:
             return False
-        connection.insert("notes", [{"key": LAST_UPKEEP, "value": now}], replace=True)
+        connection.insert("notes", [{"key": LAST_UPKEEP, "value": now}], key=("key",), replace=True)
     cutoff = now - retention_days * DAY_S
     _delete_record_before(connection, cutoff)
     _delete(
@@ -45,14 +42,14 @@ def tidy(connection: Connection, now: float, retention_days: float, max_bytes: i
         "AND other.launch = learned.launch AND other.principal = learned.principal AND other.added_at >= ?)",
         [cutoff],
     )
-    while _used_bytes(connection) > max_bytes and (oldest := _end_of_oldest_tenth(connection)) is not None:
+    while connection.used_bytes() > max_bytes and (oldest := _end_of_oldest_tenth(connection)) is not None:
         _delete_record_before(connection, oldest)
     return True
 
 
-def forget(connection: Connection, server: str | None) -> int:
+def forget(connection: Sql, server: str | None) -> int:
     """Delete everything, or all that belongs to one server, and give the room back; the number of sessions deleted."""
-    where, values = ("1", []) if server is None else ("server = ?", [server])
+    where, values = ("true", []) if server is None else ("server = ?", [server])
     said_in = (
         ""
         if server is None
@@ -61,7 +58,7 @@ def forget(connection: Connection, server: str | None) -> int:
             "UNION SELECT session FROM sessions WHERE server = ?)"
         )
     )
-    with connection.transaction():
+    with connection.transaction(is_long=True):
         connection.run(f"DELETE FROM texts{said_in}", values * 2)  # it may speak of any server of its session
         sessions = connection.run(f"DELETE FROM sessions WHERE {where}", values)
         for table in (
@@ -75,15 +72,11 @@ def forget(connection: Connection, server: str | None) -> int:
         ):
             connection.run(f"DELETE FROM {table} WHERE {where}", values)
         consulted.forget(connection)
-    # What was deleted is overwritten (secure_delete) once the write-ahead file has gone into the file. Another process
-    # that is reading puts that off until it is done, and keeps us from giving the room back: no reason to fail.
-    with contextlib.suppress(sqlite3.OperationalError):
-        connection.db.vacuum()
-        connection.pragma("wal_checkpoint(TRUNCATE)")
+    connection.give_back()
     return sessions
 
 
-def _delete_record_before(connection: Connection, cutoff: float) -> None:
+def _delete_record_before(connection: Sql, cutoff: float) -> None:
     _delete(connection, "calls", "coalesce(t_end, t_start) < ?", [cutoff])
     _delete(connection, "speculations", "ended_at < ?", [cutoff])
     _delete(connection, "comparisons", "at < ?", [cutoff])
@@ -100,21 +93,18 @@ def _delete_record_before(connection: Connection, cutoff: float) -> None:
     _delete(connection, "skips", "NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.session = skips.session)", [])
 
 
-def _delete(connection: Connection, table: str, where: str, values: Sequence[object]) -> None:
-    statement = f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE {where} LIMIT {STEP_ROWS})"
+def _delete(connection: Sql, table: str, where: str, values: Sequence[object]) -> None:
+    statement = (
+        f"DELETE FROM {table} WHERE {connection.row_id} IN "
+        f"(SELECT {connection.row_id} FROM {table} WHERE {where} LIMIT {STEP_ROWS})"
+    )
     deleted = STEP_ROWS
     while deleted == STEP_ROWS:
         with connection.transaction():
             deleted = connection.run(statement, values)
 
 
-def _used_bytes(connection: Connection) -> int:
-    """The file's size without its free pages."""
-    pages, free, size = (cast("int", connection.pragma(name)) for name in ("page_count", "freelist_count", "page_size"))
-    return (pages - free) * size
-
-
-def _end_of_oldest_tenth(connection: Connection) -> float | None:
+def _end_of_oldest_tenth(connection: Sql) -> float | None:
     """A time before which about a tenth of the calls, and at least one, had ended; None where none is left."""
     count = connection.query("SELECT count(*) AS count FROM calls")[0]["count"]
     found = connection.query(

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from spec_mcp.engine.events import NOTHING_KNOWN, Known
 from spec_mcp.engine.evidence import REMEMBERED
 from spec_mcp.engine.results import Difference
@@ -14,18 +9,10 @@ from spec_mcp.store.cleaning import Cleaner
 from spec_mcp.store.comparing import SHOWN, SHOWN_OF_TOOL
 from spec_mcp.store.redaction import Redactor
 from spec_mcp.store.rows import ComparisonRow, Scope
-from spec_mcp.store.sqlite import SqliteStore
 from spec_mcp.store.store import Store, ToolComparisons
 from tests.store.rows import DAY_S, FILES, NOW, SHOP, call, comparison, demotion, session
 
 READ = ("files", "read")
-
-
-@pytest.fixture(params=["file", "memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    opened = SqliteStore(tmp_path / "store.sqlite3" if request.param == "file" else None)
-    yield opened
-    opened.close()
 
 
 def test_a_divergence_comes_back_as_it_was_the_newest_first(store: Store) -> None:

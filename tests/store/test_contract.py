@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from spec_mcp.engine.calls import Json
-from spec_mcp.store.sqlite import SqliteStore
+from spec_mcp.store.rows import SkipRow, TextRow
 from spec_mcp.store.store import Store
-from tests.store.rows import DAY_S, FILES, NOW, SHOP, call, learned, pin, session, skip, speculation
+from tests.store.rows import DAY_S, FILES, NOW, SHOP, call, comparison, learned, pin, session, skip, speculation
 
-
-@pytest.fixture(params=["file", "memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    opened = SqliteStore(tmp_path / "store.sqlite3" if request.param == "file" else None)
-    yield opened
-    opened.close()
+NUMBERS = itertools.count()
+NASTY = "\x00a\x00\x000\U0010ffff\U0010ffff0\U0010ffff1\U0010ffff\x00é\u2028'\"%s?\\"
 
 
 def add(rows: list[Json]) -> Json:
@@ -68,7 +66,7 @@ def test_skips_of_one_reason_add_up(store: Store) -> None:
 
 
 def test_a_row_that_cannot_be_kept_is_refused_with_all_that_came_with_it(store: Store) -> None:
-    with pytest.raises(ValueError, match="too large"):
+    with pytest.raises(ValueError, match=r"too large|out of range"):
         store.write([session(), call(1), call(2**70)])
     assert store.sessions() == []
     store.write([session(), call(1)])
@@ -78,6 +76,36 @@ def test_a_row_that_cannot_be_kept_is_refused_with_all_that_came_with_it(store: 
 def test_a_text_that_no_encoding_can_take_is_refused_and_not_mangled(store: Store) -> None:
     with pytest.raises(ValueError, match="surrogates"):
         store.write([call(1, tool="\ud800")])
+
+
+@given(st.text(), st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists))
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(NASTY, {"b": 1.0, "a": 1, "big": 2**200, "minus": -0.0, "lone": "\ud800", "nul": NASTY})
+@example("x" * 2**20, ["y" * 2**21])
+def test_whatever_texts_and_values_hold_comes_back_to_the_letter(store: Store, text: str, value: Json) -> None:
+    kept = json.dumps(value).encode()
+    name = f"{next(NUMBERS)}{text[:200]}"
+    rows = [
+        session(name, client_name=text),
+        call(1, session=name, tool=name, arguments=kept, result=kept),
+        speculation(1, session=name, tool=name, arguments=kept),
+        SkipRow(name, "files", name, name, 2**40),
+    ]
+    store.write([*rows, TextRow(name, 1, "user", text, NOW), pin(name, text), learned(kept, kind=name)])
+    store.write([comparison(name, session=name, early=kept, real=kept)])
+    trace = store.trace(name)
+    assert [trace.session, *trace.calls, *trace.speculations, *trace.skips] == rows
+    assert [said.text for said in trace.texts] == [text] * bool(text)
+    assert name in store.session_ids()
+    assert store.pins(FILES)[name] == text
+    assert store.learned(FILES, "local")[-1].data == kept
+    assert [(one.tool, one.early, one.real) for one in store.divergences(1)] == [(name, kept, kept)]
+
+
+def test_a_row_with_a_name_beyond_all_bounds_is_kept_or_refused_but_not_tried_again(store: Store) -> None:
+    with contextlib.suppress(ValueError):
+        store.write([pin("".join(map(chr, range(33, 12_000))))])
+    assert len(store.pins(FILES)) <= 1
 
 
 def test_totals_count_hits_joins_misses_waste_and_seconds_by_tool(store: Store) -> None:

@@ -51,6 +51,7 @@ SESSIONS_AND_LEARNING: Final = """
         ended_at double precision
     );
     CREATE INDEX ON sessions (started_at);
+    CREATE INDEX ON sessions ((coalesce(ended_at, started_at)));
     CREATE TABLE calls (
         session text COLLATE "C" NOT NULL,
         number bigint NOT NULL,
@@ -72,6 +73,7 @@ SESSIONS_AND_LEARNING: Final = """
         PRIMARY KEY (session, number)
     );
     CREATE INDEX ON calls (t_start);
+    CREATE INDEX ON calls ((coalesce(t_end, t_start)));
     CREATE TABLE speculations (
         session text COLLATE "C" NOT NULL,
         number bigint NOT NULL,
