@@ -137,7 +137,8 @@ class Several:
 
 
 def table(folder: Path, name: str, tools: Mapping[str, Any]) -> list[str]:
-    """A server that answers from this table."""
-    path = folder / f"{name}.json"
-    path.write_text(json.dumps({"name": name, "tools": tools}))
+    """A server that answers from this table. It may be read early at any time: it is there whole, or as before."""
+    path, draft = folder / f"{name}.json", folder / f"{name}.draft"
+    draft.write_text(json.dumps({"name": name, "tools": tools}))
+    draft.replace(path)
     return server("tables.py", str(path))
