@@ -1,21 +1,27 @@
 """What a board is: where the replicas that share a store post what the others must know before they use a result.
 
-A replica is one of several processes that share a store and reach the same servers. It joins, and from then on it holds
-a lease that it must renew. Every request that touches anything is posted before it goes to its server, and closed when
-it can change nothing any more and its client has seen what it shows. Every speculated read is offered before its
-launch; its result answers a call, the replica's own or another's, only by `take`: one atomic step that looks at all
-that is posted. News only make things faster: what is not heard is lost, and nothing that is decided depends on it.
+A replica is one of several processes that share a store and reach the same servers. It joins, with what it has in
+flight posted, and from then on holds a lease that it must renew. Every request that touches anything is posted before
+it goes to its server, and closed when it can change nothing any more and its client has seen what it shows. Every
+speculated read is offered before its launch; its result answers a call, the replica's own or another's, only by `take`:
+one atomic step that looks at all that is posted. News only make things faster: what is not heard is lost, and nothing
+that is decided depends on it.
 
 Order is told by numbers that the board counts, never by clocks: an offer has one from before its launch, a posting one
-from after its end. Age is told by the board's clock; if that is set back, all offers are gone.
+from after its end. Age is told by the board's clock.
 
-A replica whose lease has run out goes on without the board, once it has waited for twice the lease since it last began
-to renew it. While one is registered and its lease has run out nothing is taken, since what it writes is not posted. It
-joins again, which ends all offers, or is buried, which does the same; burying needs the proof that its process is gone.
-So also when the board loses what it held (its postings and offers, never the list of replicas): all must join again.
+A replica whose lease may have run out goes on without the board: what it writes then is not posted. So while one is
+registered and its lease is not fresh, nothing is taken. It joins again, which ends all offers, or it is buried, which
+does the same and needs the proof that its process is gone. The same holds when the board loses what it held (its
+postings and offers, never the list of replicas), and when its clock is set back: all must join again.
+
+Whoever got no answer cannot know whether a step was done, or will be: a network may deliver it late. So a lease that
+has run out is never renewed, and whoever got no answer counts it from when the last renewal was sent, twice its length,
+since that renewal may have made it fresh once more. (This is also room for a clock that was set back by less.) Until
+then it sends nothing to a server; then it is free to, and joins again when it can.
 
 A board is used by one thread at a time; each thread opens its own. Everything that it raises is a `StoreError`: after
-one the caller cannot know whether the step was done, and must take itself for cut off.
+one the caller must take itself for cut off.
 """
 
 from __future__ import annotations
@@ -163,12 +169,10 @@ class Board(Protocol):
     """What one thread of a replica sees of the board. All methods may raise `StoreError`."""
 
     def join(self, process: Process, posts: Sequence[Posting], lease_s: float = LEASE_S) -> Fence:
-        """Become a replica, or become one again, with all that is in flight posted; ends all offers.
+        """Become a replica, or become one again, with these requests posted, and without a fresh lease as yet.
 
-        Its lease is not fresh before it is renewed, which must be within its length: a join that is done long after it
-        was asked for, when nobody counts on it any more, makes nobody believe that all is posted.
-        What this replica had posted before is gone, and so is a lease of this name whose process is another: that one
-        is buried. A join that comes late, after a newer one of the same name, changes nothing.
+        What this replica had posted before is gone. One of this name whose process is another is buried. A join that is
+        done late, after a newer one of the same name, changes nothing.
 
         Raises:
             NameTaken: a process that is not this one has a fresh lease of the name.
@@ -176,10 +180,13 @@ class Board(Protocol):
         ...
 
     def renew(self, fence: Fence) -> bool:
-        """Make the lease fresh, for its length from some moment during this call; False: we are no member any more.
+        """Make the lease fresh, for its length from some moment during this call.
 
-        Only within its length of the last time: one that is done long after it was asked for changes nothing. So
-        whatever becomes of it, the lease has run out when twice its length has passed since this was called.
+        False: it has run out, or it is longer ago than that that we joined, or we are no member: join again. So
+        whatever becomes of a renewal, the lease has run out when twice its length has passed since it was asked for.
+
+        The first one after joining says that all that is in flight is posted, be it since the joining, and ends all
+        offers, since we may have written what was not.
         """
         ...
 

@@ -39,6 +39,9 @@ T = TypeVar("T")
 NOBODY: Fence = 0
 """Tells what everybody is to hear."""
 
+LOST = -1
+"""No life of a board."""
+
 
 class Fault(StrEnum):
     """What becomes of a step."""
@@ -70,7 +73,7 @@ class Registered:
     """When it joined, or last renewed its lease."""
     life: int
     is_active: bool = False
-    """It has renewed its lease since it joined, and since the clock was set back."""
+    """It has renewed its lease since it joined."""
 
 
 @dataclass(slots=True)
@@ -136,9 +139,12 @@ class BoardModel:
         return found if found is not None and found.life == self.life else None
 
     def is_fresh(self, member: Registered) -> bool:
-        """Is its lease running?"""
-        age_s = self.clock() - member.renewed_at
-        return member.is_active and member.life == self.life and 0 <= age_s <= member.lease_s
+        """Does its lease run, and tell of all that it does?"""
+        return member.is_active and self.is_in_time(member)
+
+    def is_in_time(self, member: Registered) -> bool:
+        """May it renew its lease?"""
+        return member.life == self.life and 0 <= self.clock() - member.renewed_at <= member.lease_s
 
     def strike(self, member: Registered) -> None:
         """As `Board.bury`."""
@@ -232,8 +238,7 @@ class ModelBoard:
         return result
 
     def _join(self, process: Process, posts: Sequence[Posting], lease_s: float) -> Fence:
-        model = self.model
-        fence = next(model.numbers)
+        model, now = self.model, self.model.clock()
         before = model.members.get(process.replica)
         if before is not None and before.process != process:
             if model.is_fresh(before):
@@ -241,30 +246,22 @@ class ModelBoard:
             model.strike(before)
         elif before is not None:
             model.posted = [posted for posted in model.posted if posted.fence != before.fence]
-        self._notice_clock(model.clock())
-        model.members[process.replica] = Registered(process, fence, lease_s, model.clock(), model.life)
+        for member in model.members.values():
+            if member.renewed_at > now:  # the clock was set back: by and by it would seem fresh
+                member.life = LOST
+        fence = next(model.numbers)
+        model.members[process.replica] = Registered(process, fence, lease_s, now, model.life)
         self._post(fence, posts)
-        model.end_offers(model.offers, fence)
         return fence
 
     def _renew(self, fence: Fence) -> bool:
         member = self.model.by_fence(fence)
-        if member is None:
+        if member is None or not self.model.is_in_time(member):
             return False
-        now = self.model.clock()
-        self._notice_clock(now)
-        if now - member.renewed_at > member.lease_s:  # asked for long ago: nobody counts on it any more
-            return False
-        member.renewed_at = now
-        member.is_active = True
+        if not member.is_active:
+            self.model.end_offers(self.model.offers, fence)
+        member.renewed_at, member.is_active = self.model.clock(), True
         return True
-
-    def _notice_clock(self, now: float) -> None:
-        """Where the clock was set back no age can be told, of offers or of leases."""
-        if any(member.renewed_at > now for member in self.model.members.values()):
-            for member in self.model.members.values():
-                member.renewed_at, member.is_active = now, False
-            self.model.end_offers(self.model.offers, NOBODY)
 
     def _bury(self, fence: Fence) -> bool:
         member = next((member for member in self.model.members.values() if member.fence == fence), None)
