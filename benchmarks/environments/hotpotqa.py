@@ -10,6 +10,7 @@ yet, such as the title in the question itself, it cannot guess either.
 
 from __future__ import annotations
 
+import argparse
 import os
 import statistics
 import subprocess
@@ -17,16 +18,14 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anyio
 import tomlkit
 
 from benchmarks.environments import questions
 from benchmarks.environments.repeating import differences, hidden_shares, saved_shares, side_by_side
-from benchmarks.environments.reporting import Report, Row, parser, publish, spread
+from benchmarks.environments.reporting import Report, Row, as_command, spread
 from benchmarks.environments.running import ROOT, Agent, AgentSession, Answer, Arm, Environment, Run, answer_of, run_arm
 from spec_mcp.cli.text import count
 from spec_mcp.engine.policy import Settings
@@ -100,7 +99,7 @@ STRICT_TOP3 = ("history, top 3", "followed_by, top 3")
 QUICK_WAYS = ("history, top 3", "and equal, top 3")
 
 
-async def measure(plan: Plan, seed: int, repetitions: int, names: Sequence[str]) -> tuple[dict[str, list[Run]], float]:
+async def play(plan: Plan, seed: int, repetitions: int, names: Sequence[str]) -> tuple[dict[str, list[Run]], float]:
     """The runs of all arms, and the share of the agents' waiting that a perfect guesser hides."""
     world = make_world(seed)
     asked = questions.draw(world, f"asked {seed}", plan.sessions * plan.questions)
@@ -119,11 +118,11 @@ async def measure(plan: Plan, seed: int, repetitions: int, names: Sequence[str])
             home = warm_home(folder / f"warm-{len(arms)}", learned, server_command(seed, plan.pace), manifest)
             arms[arm] = Arm(arm, "on", _config(WAYS[arm], plan.pace), manifest, home)
 
-        async def run(arm: str, repetition: int) -> Run:
+        async def one(arm: str, repetition: int) -> Run:
             place = folder / f"{list(arms).index(arm)}-{repetition}"
             return await run_arm(environment, arms[arm], agents, place)
 
-        runs = await side_by_side("questions", list(arms), repetitions, run)
+        runs = await side_by_side("questions", list(arms), repetitions, one)
     return runs, oracle_share(runs[OFF][0], learned)
 
 
@@ -265,7 +264,7 @@ class Recorded:
 def recorded(quick: bool) -> Recorded | None:
     """All recorded HotpotQA sessions together, or a few; None where there are none on this machine."""
     from benchmarks.prediction import load, pooled, traces
-    from benchmarks.prediction import measure as play
+    from benchmarks.prediction import measure as foretell
 
     try:
         recordings = load(traces(), RECORDED_QUICK if quick else RECORDED)
@@ -274,7 +273,7 @@ def recorded(quick: bool) -> Recorded | None:
     options = Options(
         Settings(breadth=3, in_flight=16, wasted_call_s=0.0), Timings(RECORDED_LATENCY_S, RECORDED_THINK_S)
     )
-    tally = pooled(play(recording, options, online=False, advance=lambda: None) for recording in recordings)
+    tally = pooled(foretell(recording, options, online=False, advance=lambda: None) for recording in recordings)
     return Recorded(
         sessions=tally.sessions,
         calls=tally.calls,
@@ -338,49 +337,17 @@ def notes(plan: Plan, runs: Mapping[str, Sequence[Run]], found: Recorded | None)
     return said
 
 
-def paint(report: Report) -> Any:
-    """Calls predicted and wait hidden, by arm, beside the paper's figure and the perfect guesser's."""
-
-    def fill(axes: Any) -> None:
-        arms = list(dict.fromkeys(row.arm for row in report.rows if row.figure == "calls predicted"))
-        for offset, (figure, colour) in enumerate((("calls predicted", plots.BLUE), ("wait hidden", plots.ORANGE))):
-            found = {row.arm: row.ours for row in report.rows if row.figure == figure}
-            places = [number + 0.36 * (offset - 0.5) for number in range(len(arms))]
-            axes.barh(
-                places, [100 * found[arm].median for arm in arms], height=0.34, color=colour, label=figure,
-                xerr=[
-                    [100 * (found[arm].median - found[arm].low) for arm in arms],
-                    [100 * (found[arm].high - found[arm].median) for arm in arms],
-                ],
-            )  # fmt: skip
-            if figure == "wait hidden":
-                oracle = 100 * found["perfect guesser"].median
-                axes.axvline(oracle, color=colour, linestyle=":", label="wait that a perfect guesser hides")
-        axes.axvline(100 * PAPER_TOP3, color=plots.GREY, linestyle="--", label="the paper's best: calls, by a model")
-        axes.set_yticks(range(len(arms)), arms)
-        axes.invert_yaxis()
-        axes.set_xlim(0, 100)
-        axes.set_xlabel("%")
-        axes.legend(fontsize=8, loc="lower right", framealpha=1.0)
-        plots.titled(axes, "Multi-hop search", f"Scripted agents, {report.repetitions} repetitions, seed {report.seed}")
-
-    return fill
-
-
-def main() -> int:
-    options = parser("hotpotqa", __doc__ or "", FULL.repetitions).parse_args()
+async def measure(options: argparse.Namespace) -> Report:
+    """All arms, and recorded sessions where there are any."""
     plan = QUICK if options.quick else FULL
     names = QUICK_WAYS if options.quick else tuple(WAYS)
-    if options.plot is not None:
-        plots.check(options.plot)
-    repetitions = options.repetitions or plan.repetitions
-    runs, oracle = anyio.run(partial(measure, plan, options.seed, repetitions, names))
+    runs, oracle = await play(plan, options.seed, options.repetitions, names)
     found = recorded(options.quick)
-    report = Report(
+    return Report(
         "Multi-hop search",
         options.quick,
         options.seed,
-        repetitions,
+        options.repetitions,
         rows(runs, oracle, found),
         differences(runs, OFF),
         notes(plan, runs, found),
@@ -398,7 +365,36 @@ def main() -> int:
             ),
         },
     )
-    return publish(report, options, paint(report))
+
+
+def paint(report: Report, axes: Any) -> None:
+    """Calls predicted and wait hidden, by arm, beside the paper's figure and the perfect guesser's."""
+    arms = list(dict.fromkeys(row.arm for row in report.rows if row.figure == "calls predicted"))
+    for offset, (figure, colour) in enumerate((("calls predicted", plots.BLUE), ("wait hidden", plots.ORANGE))):
+        found = {row.arm: row.ours for row in report.rows if row.figure == figure}
+        places = [number + 0.36 * (offset - 0.5) for number in range(len(arms))]
+        axes.barh(
+            places, [100 * found[arm].median for arm in arms], height=0.34, color=colour, label=figure,
+            xerr=[
+                [100 * (found[arm].median - found[arm].low) for arm in arms],
+                [100 * (found[arm].high - found[arm].median) for arm in arms],
+            ],
+        )  # fmt: skip
+        if figure == "wait hidden":
+            oracle = 100 * found["perfect guesser"].median
+            axes.axvline(oracle, color=colour, linestyle=":", label="wait that a perfect guesser hides")
+    axes.axvline(100 * PAPER_TOP3, color=plots.GREY, linestyle="--", label="the paper's best: calls, by a model")
+    axes.set_yticks(range(len(arms)), arms)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("%")
+    axes.legend(fontsize=8, loc="lower right", framealpha=1.0)
+    plots.titled(axes, "Multi-hop search", f"Scripted agents, {report.repetitions} repetitions, seed {report.seed}")
+
+
+def main() -> int:
+    """Returns the exit status."""
+    return as_command("hotpotqa", __doc__ or "", FULL.repetitions, measure, paint)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,18 @@ import os
 import platform
 import statistics
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import anyio
+
 from benchmarks.environments.running import ROOT
+from spec_mcp.errors import UserError
 from spec_mcp.replay import plots
 
 LIBRARIES = ("spec-mcp", "mcp", "anyio")
@@ -96,8 +101,42 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}, **commit}
 
 
-def parser(name: str, description: str, repetitions: int) -> argparse.ArgumentParser:
-    """The options that all environments have in common: `json`, `plot`, `quick`, `seed`, `repetitions`."""
+def as_command(
+    name: str,
+    description: str,
+    repetitions: int,
+    measure: Callable[[argparse.Namespace], Awaitable[Report]],
+    paint: Callable[[Report, Any], None],
+    add_options: Callable[[argparse.ArgumentParser], object] | None = None,
+) -> int:
+    """Measure what the command line says, print it, and let `paint` fill the axes (matplotlib's) of the plot that was
+    asked for: the exit status, 1 where arms differ that must not, or where the user is at fault, who is told so.
+
+    `measure` gets the options that all environments have in common, `json`, `plot`, `quick`, `seed` and `repetitions`,
+    and those that are added.
+    """
+    options = _parser(name, description, repetitions)
+    if add_options is not None:
+        add_options(options)
+    chosen = options.parse_args()
+    chosen.repetitions = chosen.repetitions or (1 if chosen.quick else repetitions)
+    try:
+        if chosen.plot is not None:
+            plots.check(chosen.plot)
+        report = anyio.run(measure, chosen)
+        if chosen.json:
+            print(json.dumps(report.as_json(), indent=2))
+        else:
+            show(report)
+        if chosen.plot is not None:
+            plots.draw(chosen.plot, partial(paint, report))
+    except UserError as error:
+        print(f"spec-mcp: {error}", file=sys.stderr)
+        return 1
+    return 1 if report.differences else 0
+
+
+def _parser(name: str, description: str, repetitions: int) -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog=f"spec-mcp bench {name}", description=description)
     options.add_argument("--json", action="store_true", help="print one JSON object")
     options.add_argument("--plot", type=Path, metavar="FILE", help="draw to FILE (.png, .svg, .pdf)")
@@ -107,21 +146,6 @@ def parser(name: str, description: str, repetitions: int) -> argparse.ArgumentPa
         "--repetitions", type=int, metavar="N", help=f"of every arm (default {repetitions}, 1 with --quick)"
     )
     return options
-
-
-def publish(report: Report, options: argparse.Namespace, paint: Callable[[Any], None]) -> int:
-    """Print the report, draw the plot that was asked for; the exit status: 1 where arms differ that must not.
-
-    Raises:
-        UserError: the plot cannot be drawn.
-    """
-    if options.plot is not None:
-        plots.draw(options.plot, paint)
-    if options.json:
-        print(json.dumps(report.as_json(), indent=2))
-    else:
-        show(report)
-    return 1 if report.differences else 0
 
 
 def show(report: Report) -> None:

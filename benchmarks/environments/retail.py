@@ -15,23 +15,20 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anyio
-
 from benchmarks.environments.repeating import differences, hidden_shares, interleaved
-from benchmarks.environments.reporting import Report, Row, parser, publish, spread
+from benchmarks.environments.reporting import Report, Row, as_command, spread
 from benchmarks.environments.retail_sessions import LATENCY_S, Customers, Turns, agent, recorded, simulated
 from benchmarks.environments.running import DIRECT, HOME, ROOT, Arm, Environment, Run, run_arm
-from spec_mcp.errors import UserError
+from spec_mcp.cli.text import count
 from spec_mcp.records import write_sessions
 
 PAPER_LOW, PAPER_HIGH = 0.22, 0.38
 PAPER_TURNS = 1 / 3
 
-PACE = 0.05
+PACE, QUICK_PACE = 0.05, 0.02
 """A second of life in so many seconds: what the proxy adds to a call is then a twentieth of a tool's time, not a
 thousandth, so the figures are on the low side."""
 WASTED_CALL_S = 0.2
@@ -90,9 +87,8 @@ def learned(customers: Customers, pace: float, folder: Path, *options: str) -> P
     return home
 
 
-async def serve(customers: Customers, options: Any, repetitions: int, folder: Path) -> tuple[list[Row], list[str]]:
+async def serve(customers: Customers, pace: float, repetitions: int, folder: Path) -> tuple[list[Row], list[str]]:
     """One group of customers through all arms: rows of the report, and where arms differ."""
-    pace = options.pace
     config = f"[speculation]\nwasted_call_s = {WASTED_CALL_S * pace:.4f}\n"
     arms = {
         DIRECT.name: DIRECT,
@@ -124,7 +120,7 @@ def _rows(
         used = [1 - run.counts.wasted / max(1, run.counts.speculations) for run in runs[name]]
         prompt = [at_once(done.turns, pace) for done in lived[name]]
         where = f"{customers.title}, {name}"
-        paper = f"to {PAPER_HIGH:.0%} of calls predicted"
+        paper = f"to {100 * PAPER_HIGH:.1f} % of calls predicted"
         rows += [
             Row("calls answered", spread(answered), "%", PAPER_LOW, paper, where),
             Row("speculations used", spread(used), "%", arm=where),
@@ -143,8 +139,8 @@ def at_once(turns: Turns, pace: float) -> float:
 async def measure(options: Any) -> Report:
     """All customers, all arms."""
     quick = bool(options.quick)
-    repetitions = options.repetitions or (1 if quick else REPETITIONS)
-    before, served = (20, 2) if quick else (BEFORE, SERVED)
+    before, served = (20, 1) if quick else (BEFORE, SERVED)
+    pace = options.pace or (QUICK_PACE if quick else PACE)
     groups = [simulated(options.seed, before, served)]
     notes: list[str] = []
     if (others := recorded(served)) is not None:
@@ -155,16 +151,16 @@ async def measure(options: Any) -> Report:
     faults: list[str] = []
     with tempfile.TemporaryDirectory(prefix="spec-mcp-retail-") as name:
         for number, customers in enumerate(groups):
-            found, differing = await serve(customers, options, repetitions, Path(name) / str(number))
+            found, differing = await serve(customers, pace, options.repetitions, Path(name) / str(number))
             rows += found
             faults += differing
     notes += [
-        f"{served} sessions of each kind at {options.pace:g} of life's pace; learned from "
+        f"{count(served, 'session')} of each kind at {pace:g} of life's pace; learned from "
         f"{' and '.join(str(len(group.before)) for group in groups)} before them.",
         "The paper's figure is the share of the calls' predictions that a model of its own got right, from the words "
         "of the customer; here nothing but earlier calls and results is known, unless the arm says so.",
     ]
-    return Report("retail", quick, options.seed, repetitions, rows, faults, notes)
+    return Report("retail", quick, options.seed, options.repetitions, rows, faults, notes)
 
 
 def paint(report: Report, axes: Any) -> None:
@@ -180,16 +176,17 @@ def paint(report: Report, axes: Any) -> None:
 
 def main() -> int:
     """Returns the exit status."""
-    options = parser("retail", "Serves customers; see `spec-mcp bench retail --help`.", REPETITIONS)
-    options.add_argument("--pace", type=float, default=PACE, metavar="X", help=f"of life's times (default {PACE})")
-    chosen = options.parse_args()
-    report = anyio.run(partial(measure, chosen))
-    return publish(report, chosen, partial(paint, report))
+    return as_command(
+        "retail",
+        "Serves customers; see `spec-mcp bench retail --help`.",
+        REPETITIONS,
+        measure,
+        paint,
+        lambda options: options.add_argument(
+            "--pace", type=float, metavar="X", help=f"of life's times (default {PACE}, {QUICK_PACE} with --quick)"
+        ),
+    )
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except UserError as error:
-        print(f"spec-mcp: {error}", file=sys.stderr)
-        sys.exit(1)
+    sys.exit(main())

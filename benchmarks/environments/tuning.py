@@ -10,6 +10,7 @@ Where the kernel has no such knob, a simulation stands in for it, and is called 
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import os
@@ -22,10 +23,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anyio
-
 from benchmarks.environments.repeating import interleaved
-from benchmarks.environments.reporting import Report, Row, parser, publish, spread
+from benchmarks.environments.reporting import Report, Row, as_command, spread
 from benchmarks.environments.running import AgentSession, Arm, Environment, Run, run_arm
 from spec_mcp.replay import plots
 from wrapped_servers.tuner import knob
@@ -33,6 +32,7 @@ from wrapped_servers.tuner.server import MAX_US, MIN_US
 
 BAD_US = MAX_US
 """Where the knob is put before it is tuned."""
+REPETITIONS = 3
 RECOVERY_S, ACTOR_S, WINDOW_S = 20.0, 12.0, 1.0
 """The paper's experiment, its Actor's 10 to 15 s for a decision, and its Speculator's second."""
 
@@ -102,7 +102,7 @@ async def tune(session: AgentSession, arm: str, pace: float) -> None:
         await session.call("set_slice", slice_us=actor.best())
 
 
-async def measure(plan: Plan, seed: int) -> dict[str, list[Run]]:
+async def play(plan: Plan, seed: int) -> dict[str, list[Run]]:
     """The runs of all arms, one after the other: they need the processor."""
     core = max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
     how = ["--model", f"--seed={seed}"] if plan.model else [f"--core={core}"]
@@ -113,12 +113,12 @@ async def measure(plan: Plan, seed: int) -> dict[str, list[Run]]:
     )
     with tempfile.TemporaryDirectory(prefix="spec-mcp-bench-") as name:
 
-        async def run(arm: str, repetition: int) -> Run:
+        async def one(arm: str, repetition: int) -> Run:
             through = Arm(arm, "on", CONFIG) if arm == BOTH else Arm(arm, "off")
             folder = Path(name) / f"{arm}-{repetition}"
             return await run_arm(environment, through, [partial(tune, arm=arm, pace=plan.pace)], folder)
 
-        return await interleaved("tuning", (UNTUNED, ACTOR, SPECULATOR, BOTH), plan.repetitions, run)
+        return await interleaved("tuning", (UNTUNED, ACTOR, SPECULATOR, BOTH), plan.repetitions, one)
 
 
 def curve(run: Run) -> list[Point]:
@@ -157,38 +157,11 @@ def rows(runs: Mapping[str, Sequence[Run]]) -> list[Row]:
     return made
 
 
-def paint(runs: Mapping[str, Sequence[Run]], plan: Plan) -> Any:
-    """p95 after the perturbation, window by window: the paper's figure 9."""
-
-    def fill(axes: Any) -> None:
-        colours = {UNTUNED: plots.GREY, ACTOR: plots.ORANGE, SPECULATOR: plots.GREEN, BOTH: plots.BLUE}
-        for arm, of_arm in runs.items():
-            curves = [[point.p95_ms for point in curve(run)] for run in of_arm]
-            medians = [statistics.median(values) for values in zip(*curves, strict=False)]
-            across = [WINDOW_S * (number + 1) for number in range(len(medians))]
-            axes.plot(across, medians, "o-", color=colours[arm], markersize=3, label=arm)
-        axes.axvline(ACTOR_S, color=plots.GREY, linestyle=":")
-        axes.set_ylim(bottom=0)
-        axes.set_xlabel(f"seconds after the perturbation, on the paper's scale (here × {plan.pace})")
-        axes.set_ylabel("p95 latency, ms")
-        axes.legend(fontsize=9)
-        what = "a MODEL of EEVDF" if plan.model else "this kernel's EEVDF slice"
-        plots.titled(axes, "Recovery from a bad setting", f"{what}, medians of {plan.repetitions} repetitions")
-
-    return fill
-
-
-def main() -> int:
-    options = parser("tuning", __doc__ or "", 3)
-    options.add_argument("--model", action="store_true", help="the simulation, also where the kernel has the knob")
-    chosen = options.parse_args()
-    if chosen.plot is not None:
-        plots.check(chosen.plot)
+async def measure(options: argparse.Namespace) -> Report:
+    """All arms, at the kernel's knob or, where there is none or the user wishes it so, at its model."""
     missing = knob.why_not()
-    plan = Plan(
-        chosen.repetitions or (1 if chosen.quick else 3), 0.1 if chosen.quick else 0.5, chosen.model or bool(missing)
-    )
-    runs = anyio.run(measure, plan, chosen.seed)
+    plan = Plan(options.repetitions, 0.1 if options.quick else 0.5, options.model or missing is not None)
+    runs = await play(plan, options.seed)
     asked = "as asked" if missing is None else missing
     notes = [
         f"MODEL ({asked}): latencies are a simulation's." if plan.model else "The kernel's own knob, by sched_setattr.",
@@ -196,10 +169,10 @@ def main() -> int:
         f"{plan.pace}; both tuners are scripts. Another knob, kernel and workload than the paper's: compare ratios.",
         "Lossy: what a guess sets is in force until the Actor's next decision; in the end the Actor's last is.",
     ]
-    report = Report(
+    return Report(
         "Tuning (model)" if plan.model else "Tuning",
-        chosen.quick,
-        chosen.seed,
+        options.quick,
+        options.seed,
         plan.repetitions,
         rows(runs),
         wrong_ends(runs),
@@ -210,7 +183,39 @@ def main() -> int:
             "curves": {arm: [[asdict(point) for point in curve(run)] for run in runs[arm]] for arm in runs},
         },
     )
-    return publish(report, chosen, paint(runs, plan))
+
+
+def paint(report: Report, axes: Any) -> None:
+    """p95 after the perturbation, window by window: the paper's figure 9."""
+    details: Any = report.details
+    plan = Plan(**details["plan"])
+    colours = {UNTUNED: plots.GREY, ACTOR: plots.ORANGE, SPECULATOR: plots.GREEN, BOTH: plots.BLUE}
+    for arm, of_arm in details["curves"].items():
+        curves = [[point["p95_ms"] for point in points] for points in of_arm]
+        medians = [statistics.median(values) for values in zip(*curves, strict=False)]
+        across = [WINDOW_S * (number + 1) for number in range(len(medians))]
+        axes.plot(across, medians, "o-", color=colours[arm], markersize=3, label=arm)
+    axes.axvline(ACTOR_S, color=plots.GREY, linestyle=":")
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel(f"seconds after the perturbation, on the paper's scale (here × {plan.pace})")
+    axes.set_ylabel("p95 latency, ms")
+    axes.legend(fontsize=9)
+    what = "a MODEL of EEVDF" if plan.model else "this kernel's EEVDF slice"
+    plots.titled(axes, "Recovery from a bad setting", f"{what}, medians of {plan.repetitions} repetitions")
+
+
+def main() -> int:
+    """Returns the exit status."""
+    return as_command(
+        "tuning",
+        __doc__ or "",
+        REPETITIONS,
+        measure,
+        paint,
+        lambda options: options.add_argument(
+            "--model", action="store_true", help="the simulation, also where the kernel has the knob"
+        ),
+    )
 
 
 if __name__ == "__main__":

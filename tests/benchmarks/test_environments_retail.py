@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from functools import partial
 from pathlib import Path
 
 import anyio
+import pytest
 
 from benchmarks.environments.repeating import differences
 from benchmarks.environments.retail import at_once, live
 from benchmarks.environments.retail_sessions import Turns, simulated
 from benchmarks.environments.running import DIRECT, Arm
 from spec_mcp.records import CallEvent, TextEvent
+from tests.parity.rig import BIN
 
 PACE = 0.005
 
@@ -42,3 +46,15 @@ def test_a_customer_is_served_the_same_with_and_without_the_proxy(tmp_path: Path
 
 def test_a_turn_is_without_a_wait_only_where_no_call_of_it_was_waited_for() -> None:
     assert at_once(Turns([[0.001, 0.002], [0.001, 0.9], [0.002]]), 1.0) == 2 / 3
+
+
+@pytest.mark.slow
+def test_a_quick_round_serves_everybody_the_same_in_all_arms() -> None:
+    command = [str(BIN / "spec-mcp"), "bench", "retail", "--quick", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = json.loads(done.stdout)
+    assert said["identical"], said["differences"]
+    answered = [row["ours"]["median"] for row in said["rows"] if row["figure"] == "calls answered"]
+    assert len(answered) in (2, 4), "simulated customers, and recorded ones where there are any"
+    assert max(answered) > 0

@@ -1,12 +1,15 @@
-"""The real servers that the parity tests wrap, each with a state that is the same in every arm."""
+"""The servers that the parity tests wrap, real ones and our own, each with a state that is the same in every arm."""
 
 from __future__ import annotations
 
 import base64
 import os
+import shlex
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from tests.parity.rig import ROOT, World
@@ -17,6 +20,9 @@ NODE = SERVERS / "npm" / "node_modules" / "@modelcontextprotocol"
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
+UCI = shlex.join([sys.executable, str(ROOT / "tests" / "wrapped_servers" / "uci.py")])
+SEED = 0
+"""Of what the servers in `wrapped_servers` make up."""
 FIXED_TIME_S = 1_700_000_000
 GIT_ENV = {
     "GIT_AUTHOR_NAME": "A",
@@ -141,6 +147,46 @@ def hostile(folder: Path) -> World:
     )
 
 
+def chess(folder: Path) -> World:
+    """Chess with a tiny engine, which is there on every machine; games are in memory."""
+    return environment("chess", folder, ["--engine", UCI], lambda _: None)
+
+
+def retail(folder: Path) -> World:
+    """A made-up shop in a database."""
+
+    def records(root: Path) -> list[str]:
+        with closing(sqlite3.connect(root / "shop.db")) as connection:
+            return list(connection.iterdump())
+
+    return environment("retail", folder, [f"--seed={SEED}", "--db=shop.db", "--latency-default=0.02"], records)
+
+
+def wiki(folder: Path) -> World:
+    """A made-up encyclopaedia, and a file of the answers that were given."""
+    options = [f"--seed={SEED}", "--answers=answers.jsonl", "--latency-default=0.02"]
+    return environment("wiki", folder, options, files_below)
+
+
+def tuner(folder: Path) -> World:
+    """A model of a scheduler's knob, and a file of what it was set to last."""
+    return environment("tuner", folder, ["--model", "--state=slice"], files_below)
+
+
+def environment(name: str, folder: Path, options: Sequence[str], snapshot: Callable[[Path], object]) -> World:
+    """One of the servers in `wrapped_servers`, under its shipped manifest."""
+    return World(
+        name=name,
+        command=[sys.executable, "-m", f"wrapped_servers.{name}", *options],
+        folder=folder,
+        prepare=lambda _: None,
+        snapshot=snapshot,
+        normalise=scrub(),
+        env={"PYTHONPATH": str(ROOT)},
+        wrap_options=["--manifest", name],
+    )
+
+
 WORLDS: dict[str, Callable[[Path], World]] = {
     "filesystem": filesystem,
     "memory": memory,
@@ -148,6 +194,10 @@ WORLDS: dict[str, Callable[[Path], World]] = {
     "time": clock,
     "everything": everything,
     "hostile": hostile,
+    "chess": chess,
+    "retail": retail,
+    "wiki": wiki,
+    "tuner": tuner,
 }
 
 

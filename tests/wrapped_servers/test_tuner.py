@@ -15,9 +15,6 @@ from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 
 from spec_mcp.manifest import check_against_tools, load_manifest
-from tests.parity.agent import Agent
-from tests.parity.rig import Rig, World
-from tests.parity.transcript import scrub
 from wrapped_servers.tuner import knob
 from wrapped_servers.tuner.model import Model
 from wrapped_servers.tuner.server import GOOD_ENOUGH_US, MAX_US, MIN_US, TOOLS, Tuner, suggestion
@@ -148,32 +145,3 @@ def test_the_manifest_speaks_of_each_tool_and_verify_finds_nothing_against_it(tm
         [*command, *COMMAND[:-1]], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_without_the_users_word_no_arm_sets_anything_early(tmp_path: Path) -> None:
-    folder = tmp_path / "world"
-    world = World(
-        name="tuner",
-        command=[*COMMAND, "--state", str(folder / "slice")],
-        folder=folder,
-        prepare=lambda _: None,
-        snapshot=lambda root: (root / "slice").read_text(),
-        normalise=scrub(),
-        env={"PYTHONPATH": str(ROOT)},
-        wrap_options=["--manifest", "tuner"],
-    )
-
-    async def body(agent: Agent) -> None:
-        await agent.list_tools()
-        for tool, arguments in (
-            ("set_slice", {"slice_us": MAX_US}),
-            ("measure", {"seconds": 1}),
-            ("set_slice", {"slice_us": suggestion(MAX_US)}),
-            ("reset", {}),
-            ("set_slice", {"slice_us": 7}),
-        ):
-            await agent.think()
-            await agent.call(tool, arguments)
-
-    runs = Rig(world, "raw", tmp_path / "arms").compare_all(body)
-    assert runs["right"].speculated == runs["lying"].speculated == []

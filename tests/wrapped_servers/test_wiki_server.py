@@ -16,9 +16,6 @@ from mcp.client.stdio import StdioServerParameters
 
 from spec_mcp.engine.calls import Json, canonical_arguments
 from spec_mcp.manifest import check_against_tools, load_manifest
-from tests.parity.agent import Agent
-from tests.parity.rig import Rig, World
-from tests.parity.transcript import scrub
 from wrapped_servers.latency import Latency
 from wrapped_servers.wiki.corpus import Corpus
 from wrapped_servers.wiki.server import LIVE_NAME, NAME, Wiki, make_server
@@ -138,49 +135,3 @@ def test_verify_finds_nothing_against_the_manifest(tmp_path):
     env = {"SPEC_MCP_HOME": str(tmp_path), "PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-# --- with speculation and without -----------------------------------------------------------------------------------
-
-
-def test_an_agent_cannot_tell_the_arms_apart(tmp_path: Path) -> None:
-    world = make_world(0)
-    film = world[Kind.FILM][0]
-    folder = tmp_path / "world"
-    it = Rig(
-        World(
-            name="wiki",
-            command=[*COMMAND, "--answers", str(folder / "answers.jsonl"), "--latency-default", "0.02"],
-            folder=folder,
-            prepare=lambda _: None,
-            snapshot=lambda root: (root / "answers.jsonl").read_text(),
-            normalise=scrub(),
-            env={"PYTHONPATH": str(ROOT)},
-            wrap_options=["--manifest", "wiki"],
-        ),
-        "raw",
-        tmp_path / "arms",
-    )
-
-    async def body(agent: Agent) -> None:
-        await agent.list_tools()
-        for tool, arguments in (
-            ("search", {"entity": film.title}),
-            ("search", {"entity": f"{film.title} x"}),
-            ("search", {"entity": film.title.upper()}),
-            ("lookup", {"title": film.title, "keyword": "it"}),
-            ("lookup", {"title": film.title, "keyword": "IT", "index": 2}),
-            ("lookup", {"title": "nobody", "keyword": "it"}),
-            ("finish", {"answer": "one"}),
-            ("search", {"entity": world[Kind.CITY][0].title}),
-            ("finish", {"answer": "two"}),
-            ("finish", {}),
-        ):
-            await agent.think()
-            await agent.call(tool, arguments)
-
-    runs = it.compare_all(body)
-    statistics = runs["right"].statistics
-    assert statistics is not None
-    assert statistics.hits + statistics.joins >= 2, statistics
-    assert "finish" not in [tool for tool, _ in runs["right"].speculated + runs["lying"].speculated]
