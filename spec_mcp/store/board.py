@@ -53,6 +53,9 @@ MAX_TRIES = 8
 MAX_IN_THE_WAY = 64
 """How many of them at once."""
 
+MAX_CLOSED = 20_000
+"""Closed postings kept for what they speak against: beyond that the oldest offers end, and with them what is kept."""
+
 Fence = int
 """One membership of a replica: counted by the board, larger than all before it, and void once it has joined again."""
 
@@ -162,7 +165,12 @@ class WriteNews:
     footprint: Footprint
 
 
-News = OfferNews | WriteNews
+@dataclass(frozen=True, slots=True)
+class AllGone:
+    """All offers have ended, our own too."""
+
+
+News = OfferNews | WriteNews | AllGone
 
 
 class Board(Protocol):

@@ -18,7 +18,9 @@ from spec_mcp.engine.resources import Footprint
 from spec_mcp.store.board import (
     ABANDONED_S,
     LEASE_S,
+    MAX_CLOSED,
     SHARED_MAX_BYTES,
+    AllGone,
     Fate,
     Fence,
     Gift,
@@ -159,13 +161,19 @@ class BoardModel:
         if unseen:
             self.posted.append(Posted(member.fence, None, None, True, False, abandoned_at=now))
         del self.members[member.process.replica]
-        self.end_offers(self.offers, NOBODY)
+        self.end_all_offers(NOBODY)
 
     def end_offers(self, offers: Iterable[OfferId], teller: Fence) -> None:
         """Let go of these."""
         for offer in list(offers):
             gone = self.offers.pop(offer)
-            self.tell(teller, OfferNews(offer, gone.offering.digest, Fate.GONE))
+            if gone.offering.digest:
+                self.tell(teller, OfferNews(offer, gone.offering.digest, Fate.GONE))
+
+    def end_all_offers(self, teller: Fence) -> None:
+        """Let go of all of everyone."""
+        self.offers.clear()
+        self.tell(teller, AllGone())
 
     def in_the_way(self, offered: Offered, taker: Fence) -> bool:
         """Does a posting speak against it?"""
@@ -259,7 +267,7 @@ class ModelBoard:
         if member is None or not self.model.is_in_time(member):
             return False
         if not member.is_active:
-            self.model.end_offers(self.model.offers, fence)
+            self.model.end_all_offers(fence)
         member.renewed_at, member.is_active = self.model.clock(), True
         return True
 
@@ -337,7 +345,8 @@ class ModelBoard:
         model.posted.append(Posted(fence, None, offered.offering.footprint, False, False, closed_no=seen))
         if not keep:
             del model.offers[offer]
-            model.tell(fence, OfferNews(offer, offered.offering.digest, Fate.TAKEN))
+            offered.fate = Fate.TAKEN
+            self._tell(offered, fence)
         return Gift(None if own else offered.result, age_s)
 
     def _news(self, fence: Fence) -> list[News]:
@@ -352,14 +361,16 @@ class ModelBoard:
         for posted in model.posted:
             if posted.abandoned_at is not None and now - posted.abandoned_at > ABANDONED_S:
                 posted.abandoned_at, posted.closed_no = None, next(model.numbers)
+        closed = sorted(posted.closed_no for posted in model.posted if posted.closed_no is not None)
         for offer, offered in list(model.offers.items()):
             ttl_s = offered.offering.ttl_s
-            if ttl_s is not None and now - offered.launched_at > ttl_s:
+            is_old = ttl_s is not None and now - offered.launched_at > ttl_s
+            if is_old or (len(closed) > MAX_CLOSED and offer < closed[-MAX_CLOSED - 1]):
                 model.end_offers([offer], NOBODY)
         oldest = min(model.offers, default=math.inf)
         model.posted = [posted for posted in model.posted if posted.closed_no is None or posted.closed_no > oldest]
 
-    def _tell(self, offered: Offered) -> None:
+    def _tell(self, offered: Offered, teller: Fence | None = None) -> None:
         """Of what is of use to nobody else, nothing is told."""
         if offered.offering.digest:
-            self.model.tell(offered.fence, OfferNews(offered.id, offered.offering.digest, offered.fate))
+            self.model.tell(teller or offered.fence, OfferNews(offered.id, offered.offering.digest, offered.fate))

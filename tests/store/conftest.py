@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from spec_mcp.store.place import Remote
+from spec_mcp.store.postgres.connecting import Database
 from spec_mcp.store.sqlite import SqliteStore
 from spec_mcp.store.store import Store
 from tests import postgres
@@ -20,6 +21,14 @@ def shared_database() -> Iterator[str]:
     """A database that all contract tests of this process use, one after the other."""
     with postgres.database() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def shared_connections(shared_database: str) -> Iterator[Database]:
+    """Connections to it."""
+    database = Database(Remote(shared_database))
+    yield database
+    database.close()
 
 
 @pytest.fixture(params=["file", "memory", POSTGRES])

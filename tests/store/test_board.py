@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from typing import Protocol
 
 import pytest
@@ -12,11 +14,13 @@ from spec_mcp.store.board import (
     ABANDONED_S,
     MAX_IN_THE_WAY,
     SHARED_MAX_BYTES,
+    AllGone,
     Board,
     Fate,
     Fence,
     Gift,
     NameTaken,
+    News,
     Offering,
     OfferNews,
     Posting,
@@ -24,10 +28,16 @@ from spec_mcp.store.board import (
     Refusal,
     WriteNews,
 )
+from spec_mcp.store.postgres.board import PostgresBoard
+from spec_mcp.store.postgres.connecting import Database
+from tests import postgres
 from tests.store.board_model import BoardModel
+from tests.store.conftest import POSTGRES
 
 LEASE_S = 60.0
 """So long that a busy machine does not end it."""
+
+BOUND_S = 10.0
 
 A, B, C = Process("a", "host", 1, "then"), Process("b", "host", 2, "then"), Process("c", "host", 3, "then")
 
@@ -57,9 +67,48 @@ class ModelRig:
         self.model.crash()
 
 
-@pytest.fixture
-def rig() -> Rig:
-    return ModelRig()
+class PostgresRig:
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.opened: list[Board] = []
+
+    def open(self) -> Board:
+        self.opened.append(PostgresBoard(self.database))
+        return self.opened[-1]
+
+    def pass_time(self, seconds: float) -> None:
+        """The database's clock stays: what it has noted moves."""
+        with self.database.connection() as connection:
+            for table, column in TIMES:
+                moved = f"UPDATE {table} SET {column} = {column} - make_interval(secs => %s)"
+                connection.execute(moved.encode(), [seconds])
+
+    def lose(self) -> None:
+        with self.database.connection() as connection:
+            connection.execute("TRUNCATE postings, offers, board_life")
+
+    def close(self) -> None:
+        for board in self.opened:
+            board.close()
+        postgres.empty(self.database.remote.url)
+
+
+TIMES = [
+    ("replicas", "renewed_at"),
+    ("replicas", "expires_at"),
+    ("offers", "launched_at"),
+    ("postings", "abandoned_at"),
+]
+
+
+@pytest.fixture(params=["model", POSTGRES])
+def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    if request.param == "model":
+        yield ModelRig()
+        return
+    rig = PostgresRig(request.getfixturevalue("shared_connections"))
+    yield rig
+    rig.close()
 
 
 class Replica:
@@ -105,8 +154,13 @@ class Replica:
     def gets(self, offer: OfferId) -> bool:
         return isinstance(self.take(offer), Gift)
 
-    def hears(self) -> list[object]:
-        return list(self.board.news(self.fence, 0.0))
+    def hears(self, least: int) -> list[News]:
+        """What it is told, once that is so much at least; the first time it only begins to listen."""
+        heard = self.board.news(self.fence, 0.0)
+        until = time.monotonic() + BOUND_S
+        while len(heard) < least and time.monotonic() < until:
+            heard += self.board.news(self.fence, 1.0)
+        return heard
 
 
 @pytest.fixture
@@ -168,8 +222,10 @@ def test_a_result_that_is_too_large_can_be_taken_by_its_own_replica_alone(
 
 
 def test_what_is_of_use_to_nobody_else_is_given_to_nobody_else(a: Replica, b: Replica) -> None:
+    b.hears(0)
     offer = a.offer(X, digest="")
-    assert b.hears() == []
+    a.post(Y, writes=True)
+    assert b.hears(1) == [WriteNews(Y)]
     assert b.take(offer) is Refusal.GONE
     assert a.gets(offer)
 
@@ -468,37 +524,37 @@ def test_a_clock_that_is_set_back_has_all_join_again(rig: Rig, a: Replica, b: Re
 
 
 def test_the_others_hear_of_offers_and_writes_and_nobody_of_its_own(a: Replica, b: Replica) -> None:
-    a.hears()
-    b.hears()
+    a.hears(0)
+    b.hears(0)
     offer = a.offer(X)
     a.post(Y)
     a.post(Y, writes=True)
-    assert b.hears() == [
+    assert b.hears(3) == [
         OfferNews(offer, "d", Fate.RUNNING),
         OfferNews(offer, "d", Fate.READY),
         WriteNews(Y),
     ]
     assert b.gets(offer)
-    assert a.hears() == [OfferNews(offer, "d", Fate.TAKEN)]
-    assert b.hears() == []
+    assert a.hears(1) == [OfferNews(offer, "d", Fate.TAKEN)]
+    a.post(X, writes=True)
+    assert b.hears(1) == [WriteNews(X)]
 
 
 def test_the_others_hear_of_what_is_gone(a: Replica, b: Replica) -> None:
+    b.hears(0)
     offer, large = a.offer(X), a.offer(Y, shown=b"x" * (SHARED_MAX_BYTES + 1))
-    b.hears()
+    b.hears(4)
     a.board.withdraw(a.fence, [offer])
-    assert b.hears() == [OfferNews(offer, "d", Fate.GONE)]
-    own = b.offer(X)
-    b.hears()
-    a.join()
-    assert OfferNews(own, "d", Fate.GONE) in b.hears()
+    assert b.hears(1) == [OfferNews(offer, "d", Fate.GONE)]
     assert b.take(large) is Refusal.GONE
+    a.join()
+    assert b.hears(1) == [AllGone()]
 
 
 def test_a_write_to_very_many_names_is_heard_of(a: Replica, b: Replica) -> None:
-    b.hears()
+    b.hears(0)
     a.post(named(*(f"file:/{number}/{'x' * 400}" for number in range(32))), writes=True)
-    (news,) = b.hears()
+    (news,) = b.hears(1)
     assert isinstance(news, WriteNews)
     assert news.footprint.server == "s"
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, LiteralString
 from psycopg import errors
 
 from spec_mcp.store.place import Remote
+from spec_mcp.store.postgres.board_tables import BOARD
 from spec_mcp.store.store import StoreNewer
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ SESSIONS_AND_LEARNING: Final = """
     CREATE TABLE switch (one boolean PRIMARY KEY DEFAULT true CHECK (one), mode text NOT NULL);
 """
 
-STEPS = (Step("0001-sessions-and-learning", SESSIONS_AND_LEARNING),)
+STEPS = (Step("0001-sessions-and-learning", SESSIONS_AND_LEARNING), Step("0002-board", BOARD))
 """All steps, in order."""
 
 STEPS_TABLE: Final = f"""
