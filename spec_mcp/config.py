@@ -264,6 +264,13 @@ class Listen(Table, frozen=True, kw_only=True):
     replay_bytes: Annotated[
         Bound, Meta(description="what each session keeps for a client that comes back to a broken stream")
     ] = 4 * 2**20
+    metrics: Annotated[
+        str,
+        Meta(
+            description="`HOST:PORT` of another address, where Prometheus fetches metrics, of anybody who reaches it "
+            "(needs `spec-mcp[metrics]`); empty: nowhere"
+        ),
+    ] = ""
     notice_s: Annotated[
         Seconds | None,
         Meta(

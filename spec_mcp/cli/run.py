@@ -67,8 +67,10 @@ def command(
     options = GatewayOptions(None if mode is None else str(mode), tuple(only or ()), record, replay)
     if http is None:
         return run(found, options, None, os.environ)
-    address = _address(http)
     from spec_mcp.cli.dashboard import gateway_dashboard
+    from spec_mcp.relay.front.settings import address_of
+
+    address = address_of(http, f"--http {http}", 8765)
 
     return run(found, options, address, os.environ, gateway_dashboard(found, os.environ))
 
@@ -81,10 +83,3 @@ def _require_servers(config: Config, only: list[str]) -> None:
             raise UserError(f"--only {name}: there is no such server in {file}" + (f": {near}?" if near else ""))
     if not config.servers:
         raise UserError(f"{file}: no servers: add [servers.NAME] with a command or a url, or name a file by --config")
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not port.isdigit() or int(port) > 65_535:
-        raise UserError(f"--http {text}: write HOST:PORT, such as 127.0.0.1:8765")
-    return host.strip("[]") or "127.0.0.1", int(port)

@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
@@ -144,37 +145,39 @@ async def _over_http(
 ) -> None:
     from spec_mcp.relay.front.app import HttpFront, Readiness  # only where it is needed: a quarter of a second
     from spec_mcp.relay.front.serve import Ending, listening, port_of, serve
-    from spec_mcp.relay.front.settings import http_settings, notice_s_of, require_safe_place
+    from spec_mcp.relay.front.settings import address_of, http_settings, notice_s_of, require_safe_place
 
     settings = http_settings(config, environ)
     require_safe_place(settings, host)
+    if metrics := settings.listen.metrics:
+        options = replace(options, metrics=address_of(metrics, f"[listen] metrics = {metrics}", 9464))
     _have_many_descriptors()
-    bound = listening(host, port)
-    async with serving(config, options, environ) as gateway, anyio.create_task_group() as tasks:
+    with listening(host, port) as bound:
+        async with serving(config, options, environ) as gateway, anyio.create_task_group() as tasks:
 
-        def readiness() -> Readiness:
-            return Readiness(not stopping.told.is_set(), gateway.statuses())
+            def readiness() -> Readiness:
+                return Readiness(not stopping.told.is_set(), gateway.statuses())
 
-        front = HttpFront(
-            settings,
-            gateway,
-            host=host,
-            port=port_of(bound),
-            ready=readiness,
-            schema_of=gateway.schema_of,
-            page=page,
-        )
+            front = HttpFront(
+                settings,
+                gateway,
+                host=host,
+                port=port_of(bound),
+                ready=readiness,
+                schema_of=gateway.schema_of,
+                page=page,
+            )
 
-        def notice_s() -> float:  # nobody balances load over what a person ends with a key
-            return notice_s_of(settings, host) if stopping.number == signal.SIGTERM else 0.0
+            def notice_s() -> float:  # nobody balances load over what a person ends with a key
+                return notice_s_of(settings, host) if stopping.number == signal.SIGTERM else 0.0
 
-        await tasks.start(serve, front, bound, Ending(stopping.told, notice_s, stopping.hurried))
-        prefer_lines()
-        if page is not None:
-            _tell_page(page, f"http://{host}:{port_of(bound)}", settings.token is not None)
-        say(f"serving {', '.join(gateway.names)} at http://{host}:{port_of(bound)}/mcp")
-        await stopping.told.wait()
-        gateway.stop_speculating()
+            await tasks.start(serve, front, bound, Ending(stopping.told, notice_s, stopping.hurried))
+            prefer_lines()
+            if page is not None:
+                _tell_page(page, f"http://{host}:{port_of(bound)}", settings.token is not None)
+            say(f"serving {', '.join(gateway.names)} at http://{host}:{port_of(bound)}/mcp")
+            await stopping.told.wait()
+            gateway.stop_speculating()
 
 
 def _tell_page(page: AddressedPage, root: str, has_token: bool) -> None:

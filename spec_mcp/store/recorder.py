@@ -112,6 +112,11 @@ class Recorder:
         return self._worker.counts
 
     @property
+    def waiting(self) -> int:
+        """Rows that have not been written yet."""
+        return len(self._intake)
+
+    @property
     def dropped(self) -> int:
         """Rows that were given up: the queue was full, the store refused them, or it failed until the end."""
         return self._intake.dropped

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from spec_mcp.config import Config, ConfigError, Listen
+from spec_mcp.errors import UserError
 
 NOTICE_S = 5.0
 """A few looks of a load balancer at `/readyz`; Kubernetes tells its proxies of an end within about a second."""
@@ -78,6 +79,18 @@ def require_safe_place(settings: HttpSettings, host: str) -> None:
     raise ConfigError(
         "", "--http", f"{host or 'every address'} can be reached by others", f"set {variable}, or use 127.0.0.1"
     )
+
+
+def address_of(text: str, what: str, such_as: int) -> tuple[str, int]:
+    """The host and the port; without a host this machine alone. `what` is where the user has written it.
+
+    Raises:
+        UserError: it is none.
+    """
+    host, _, port = text.rpartition(":")
+    if not port.isdigit() or int(port) > 65_535:
+        raise UserError(f"{what}: write HOST:PORT, such as 127.0.0.1:{such_as}")
+    return host.strip("[]") or "127.0.0.1", int(port)
 
 
 def notice_s_of(settings: HttpSettings, host: str) -> float:

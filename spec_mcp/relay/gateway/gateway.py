@@ -27,8 +27,10 @@ from spec_mcp.relay.deciding import Deciding
 from spec_mcp.relay.gateway.backs import reached_by
 from spec_mcp.relay.gateway.catalogue import Catalogue
 from spec_mcp.relay.gateway.directory import Directory
+from spec_mcp.relay.gateway.exporting import export
 from spec_mcp.relay.gateway.greeting import ClientAbout
 from spec_mcp.relay.gateway.leg import Leg
+from spec_mcp.relay.gateway.levels import levels_of
 from spec_mcp.relay.gateway.names import ToolFilter
 from spec_mcp.relay.gateway.parts import Parts
 from spec_mcp.relay.gateway.ports import ClientOut, Principal, Visitor
@@ -37,7 +39,7 @@ from spec_mcp.relay.gateway.rounds import Rounds
 from spec_mcp.relay.gateway.served import IDLE_S, SETTLED_POLL_S, SETTLING_S, Served, Visit
 from spec_mcp.relay.gateway.session import GatewaySession
 from spec_mcp.relay.gateway.shelf import Shelf
-from spec_mcp.relay.gateway.telemetry import ObservedAccount, Telemetry, export
+from spec_mcp.relay.gateway.telemetry import ObservedAccount, Telemetry
 from spec_mcp.relay.gateway.tenant import Tenant, key_of
 from spec_mcp.relay.gateway.view import merged
 from spec_mcp.relay.identity import Identities
@@ -73,6 +75,9 @@ from spec_mcp.store.worker import Loaded, StoreState
 MODE_LOOK_S = 1.0
 """How often the mode switch is looked at."""
 
+LEVELS_LOOK_S = 1.0
+"""How often those are counted that are exported: more often than anybody comes for them."""
+
 WRITE_DOWN_S = 60.0
 """How often what was learned is put on record, so that a kill loses little."""
 
@@ -87,6 +92,8 @@ class GatewayOptions:
     record: str | None = None
     replay: str | None = None
     """Files for exchanges with speculators."""
+    metrics: tuple[str, int] | None = None
+    """The host and the port where metrics are served."""
 
     def names(self, config: Config) -> tuple[str, ...]:
         """The servers of a configuration that are served, in its order."""
@@ -354,6 +361,11 @@ class ServersGateway:
         self.write_down()
         self._parts.rounds.later(WRITE_DOWN_S, self._write_down_again)
 
+    def look_at_levels(self) -> None:
+        """For whoever exports them, from now on."""
+        self._telemetry.levels = levels_of(self._engine.world, self._parts.recorder)
+        self._parts.rounds.later(LEVELS_LOOK_S, self.look_at_levels)
+
     @property
     def names(self) -> tuple[str, ...]:
         """The servers that are served, in the order of the configuration."""
@@ -420,7 +432,7 @@ async def serving(
     rounds = Rounds(deciding, now_s)
     validators = Validators(rounds.call_at_once)
     recorder = Recorder(store_settings_of(config, store_path))
-    end_export = export(environ)
+    exporting = export(environ, options.metrics)
     async with anyio.create_task_group() as tasks:
         parts = Parts(
             config,
@@ -439,6 +451,8 @@ async def serving(
         gateway = ServersGateway(config, options, parts, engine, modes)
         recorder.start()
         tasks.start_soon(rounds.run)
+        if exporting.has_any:
+            gateway.look_at_levels()
         try:
             yield gateway
         finally:
@@ -450,4 +464,4 @@ async def serving(
     rounds.close()
     with anyio.CancelScope(shield=True):
         await to_thread.run_sync(recorder.close, LEAVING_RECORD_CLOSE_S if modes.is_over else RECORD_CLOSE_S)
-        await to_thread.run_sync(end_export)
+        await to_thread.run_sync(exporting.close)

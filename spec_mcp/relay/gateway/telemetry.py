@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from opentelemetry import metrics, trace
 from opentelemetry.context import Context
+from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.propagate import extract
 from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode
 
@@ -21,6 +22,7 @@ from spec_mcp.engine.events import CallId
 from spec_mcp.relay import wire
 from spec_mcp.relay.account import Account
 from spec_mcp.relay.asked import Asked
+from spec_mcp.relay.gateway.levels import Levels
 from spec_mcp.relay.learning import Learner
 from spec_mcp.relay.recording import Recording
 from spec_mcp.relay.saying import LogLevel, is_said, say
@@ -33,8 +35,26 @@ OPEN_MAX = 8192
 SETTLED_MAX = 1024
 """Calls remembered after their answer: what they used ends at once, and what is reused within seconds."""
 
-EXPORTING = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
-"""Whoever sets one of these wants what we measure to go there."""
+TOOLS_MAX = 500
+"""Tools that are told apart in metrics: a client may call what is none, and each name is kept for good."""
+
+OTHER = "other"
+"""What the rest of them is called there."""
+
+Read = Callable[[Levels], int]
+
+NOW: dict[str, tuple[str, Read]] = {
+    "spec_mcp.calls.waiting": ("Requests that wait for something to be taken back", lambda now: now.waiting),
+    "spec_mcp.store.waiting": ("Rows that the store has not taken yet", lambda now: now.rows_waiting),
+}
+SO_FAR: dict[str, tuple[str, Read]] = {
+    "spec_mcp.store.written": ("Rows that the store has taken", lambda now: now.rows_written),
+    "spec_mcp.store.dropped": ("Rows that were given up", lambda now: now.rows_dropped),
+    "spec_mcp.store.failures": ("Times that the store failed", lambda now: now.store_failures),
+}
+
+WAIT_BUCKETS_S = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
+"""From a held result to a slow tool."""
 
 
 @dataclass(slots=True)
@@ -52,13 +72,45 @@ class Telemetry:
         self._tracer = trace.get_tracer(NAME)
         self._begun: OrderedDict[CallId, _Begun] = OrderedDict()
         self._settled: OrderedDict[CallId, SpanContext] = OrderedDict()
+        self._tools: set[tuple[str, str]] = set()
+        self.levels = Levels()
+        """As they were when somebody looked last: whoever exports them does so on a thread of its own."""
         meter = metrics.get_meter(NAME)
         self._calls = meter.create_counter("spec_mcp.calls", "1", "Tool calls, by how they were answered")
-        self._wait = meter.create_histogram("spec_mcp.call.wait", "s", "How long clients waited for their calls")
-        self._saved = meter.create_histogram("spec_mcp.call.saved", "s", "How much of the waiting was spared")
+        self._wait = meter.create_histogram(
+            "spec_mcp.call.wait",
+            "s",
+            "How long clients waited for their calls",
+            explicit_bucket_boundaries_advisory=WAIT_BUCKETS_S,
+        )
+        self._saved = meter.create_counter("spec_mcp.saved", "s", "How much of the waiting was spared")
         self._speculations = meter.create_counter("spec_mcp.speculations", "1", "Speculations, by how they ended")
         self._skips = meter.create_counter("spec_mcp.skips", "1", "Candidates that were not launched, by reason")
         self._sessions = meter.create_up_down_counter("spec_mcp.sessions", "1", "Clients that are served")
+        self._in_flight = meter.create_up_down_counter("spec_mcp.calls.in_flight", "1", "Calls that clients wait for")
+        for level in (self._sessions, self._in_flight):
+            level.add(0)  # whoever scales by it has to see it from the beginning
+        self._observe_levels(meter)
+
+    def _observe_levels(self, meter: metrics.Meter) -> None:
+        def speculations(options: CallbackOptions) -> Iterable[Observation]:
+            return [Observation(count, {"spec_mcp.state": state}) for state, count in self.levels.speculations.items()]
+
+        def level(read: Read) -> Callable[[CallbackOptions], Iterable[Observation]]:
+            return lambda options: [Observation(read(self.levels))]
+
+        meter.create_observable_gauge("spec_mcp.speculations.live", [speculations], "1", "Speculations, by state")
+        for name, (told, read) in NOW.items():
+            meter.create_observable_gauge(name, [level(read)], "1", told)
+        for name, (told, read) in SO_FAR.items():
+            meter.create_observable_counter(name, [level(read)], "1", told)
+
+    def _tool(self, server: str, tool: str) -> str:
+        """The name under which it is counted."""
+        if (server, tool) in self._tools or len(self._tools) < TOOLS_MAX:
+            self._tools.add((server, tool))
+            return tool
+        return OTHER
 
     def session_opened(self) -> None:
         """A client has come."""
@@ -67,6 +119,10 @@ class Telemetry:
     def session_closed(self) -> None:
         """A client has left."""
         self._sessions.add(-1)
+
+    def awaited(self, calls: int) -> None:
+        """So many calls more are waited for, or fewer."""
+        self._in_flight.add(calls)
 
     def call_arrived(self, call: CallId, meta: bytes) -> None:
         """A client made a call; `meta` is its raw `_meta`."""
@@ -87,11 +143,12 @@ class Telemetry:
 
     def call_settled(self, command: do.CallSettled) -> None:
         """The engine has done with it."""
-        attributes = {"mcp.server": command.server, "gen_ai.tool.name": command.tool, "spec_mcp.how": str(command.how)}
+        by_server = {"mcp.server": command.server, "spec_mcp.how": str(command.how)}
+        attributes = {**by_server, "gen_ai.tool.name": self._tool(command.server, command.tool)}
         self._calls.add(1, attributes)
-        self._wait.record(command.wait_s, attributes)
+        self._wait.record(command.wait_s, by_server)
         if command.saved_s > 0.0:
-            self._saved.record(command.saved_s, attributes)
+            self._saved.add(command.saved_s, attributes)
         begun = self._begun.pop(command.call, None)
         if begun is None:
             return
@@ -99,7 +156,12 @@ class Telemetry:
             f"tools/call {command.tool}",
             begun.context,
             SpanKind.SERVER,
-            {**attributes, "mcp.method.name": "tools/call", "spec_mcp.saved_s": command.saved_s},
+            {
+                **by_server,
+                "gen_ai.tool.name": command.tool,
+                "mcp.method.name": "tools/call",
+                "spec_mcp.saved_s": command.saved_s,
+            },
             start_time=begun.at_ns,
         )
         if begun.is_error:
@@ -119,7 +181,7 @@ class Telemetry:
             "spec_mcp.state": str(command.state),
             "spec_mcp.reason": str(command.reason),
         }
-        self._speculations.add(1, attributes)
+        self._speculations.add(1, {**attributes, "gen_ai.tool.name": self._tool(command.server, command.tool)})
         offset_s = time.time() - self._clock()
         used_by = None if command.call is None else self._settled.get(command.call)
         span = self._tracer.start_span(
@@ -155,29 +217,39 @@ class ObservedAccount(Account):
 
     def closed(self) -> None:
         """Its client has left."""
+        self._telemetry.awaited(-len(self._unanswered))
         self._telemetry.calls_forgotten(self._unanswered)
+        self._unanswered = set()
+
+    def _over(self, call: CallId) -> None:
+        """Nobody waits for it any more."""
+        if call in self._unanswered:
+            self._unanswered.remove(call)
+            self._telemetry.awaited(-1)
 
     def arriving(self, asked: Asked, server: str, call: wire.Call, writes: bool) -> None:
         """A call has arrived."""
         super().arriving(asked, server, call, writes)
         self._unanswered.add(asked.call)
+        self._telemetry.awaited(1)
         self._telemetry.call_arrived(asked.call, call.meta)
 
     def answered(self, asked: Asked, answer: bytes, result: bytes, is_error: bool) -> None:
         """A call has its answer."""
         super().answered(asked, answer, result, is_error)
-        self._unanswered.discard(asked.call)
+        self._over(asked.call)
         self._telemetry.call_answered(asked.call, is_error)
 
     def unanswered(self, asked: Asked) -> None:
         """A call's server is gone."""
         super().unanswered(asked)
-        self._unanswered.discard(asked.call)
+        self._over(asked.call)
         self._telemetry.call_answered(asked.call, True)
 
     def settled(self, command: do.CallSettled) -> None:
         """The engine has done with a call."""
         super().settled(command)
+        self._over(command.call)
         self._telemetry.call_settled(command)
         if not is_said(LogLevel.DEBUG):
             return
@@ -210,32 +282,3 @@ def context_of(meta: bytes) -> Context | None:
     carrier = {name: value for name in names if isinstance(value := wire.value(found.get(name, wire.NULL)), str)}
     context = extract(carrier)
     return context if trace.get_current_span(context).get_span_context().is_valid else None
-
-
-def export(environ: Mapping[str, str]) -> Callable[[], None]:
-    """Send what is measured where the environment says, if it says so. Returns what ends that."""
-    if not any(environ.get(name) for name in EXPORTING):
-        return lambda: None
-    try:  # an extra: several megabytes that most never need
-        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-        from opentelemetry.sdk.metrics import MeterProvider
-        from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
-        from opentelemetry.sdk.resources import Resource
-        from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor
-    except ImportError:
-        say("OTEL_EXPORTER_OTLP_ENDPOINT is set, but the exporter is not installed: pip install 'spec-mcp[otel]'")
-        return lambda: None
-    resource = Resource.create({"service.name": environ.get("OTEL_SERVICE_NAME") or NAME})
-    spans = TracerProvider(resource=resource)
-    spans.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    measures = MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter())], resource=resource)
-    trace.set_tracer_provider(spans)
-    metrics.set_meter_provider(measures)
-
-    def end() -> None:
-        spans.shutdown()
-        measures.shutdown()
-
-    return end

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from opentelemetry import metrics, trace
@@ -15,7 +17,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from spec_mcp.engine import commands as do
 from spec_mcp.engine.states import Reason, State
 from spec_mcp.relay.clock import now_s
-from spec_mcp.relay.gateway.telemetry import Telemetry, context_of, export
+from spec_mcp.relay.gateway.exporting import export
+from spec_mcp.relay.gateway.levels import Levels
+from spec_mcp.relay.gateway.telemetry import OTHER, TOOLS_MAX, Telemetry, context_of
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 META = b'{"traceparent":"00-%s-b7ad6b7169203331-01","progressToken":1}' % TRACE.encode()
@@ -38,10 +42,10 @@ class Collected:
         (found,) = [span for span in self._spans.get_finished_spans() if span.name == name]
         return found
 
-    def total(self, metric: str) -> float:
+    def points(self, metric: str) -> list[Any]:
         data = self._measures.get_metrics_data()
         assert data is not None
-        points = [
+        return [
             point
             for resource in data.resource_metrics
             for scope in resource.scope_metrics
@@ -49,7 +53,9 @@ class Collected:
             if one.name == metric
             for point in one.data.data_points
         ]
-        return sum(getattr(point, "value", None) or getattr(point, "sum", 0.0) for point in points)
+
+    def total(self, metric: str) -> float:
+        return sum(getattr(point, "value", None) or getattr(point, "sum", 0.0) for point in self.points(metric))
 
     def end(self) -> None:
         for end in self._ends:
@@ -144,7 +150,28 @@ def test_calls_waits_savings_speculations_skips_and_sessions_are_counted(collect
     for metric in ("calls", "speculations", "skips", "sessions"):
         assert collected.total(f"spec_mcp.{metric}") == 1
     assert collected.total("spec_mcp.call.wait") == 0.25
-    assert collected.total("spec_mcp.call.saved") == 1.5
+    assert collected.total("spec_mcp.saved") == 1.5
+
+
+def test_however_many_tools_clients_make_up_only_so_many_are_told_apart(collected: Collected) -> None:
+    for number in range(TOOLS_MAX + 50):
+        collected.telemetry.call_settled(replace(settled(number), tool=f"tool-{number}"))
+    names = {point.attributes["gen_ai.tool.name"] for point in collected.points("spec_mcp.calls")}
+    assert len(names) == TOOLS_MAX + 1
+    assert OTHER in names
+    assert collected.total("spec_mcp.calls") == TOOLS_MAX + 50
+
+
+def test_levels_are_there_before_anything_happens_and_then_as_they_were_seen_last(collected: Collected) -> None:
+    assert [point.value for point in collected.points("spec_mcp.calls.in_flight")] == [0]
+    collected.telemetry.awaited(2)
+    collected.telemetry.levels = Levels({"ready": 3}, waiting=1, rows_waiting=7, rows_dropped=2)
+    assert collected.total("spec_mcp.calls.in_flight") == 2
+    assert [(point.attributes, point.value) for point in collected.points("spec_mcp.speculations.live")] == [
+        ({"spec_mcp.state": "ready"}, 3)
+    ]
+    levels = {"calls.waiting": 1, "store.waiting": 7, "store.dropped": 2, "store.failures": 0}
+    assert {name: collected.total(f"spec_mcp.{name}") for name in levels} == levels
 
 
 @pytest.mark.parametrize("meta", [b"", b"[]", b'{"traceparent":7}', b'{"traceparent":"00-xyz"}', b'{"traceparent'])
@@ -154,5 +181,7 @@ def test_a_trace_that_cannot_be_read_is_none(meta: bytes) -> None:
 
 def test_nothing_is_exported_where_the_environment_does_not_ask_for_it() -> None:
     before = trace.get_tracer_provider()
-    export({})()
+    exporting = export({})
+    assert not exporting.has_any
+    exporting.close()
     assert trace.get_tracer_provider() is before
