@@ -8,15 +8,12 @@ record teaches the same as it did when it was lived.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import islice
-from operator import attrgetter
 
 from spec_mcp.engine.calls import Json
-from spec_mcp.engine.effects import Effect, ServerPolicy
+from spec_mcp.engine.effects import ServerPolicy
 from spec_mcp.engine.events import Candidate
 from spec_mcp.predict.mixer import sigmoid
 from spec_mcp.predict.model import Model
-from spec_mcp.predict.options import Scored, server_and_tool
 from spec_mcp.predict.predictor import CallBegan, CallEnded, Supposed
 from spec_mcp.predict.scoring import logit_next
 from spec_mcp.predict.session import Session
@@ -26,12 +23,6 @@ MAX_SESSIONS = 64
 
 MAX_CHAINS = 8
 """Sessions that stand on supposed calls, kept until something happens: longer chains begin with them."""
-
-MIN_TOLD = 0.02
-"""Candidates less likely than this are not told: no setting would launch them."""
-
-
-_probability = attrgetter("q")
 
 
 class DefaultPredictor:
@@ -75,9 +66,7 @@ class DefaultPredictor:
             known = self._session(session)
         for step in supposed:
             known = self._suppose(known, step)
-        likely = [scored for scored in known.options() if scored.q >= MIN_TOLD]
-        likely.sort(key=_probability, reverse=True)
-        return [known.told(scored) for scored in islice(filter(self._may_be_told, likely), limit)]
+        return [known.told(scored) for scored in known.likely()[:limit]]
 
     def next_calls(self, session: str, limit: int) -> list[Candidate]:
         """The calls likeliest to be the very next, writes among them; `q` is the probability of that. For scoring."""
@@ -93,13 +82,6 @@ class DefaultPredictor:
             raise ValueError(f"expected what a predictor dumped, found {str(learned)[:60]}")
         self._chains.clear()
         self._model.load(learned)
-
-    def _may_be_told(self, option: Scored) -> bool:
-        server, tool = server_and_tool(option.option.token)
-        policy = self._policies.get(server)
-        if policy is None:
-            return not option.option.writes
-        return policy.tool(tool).effect is not Effect.UNSAFE
 
     def _suppose(self, session: Session, step: Supposed) -> Session:
         name = (id(session), step.server, step.tool, id(step.arguments), id(step.result), step.is_error)

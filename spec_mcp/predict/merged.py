@@ -17,11 +17,12 @@ from spec_mcp.engine.events import Candidate
 from spec_mcp.engine.timing import Timing
 from spec_mcp.predict.bandit import Account, Arm, Bandit, Costs, table_of
 from spec_mcp.predict.counts import add_tables
-from spec_mcp.predict.default import MAX_SESSIONS, MIN_TOLD
+from spec_mcp.predict.default import MAX_SESSIONS
 from spec_mcp.predict.foretold import Foretold, Judges
 from spec_mcp.predict.guessing import About, Answered, Ending, Question, Standing, Terms
 from spec_mcp.predict.opinions import Opinions
 from spec_mcp.predict.predictor import CallBegan, CallEnded, Predictor, Supposed
+from spec_mcp.predict.session import MIN_TOLD
 
 KIND = "speculators/1"
 """What rows of what was learned of speculators are called in a store."""

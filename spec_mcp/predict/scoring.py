@@ -52,6 +52,12 @@ NO_WALK = (-1, 0, True)
 """What is known of a list from which nothing was taken yet."""
 
 
+Choice = tuple[Option, Recipe, Evidence]
+"""A candidate, with the recipe that speaks for it and what that found."""
+
+_worth = itemgetter(0)
+
+
 @value
 class Moment:
     """What all candidates of a moment share."""
@@ -68,15 +74,44 @@ class Moment:
     """Of each list that a recipe walks: the element used last, how many were, and whether it was walked in order."""
 
 
-def score(model: Model, options: Iterable[Option], moment: Moment) -> list[Scored]:
-    """The candidates that may be worth anything, with their probabilities."""
+def choose(options: Iterable[Option]) -> list[Choice]:
+    """The candidates to be scored, each with the recipe that speaks for it: the most promising, the latest."""
+    found: list[tuple[float, Option, Recipe, Evidence]] = []
+    for option in options:
+        if option.made:
+            continue
+        best, best_promise = None, -9.0
+        for item in option.evidence.items():
+            recipe, evidence = item
+            # what was remembered whole says itself by its own contexts; the recipe says where the value stands
+            promise = recipe.worth + evidence[0] * 1e-4 - (1.0 if recipe.remembered else 0.0)
+            if promise > best_promise:
+                best, best_promise = item, promise
+        if best is not None:
+            found.append((best[0].worth, option, *best))
+    if len(found) > MAX_SCORED:
+        found.sort(key=_worth, reverse=True)
+        writing = 0
+        kept: list[tuple[float, Option, Recipe, Evidence]] = []
+        for item in found:
+            writing += item[1].writes
+            if not item[1].writes or writing <= MAX_SCORED_WRITES:
+                kept.append(item)
+                if len(kept) == MAX_SCORED:
+                    break
+        found = kept
+    return [(option, recipe, evidence) for _, option, recipe, evidence in found]
+
+
+def score(model: Model, choices: Iterable[Choice], moment: Moment) -> list[Scored]:
+    """What was chosen, with its probabilities."""
     common: dict[tuple[int, int, int, int], Common] = {}
     get = model.cells.table.get
     weights = model.used.weights
     apply = model.correction.apply
     number, last_hash, walked, turn = moment.number, moment.last_hash, moment.walked, moment.turn
     scored: list[Scored] = []
-    for option, recipe, evidence in _chosen(model, options):
+    for option, recipe, evidence in choices:
         step, position, length = evidence
         id_ = recipe.id
         age, offered = number - step, option.offered
@@ -154,38 +189,6 @@ def learn(model: Model, scored: Scored, used: int, next_: int) -> None:
                 learned += [at((kind, other.id, *rest)) for kind, _, *rest in common.keys[:SHARED_WITH_OTHERS]]
             learn_all(learned, used, next_, weight)
             other.appraise()
-
-
-def _chosen(model: Model, options: Iterable[Option]) -> list[tuple[Option, Recipe, Evidence]]:
-    """The candidates to be scored, each with the recipe that speaks for it: the most promising, the latest."""
-    found: list[tuple[float, Option, Recipe, Evidence]] = []
-    for option in options:
-        if option.made:
-            continue
-        best, best_promise = None, -9.0
-        for item in option.evidence.items():
-            recipe, evidence = item
-            # what was remembered whole says itself by its own contexts; the recipe says where the value stands
-            promise = recipe.worth + evidence[0] * 1e-4 - (1.0 if recipe.remembered else 0.0)
-            if promise > best_promise:
-                best, best_promise = item, promise
-        if best is not None:
-            found.append((best[0].worth, option, *best))
-    if len(found) > MAX_SCORED:
-        found.sort(key=_worth, reverse=True)
-        writing = 0
-        kept: list[tuple[float, Option, Recipe, Evidence]] = []
-        for item in found:
-            writing += item[1].writes
-            if not item[1].writes or writing <= MAX_SCORED_WRITES:
-                kept.append(item)
-                if len(kept) == MAX_SCORED:
-                    break
-        found = kept
-    return [(option, recipe, evidence) for _, option, recipe, evidence in found]
-
-
-_worth = itemgetter(0)
 
 
 def _common(model: Model, moment: Moment, option: Option, recipe: Recipe, age: int, offered: int, pace: int) -> Common:

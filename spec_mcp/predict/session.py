@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import cast
 
 from spec_mcp.engine.calls import Arguments, Json
-from spec_mcp.engine.effects import ServerPolicy
+from spec_mcp.engine.effects import Effect, ServerPolicy
 from spec_mcp.engine.events import Candidate
 from spec_mcp.engine.resources import Footprint, everything, footprint
 from spec_mcp.predict.conversations import Conversations, Course
@@ -19,7 +20,10 @@ from spec_mcp.predict.options import Evidence, Option, Scored, hash_of, server_a
 from spec_mcp.predict.predictor import CallBegan, CallEnded, Supposed
 from spec_mcp.predict.recipes import MAX_FANOUT, Recipe, explain, make
 from spec_mcp.predict.rules import follow, recipe_of
-from spec_mcp.predict.scoring import NO_WALK, Moment, learn, score
+from spec_mcp.predict.scoring import NO_WALK, Moment, choose, learn, score
+
+MIN_TOLD = 0.02
+"""Candidates less likely than this are not told: no setting would launch them."""
 
 MAX_OPTIONS = 128
 """Candidates held of one session; the oldest give way."""
@@ -48,6 +52,8 @@ AHEAD = 8
 BACKFILLED = 3
 """Earlier steps from which a recipe that was just found makes candidates."""
 
+_probability = attrgetter("q")
+
 
 @dataclass(slots=True)
 class Session:
@@ -72,6 +78,7 @@ class Session:
     _turn: int = 0
     _number: int = 0
     _scored: list[Scored] | None = None
+    _likely: list[Scored] | None = None
     _supposed: bool = False
     """It stands on calls that the client has not made."""
 
@@ -199,20 +206,42 @@ class Session:
     def options(self) -> list[Scored]:
         """The candidates of this moment, scored."""
         if self._scored is None:
-            steps = self.history.steps
-            last = steps[-1] if steps else None
-            moment = Moment(
-                number=last.number if last is not None else 0,
-                last=last.tool if last is not None else 0,
-                outcome=last.outcome if last is not None else 0,
-                last_hash=last.hash_ if last is not None else START_OF_SESSION,
-                turn=self._turn,
-                since_write=sum(self._since_write.values()),
-                calls_since_write=self._since_write,
-                walked=self._walked,
-            )
-            self._scored = score(self.model, self._pool.values(), moment)
+            self._scored = score(self.model, choose(self._pool.values()), self._moment())
         return self._scored
+
+    def likely(self) -> list[Scored]:
+        """Those that may be told, likeliest first. A moment within a turn, or supposed, teaches nothing: then no others
+        are scored."""
+        if self._likely is None:
+            if self._scored is None and (self._supposed or self._in_flight):
+                chosen = [choice for choice in choose(self._pool.values()) if self._may_be_told(choice[0])]
+                scored = score(self.model, chosen, self._moment())
+            else:
+                scored = [scored for scored in self.options() if self._may_be_told(scored.option)]
+            self._likely = [scored for scored in scored if scored.q >= MIN_TOLD]
+            self._likely.sort(key=_probability, reverse=True)
+        return self._likely
+
+    def _moment(self) -> Moment:
+        steps = self.history.steps
+        last = steps[-1] if steps else None
+        return Moment(
+            number=last.number if last is not None else 0,
+            last=last.tool if last is not None else 0,
+            outcome=last.outcome if last is not None else 0,
+            last_hash=last.hash_ if last is not None else START_OF_SESSION,
+            turn=self._turn,
+            since_write=sum(self._since_write.values()),
+            calls_since_write=self._since_write,
+            walked=self._walked,
+        )
+
+    def _may_be_told(self, option: Option) -> bool:
+        server, tool = server_and_tool(option.token)
+        policy = self.policies.get(server)
+        if policy is None:
+            return not option.writes
+        return policy.tool(tool).effect is not Effect.UNSAFE
 
     def told(self, scored: Scored) -> Candidate:
         """What a predictor tells of an option of this moment."""
@@ -260,7 +289,7 @@ class Session:
 
     def _renew(self, paths: list[str], step: int) -> None:
         """Make the candidates that new values allow."""
-        self._scored = None
+        self._scored = self._likely = None
         for recipe in self.model.recipes_from(paths):
             self._make(recipe, step)
 
