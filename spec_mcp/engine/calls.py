@@ -10,6 +10,7 @@ hold, has no key and never matches.
 from __future__ import annotations
 
 import json
+import json.encoder
 import math
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -44,6 +45,10 @@ UNMATCHED_META = frozenset(
 
 OUR_META_PREFIX = "spec-mcp/"
 """Members of `_meta` that are meant for us."""
+
+
+quoted = json.encoder.encode_basestring_ascii
+"""A text as a JSON string."""
 
 
 class Unmatchable(ValueError):  # noqa: N818  not an error of anybody's, but a property of the text
@@ -98,12 +103,35 @@ def canonical(value: Json) -> str:
         Unmatchable: as `decode_strict`, for values that were not decoded by it.
     """
     try:
+        if isinstance(value, dict) and (text := plain_text(value)) is not None:
+            return text
         _require_exact(value)
         return _ENCODER.encode(value)
     except Unmatchable:
         raise
     except (AttributeError, TypeError, ValueError, RecursionError) as error:  # a predictor may break its word
         raise Unmatchable(str(error)) from error
+
+
+def plain_text(members: Mapping[str, Json]) -> str | None:
+    """What `canonical` makes of an object of texts, whole numbers and lists of texts, as most arguments are, in a third
+    of the time; None of any other."""
+    parts: list[str] = []
+    for name in sorted(members):
+        member = members[name]
+        if type(member) is str:
+            text = quoted(member)
+        elif type(member) is int and -MAX_EXACT_INTEGER <= member <= MAX_EXACT_INTEGER:
+            text = str(member)
+        elif type(member) is list:
+            items = [quoted(item) for item in member if type(item) is str]
+            if len(items) < len(member):
+                return None
+            text = f"[{','.join(items)}]"
+        else:
+            return None
+        parts.append(f"{quoted(name)}:{text}")
+    return f"{{{','.join(parts)}}}"
 
 
 def canonical_arguments(arguments: Arguments, equal: Mapping[str, Sequence[Equivalence]]) -> str:

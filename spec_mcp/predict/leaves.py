@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import cast
 
 from spec_mcp.engine.calls import Json
 
@@ -65,11 +64,10 @@ def leaves(value: Json) -> list[Leaf]:
 
 
 def _walk(found: list[Leaf], value: Json, path: str, at: tuple[int, ...], depth: int) -> None:
-    kind = type(value)
-    if kind is bool or value is None or depth > MAX_NESTING or len(found) >= MAX_LEAVES:
+    if type(value) is bool or value is None or depth > MAX_NESTING or len(found) >= MAX_LEAVES:
         return
-    if kind is str:
-        _text(found, cast("str", value), path, at)
+    if type(value) is str:
+        _text(found, value, path, at)
     elif isinstance(value, list):
         inner = path + "[]"
         for position, item in enumerate(value):
@@ -77,7 +75,7 @@ def _walk(found: list[Leaf], value: Json, path: str, at: tuple[int, ...], depth:
             if len(found) >= MAX_LEAVES:
                 return
     elif not isinstance(value, dict):
-        found.append((path, at, cast("Scalar", value)))
+        found.append((path, at, value))
     elif _is_table(value):
         for position, (key, item) in enumerate(value.items()):
             here = (*at, position)
@@ -90,7 +88,10 @@ def _walk(found: list[Leaf], value: Json, path: str, at: tuple[int, ...], depth:
         stem = f"{path}." if path else ""
         depth += 1
         for key, item in value.items():
-            _walk(found, item, stem + key, at, depth)
+            if type(item) is str and depth <= MAX_NESTING:  # what most members are
+                _text(found, item, stem + key, at)
+            else:
+                _walk(found, item, stem + key, at, depth)
 
 
 def _is_table(value: dict[str, Json]) -> bool:

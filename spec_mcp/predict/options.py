@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import json.encoder
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 from zlib import crc32
 
-from spec_mcp.engine.calls import Arguments
+from spec_mcp.engine.calls import Arguments, plain_text, quoted
 from spec_mcp.engine.events import Candidate
 from spec_mcp.engine.resources import Footprint
 from spec_mcp.predict.cells import Cell, Key
@@ -102,9 +101,6 @@ _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 """Made once: `json.dumps` would make an encoder for every call."""
 
 
-_quoted = json.encoder.encode_basestring_ascii
-
-
 def token_of(server: str, tool: str) -> str:
     """A server's tool, as one text."""
     return f"{server}\t{tool}"
@@ -119,13 +115,8 @@ def server_and_tool(token: str) -> tuple[str, str]:
 
 def text_of(token: str, arguments: Arguments) -> str:
     """The identity of a call, as text."""
-    members: list[str] = []
-    for name in sorted(arguments):
-        argument = arguments[name]
-        if type(argument) is not str:
-            return _encode([token, arguments])
-        members.append(f"{_quoted(name)}:{_quoted(argument)}")
-    return f"[{_quoted(token)},{{{','.join(members)}}}]"  # what the encoder makes of it, in a third of the time
+    text = plain_text(arguments)
+    return _encode([token, arguments]) if text is None else f"[{quoted(token)},{text}]"
 
 
 def hash_of(text: str) -> int:
