@@ -45,7 +45,7 @@ _IDENTIFIER = re.compile(r"#?\b(?=[\w.@/-]*\d)(?=[\w.@/-]*[A-Za-z_/-])[\w][\w.@/
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _DIGIT = re.compile(r"\d")
 _NAME = re.compile(r"([A-Z](?<!\w[A-Z])[a-z]+(?:-[A-Z][a-z]+)?) ([A-Z][a-z]+(?:-[A-Z][a-z]+)?)\b")
-"""The look behind is `\b`, said after the capital: what begins with a set of characters is found three times as fast."""
+"""The look behind is `\b`, said after the capital: what begins with one of a set of characters is found sooner."""
 _DATA_KEY = re.compile(r"\d{3,}|^[0-9a-f-]{12,}$|[@/:\s]")
 
 
