@@ -42,8 +42,10 @@ def _asks_for_help(arguments: list[str]) -> bool:
 
 
 def _report(error: Exception, status: int) -> int:
+    from spec_mcp.errors import printable
+
     try:
-        print("spec-mcp:", " ".join(str(error).split()), file=sys.stderr)
+        print("spec-mcp:", printable(" ".join(str(error).split())), file=sys.stderr)
     except (OSError, ValueError):  # nobody reads it
         return status
     return status

@@ -1,6 +1,13 @@
 """The errors that a person can mend. Imports nothing: every layer may raise one, and `__main__` reports it once."""
 
 
+def printable(text: str) -> str:
+    """The text on one line, without what a terminal would obey: parts of it come from servers and models."""
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else "�" for character in text)
+
+
 class UserError(Exception):
     """A file, a key or a command line is wrong, and its user can put it right.
 

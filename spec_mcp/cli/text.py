@@ -7,14 +7,14 @@ import json
 from typing import cast
 
 from spec_mcp.engine.calls import Json
+from spec_mcp.errors import printable
 
 SHORT_ID = 24
 """Characters of a session's id in a list: its time and some more, enough to tell sessions apart."""
 
 
-def safe(text: str) -> str:
-    """The text without control characters: names and values come from servers and models."""
-    return "".join(character if character.isprintable() else "�" for character in text)
+safe = printable
+"""For names and values, which come from servers and models."""
 
 
 def shorten(text: str, width: int) -> str:

@@ -1,6 +1,8 @@
 """Words to the person who reads the log: they cost no call anything, whatever has become of standard error.
 
 What a client, a server or the environment keeps to itself is no part of them: no argument, result, header or token.
+What servers call themselves and their tools may be part of them, so nothing in a line begins another or is obeyed by a
+terminal.
 """
 
 from __future__ import annotations
@@ -9,6 +11,8 @@ import os
 import select
 import time
 from enum import StrEnum
+
+from spec_mcp.errors import printable
 
 STDERR = 2
 
@@ -80,7 +84,7 @@ def say(line: str, level: LogLevel = LogLevel.INFO, **fields: str | float) -> No
 def _as_words(line: str, level: LogLevel, fields: dict[str, str | float]) -> bytes:
     """Only what is said in passing shows its fields: all else names what it is about."""
     more = " ".join(f"{name}={value}" for name, value in fields.items()) if level is LogLevel.DEBUG else ""
-    return f"spec-mcp: {line}{' ' if more else ''}{more}".encode(errors="replace")[:SAID_MAX_BYTES]
+    return printable(f"spec-mcp: {line}{' ' if more else ''}{more}").encode(errors="replace")[:SAID_MAX_BYTES]
 
 
 def _as_object(line: str, level: LogLevel, fields: dict[str, str | float]) -> bytes:
@@ -89,7 +93,8 @@ def _as_object(line: str, level: LogLevel, fields: dict[str, str | float]) -> by
     now_s = time.time()
     at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now_s)) + f".{int(now_s % 1 * 1000):03d}Z"
     found: dict[str, str | float] = {"time": at, "level": str(level), "message": line, **fields}
-    text = json.dumps(found, ensure_ascii=False).encode(errors="replace")
+    text = json.dumps(found, ensure_ascii=False)
+    text = (text if text.isprintable() else json.dumps(found)).encode(errors="replace")
     if len(text) > SAID_MAX_BYTES:
         cut = {name: _cut(value) if isinstance(value, str) else value for name, value in found.items()}
         text = json.dumps(cut).encode()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
-from spec_mcp.errors import UserError
+from spec_mcp.errors import UserError, printable
 from spec_mcp.relay.process import CannotStart, ServerProcess
 from spec_mcp.relay.stopping import Stopping
 
@@ -134,10 +134,10 @@ def main(arguments: Sequence[str]) -> int:
         options = parse(arguments)
         return serve(options) if options.url is None else serve_remote(options)
     except UserError as error:
-        sys.stderr.write(f"spec-mcp: {error}\n")
+        sys.stderr.write(f"spec-mcp: {printable(str(error))}\n")
         return 2
     except CannotStart as error:
-        sys.stderr.write(f"spec-mcp: {error}\n")
+        sys.stderr.write(f"spec-mcp: {printable(str(error))}\n")
         return 1
 
 

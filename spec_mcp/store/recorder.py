@@ -18,6 +18,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 
+from spec_mcp.errors import printable
 from spec_mcp.store.intake import Intake
 from spec_mcp.store.rows import Row, Scope
 from spec_mcp.store.settings import StoreSettings
@@ -31,7 +32,7 @@ CLOSE_BOUND_S = 2.0
 def say_on_stderr(line: str) -> None:
     """One line for the person who reads the log."""
     with contextlib.suppress(OSError, ValueError):  # nobody reads it
-        sys.stderr.write(f"spec-mcp: {line}\n")
+        sys.stderr.write(f"spec-mcp: {printable(line)}\n")
         sys.stderr.flush()
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spec_mcp.cli.manifest.asking import CommandArgument, HeaderOption, NameArgument, ToolsOption, UrlOption, look_at
+from spec_mcp.cli.text import safe
 from spec_mcp.errors import Failed, UserError
 
 if TYPE_CHECKING:
@@ -88,8 +89,8 @@ def _write(path: Path, manifest: Manifest, pins: Mapping[str, str], *, copy: boo
     added = sum(pin is None for pin in before.values())
     typer.echo(f"{target}: {len(pins)} tools are locked: {added} for the first time, {len(changed)} anew")
     if changed:
-        typer.echo(f"Their definitions had changed: {', '.join(changed)}. Review what they do now.")
+        typer.echo(safe(f"Their definitions had changed: {', '.join(changed)}. Review what they do now."))
     if copy:
         typer.echo("This is a copy of the shipped manifest, and comes before it.")
     if missing := [tool for tool in manifest.form.tools if tool not in pins]:
-        typer.echo(f"The server has no {', '.join(missing)}: left as they were.")
+        typer.echo(safe(f"The server has no {', '.join(missing)}: left as they were."))

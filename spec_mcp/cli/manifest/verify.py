@@ -16,6 +16,7 @@ import typer
 from spec_mcp.cli import completing
 from spec_mcp.cli.manifest.asking import CommandArgument
 from spec_mcp.cli.opening import JsonOption
+from spec_mcp.cli.text import safe
 from spec_mcp.errors import Failed, UserError
 
 if TYPE_CHECKING:
@@ -233,11 +234,11 @@ def _tell(found: Found, written: Path | None, *, as_json: bool) -> None:
     else:
         for verdict in found.verdicts:
             why = verdict.fault.line if verdict.fault else verdict.reason or tried_text(verdict)
-            typer.echo(f"{verdict.state:<10} {verdict.effect.value:<10} {verdict.tool}: {why}")
+            typer.echo(f"{verdict.state:<10} {verdict.effect.value:<10} {safe(f'{verdict.tool}: {why}')}")
         for verdict in disproved:
             if verdict.fault is not None:
                 typer.echo()
-                typer.echo("\n".join(lines_of(verdict.fault)))
+                typer.echo("\n".join(safe(line) for line in lines_of(verdict.fault)))
         if written is not None:
             typer.echo(f"\n{written}: the proofs stand there, and any change voids them")
     if disproved:
