@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import select
 import threading
+import time
 
 import anyio
 
 from spec_mcp.relay.saying import say
 
 READ_BYTES = 1 << 16
+
+LEFT_BEHIND_S = 60.0
+"""How long what a server has left behind may go on speaking in its name: each such has a thread and a descriptor."""
 
 LINE_MAX_BYTES = 1 << 12
 """A longer line is said in parts: more of one is cut off in the log."""
@@ -43,17 +47,20 @@ class Words:
         it too soon."""
         self.started()
         self._say()
-        if self._ended:
-            os.close(self._read_fd)
-        else:
-            threading.Thread(target=self._say_rest, name="spec-mcp words", daemon=True).start()
+        try:
+            if not self._ended:
+                threading.Thread(target=self._say_rest, name="spec-mcp words", daemon=True).start()
+                return
+        except RuntimeError:  # the system has no thread left for us
+            pass
+        os.close(self._read_fd)
 
     def _say_rest(self) -> None:
-        poller = select.poll()
+        poller, until_s = select.poll(), time.monotonic() + LEFT_BEHIND_S
         poller.register(self._read_fd, select.POLLIN)
-        while not self._ended:
-            poller.poll()
-            self._say()
+        while not self._ended and (left_s := until_s - time.monotonic()) > 0:
+            if poller.poll(left_s * 1000):
+                self._say()
         os.close(self._read_fd)
 
     def _say(self) -> None:

@@ -6,6 +6,7 @@ import secrets
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import anyio
 
@@ -15,6 +16,7 @@ from spec_mcp.relay.front.http import Refusal
 from spec_mcp.relay.front.returning import Returning
 from spec_mcp.relay.front.stateless import Conversation, is_named
 from spec_mcp.relay.gateway.ports import Gateway, Principal, TooManySessions, Visitor
+from spec_mcp.relay.saying import LogLevel, say
 
 SWEEP_S = 1.0
 """How late a session may end: it costs a comparison for each."""
@@ -101,7 +103,7 @@ class Sessions:
     def close_all(self, why: str) -> None:
         """End all of them, since nobody is served any more."""
         for key in list(self._entries):
-            self._forget(key).close(why, 503)
+            self._end(key, why, 503)
 
     def quieten(self) -> None:
         """End the answers that wait for nothing in particular, so that what is under way can come to its end."""
@@ -171,7 +173,14 @@ class Sessions:
         self._of_principal[visitor.principal] += 1
 
     def _close(self, key: str | tuple[Principal, str], why: str) -> None:
-        self._forget(key).close(why)
+        self._end(key, why)
+
+    def _end(self, key: str | tuple[Principal, str], *why: Any) -> None:
+        """It is forgotten, whatever goes wrong in that: others' time must come too."""
+        try:
+            self._forget(key).close(*why)
+        except Exception as error:  # noqa: BLE001  a fault of ours in one session's end is nobody else's
+            say(f"a session did not end well: {type(error).__name__}", LogLevel.ERROR)
 
     def _forget(self, key: str | tuple[Principal, str]) -> HandshakeSession | Conversation:
         entry = self._entries.pop(key)

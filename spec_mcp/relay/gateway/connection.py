@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -94,7 +95,7 @@ class Connection:
         bridge.inheriting.look_at_start()
         if bridge.inheriting.gate is not None:
             parts.rounds.ticking.add(bridge.inheriting)
-        parts.tasks.start_soon(self._run, link)
+        parts.start(f"{server}: a connection is kept no more", partial(self._run, link))
 
     def _make_disk(self, configured: Server, principal: str) -> Disk:
         parts, command = self._parts, reached_by(configured)
@@ -117,7 +118,10 @@ class Connection:
         except Exception as error:  # noqa: BLE001  what fails here is one server's, and no other's
             what = f"{type(error).__name__}: {error}; it is tried again"
             say(f"{self.contact.server}: {what}", LogLevel.WARNING, **self._named)
-            self._lost("its connection failed; the next request makes another")
+            try:
+                self._lost("its connection failed; the next request makes another")
+            except Exception as fault:  # noqa: BLE001  as above, and it is kept again all the same
+                self._parts.deciding.give_up(fault)
             await anyio.sleep(FAILED_PAUSE_S)
 
     # --- the server -------------------------------------------------------------------------------------------------

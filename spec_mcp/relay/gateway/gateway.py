@@ -120,9 +120,9 @@ class ServersGateway:
         parts.deciding.on_pin = self._pin
         parts.deciding.on_demoted = self._demoted
         parts.deciding.scope_of = lambda server: found.scope if (found := self._served.get(server)) else None
-        parts.rounds.later(MODE_LOOK_S, self._look_at_mode)
-        parts.rounds.later(LOOK_S, self._look_at_files)
-        parts.rounds.later(WRITE_DOWN_S, self._write_down_again)
+        parts.rounds.every(MODE_LOOK_S, self._follow_mode)
+        parts.rounds.every(LOOK_S, self._look_at_files)
+        parts.rounds.every(WRITE_DOWN_S, self.write_down)
 
     # --- clients ----------------------------------------------------------------------------------------------------
 
@@ -230,7 +230,8 @@ class ServersGateway:
 
     def _keep(self, server: str, tenant: Tenant, catalogue: Catalogue) -> None:
         launch = self._served[server].scope.launch
-        self._parts.tasks.start_soon(to_thread.run_sync, self._shelf.write, server, launch, tenant.principal, catalogue)
+        write = partial(self._shelf.write, server, launch, tenant.principal, catalogue)
+        self._parts.start(f"{server}: what it lists cannot be kept", lambda: to_thread.run_sync(write))
 
     # --- what is kept -----------------------------------------------------------------------------------------------
 
@@ -303,7 +304,6 @@ class ServersGateway:
                 self._review()
         except UserError as error:
             say(f"{error}; going on as before", LogLevel.WARNING)
-        self._parts.rounds.later(LOOK_S, self._look_at_files)
 
     def _reload(self, config: Config) -> None:
         """Serve what the configuration says now. Sessions stay; what was asked of a server that changed gets an
@@ -343,10 +343,6 @@ class ServersGateway:
 
     # --- as time passes ---------------------------------------------------------------------------------------------
 
-    def _look_at_mode(self) -> None:
-        self._follow_mode()
-        self._parts.rounds.later(MODE_LOOK_S, self._look_at_mode)
-
     def _follow_mode(self) -> None:
         mode = self._modes.now()
         if mode is not self._engine.world.mode:
@@ -357,14 +353,9 @@ class ServersGateway:
         self._modes.end()
         self._follow_mode()
 
-    def _write_down_again(self) -> None:
-        self.write_down()
-        self._parts.rounds.later(WRITE_DOWN_S, self._write_down_again)
-
     def look_at_levels(self) -> None:
-        """For whoever exports them, from now on."""
+        """For whoever exports them."""
         self._telemetry.levels = levels_of(self._engine.world, self._parts.recorder)
-        self._parts.rounds.later(LEVELS_LOOK_S, self.look_at_levels)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -453,6 +444,7 @@ async def serving(
         tasks.start_soon(rounds.run)
         if exporting.has_any:
             gateway.look_at_levels()
+            rounds.every(LEVELS_LOOK_S, gateway.look_at_levels)
         try:
             yield gateway
         finally:

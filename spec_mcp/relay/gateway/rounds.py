@@ -119,6 +119,15 @@ class Rounds:
 
         return call_off
 
+    def every(self, period_s: float, task: Task) -> None:
+        """Have a task done again and again, whatever becomes of it once."""
+
+        def do_it() -> None:
+            self.later(period_s, do_it)
+            task()
+
+        self.later(period_s, do_it)
+
     def has_work(self, learner: Learner) -> None:
         """This one has something to learn from now on."""
         now_s = self._clock()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import anyio
 
@@ -197,7 +198,7 @@ class Served:
 
     def _leave_soon(self, connection: Connection) -> None:
         """The session whose it was is just leaving."""
-        self._parts.tasks.start_soon(self._leave, connection)
+        self._parts.start(f"{self.name}: a connection is not let go of", partial(self._leave, connection))
 
     def _leave_later(self, tenant: str, connection: Connection) -> None:
         """Nobody of this principal is there: keep it a while."""

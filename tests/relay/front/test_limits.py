@@ -267,3 +267,17 @@ async def test_a_fault_of_the_gateway_costs_one_request_and_tells_nothing(capfd:
     said = capfd.readouterr().err
     assert "ValueError" in said
     assert "s3cret" not in said
+
+
+async def test_a_session_that_cannot_be_ended_holds_up_the_end_of_no_other(capfd: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    async with serving(Scripted(), Listen(idle_s=100), steady_s=clock) as rig:
+        for _ in range(3):
+            await rig.initialize()
+        first, *others = rig.gateway.sessions
+        first.is_closed = True  # the gateway thinks that it has ended already, and fails
+        clock.at_s += 101
+        await until(lambda: all(one.is_closed for one in others), "the others' ends")
+        assert len(rig.front.sessions) == 0
+        assert (await rig.post(request("initialize", INITIALIZE))).status_code == 200
+    assert "AssertionError" in capfd.readouterr().err
