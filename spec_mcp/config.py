@@ -264,6 +264,14 @@ class Listen(Table, frozen=True, kw_only=True):
     replay_bytes: Annotated[
         Bound, Meta(description="what each session keeps for a client that comes back to a broken stream")
     ] = 4 * 2**20
+    memory_bytes: Annotated[
+        Bound,
+        Meta(
+            description="what all clients together may have waiting at most: requests under way, and what is not read; "
+            "beyond it requests are refused (503), and beyond half of it nothing is kept for clients that come back"
+        ),
+    ] = 2**30
+    """The other bounds are for one client each, and there may be a thousand."""
     metrics: Annotated[
         str,
         Meta(

@@ -27,6 +27,7 @@ from spec_mcp.relay.front.handshake import BATCH_VERSION, HandshakeSession
 from spec_mcp.relay.front.hosts import Hosts
 from spec_mcp.relay.front.http import CLOSE, JSON, Gone, Http, Refusal
 from spec_mcp.relay.front.keys import Fetch, fetch
+from spec_mcp.relay.front.load import Load
 from spec_mcp.relay.front.messages import Message, error_body, read_messages
 from spec_mcp.relay.front.modern import Modern, SchemaOf, is_modern, no_schema
 from spec_mcp.relay.front.saying import say_all
@@ -94,7 +95,8 @@ class HttpFront:
         wall_s: Callable[[], float] = time.time,
     ) -> None:
         self.settings = settings
-        self.sessions = Sessions(gateway, settings.listen, steady_s, wall_s)
+        self._load = Load(settings.listen.memory_bytes)
+        self.sessions = Sessions(gateway, settings.listen, self._load, steady_s, wall_s)
         self.is_leaving = False
         """Is it going to end? All is served as before, but clients are sent elsewhere for what they ask next."""
         self.is_draining = False
@@ -121,7 +123,7 @@ class HttpFront:
         """Answer one request."""
         if scope["type"] != "http":
             raise RuntimeError(f"{scope['type']} is not served")
-        http = Http(scope, receive, _closing(send) if self.is_leaving else send)
+        http = Http(scope, receive, _closing(send) if self.is_leaving else send, self._load)
         try:
             await self._answer(http)
         except Gone:
@@ -132,6 +134,8 @@ class HttpFront:
                 http.connection.abort()
             else:
                 await self._refuse(http, Refusal(500, "An error of the gateway", code=sdk.INTERNAL_ERROR))
+        finally:
+            http.held.let_go()
 
     async def _answer(self, http: Http) -> None:
         try:

@@ -14,8 +14,9 @@ from spec_mcp.config import Listen
 from spec_mcp.relay import wire
 from spec_mcp.relay.front import sdk
 from spec_mcp.relay.front.http import Refusal
+from spec_mcp.relay.front.load import Load, Part
 from spec_mcp.relay.front.messages import Message, error_body
-from spec_mcp.relay.front.stream import Kept, Reader, Stream
+from spec_mcp.relay.front.stream import Reader, Stream
 from spec_mcp.relay.gateway.ports import ClientSession, Principal
 from spec_mcp.relay.wire import ABSENT, Batch, Envelope
 
@@ -51,14 +52,14 @@ class Asked:
 class HandshakeSession:
     """One of them. `put` and `send` are where the gateway's lines come in."""
 
-    def __init__(self, session_id: str, principal: Principal, listen: Listen) -> None:
+    def __init__(self, session_id: str, principal: Principal, listen: Listen, load: Load) -> None:
         self.id = session_id
         self.principal = principal
         self.version = ""
         """What was agreed on; empty before that."""
         self.until_s: float | None = None
         self.is_closed = False
-        self.own = Stream(OWN, listen.stream_bytes, kept := Kept(), awaited=0)
+        self.own = Stream(OWN, listen.stream_bytes, kept := Part(load), awaited=0)
         self._client: ClientSession | None = None
         self._listen = listen
         self._kept = kept
@@ -254,11 +255,16 @@ class HandshakeSession:
 
     def _trim(self, stream: Stream) -> None:
         """Keep no more than the bound: the oldest finished streams go first, then what was said on this one."""
-        while self._kept.held_bytes > self._listen.replay_bytes:
+        while self._kept.held_bytes > (0 if self._kept.load.is_tight else self._listen.replay_bytes):
             if self._finished:
                 self._forget(next(iter(self._finished.values())))
             elif not stream.forget_oldest():
                 return
+
+    def make_room(self) -> None:
+        """Keep nothing for a client that may come back, where there is little room in all."""
+        for stream in [*self._streams.values()]:
+            self._trim(stream)
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
@@ -277,5 +283,6 @@ class HandshakeSession:
         self.is_closed = True
         for stream in self._streams.values():
             stream.end()
+        self._kept.let_go()
         if self._client is not None:
             self._client.closed()

@@ -8,6 +8,8 @@ from typing import Protocol, cast
 import anyio
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from spec_mcp.relay.front.load import Load, Part
+
 CONNECTION = "spec_mcp.connection"
 """Where in the scope's extensions the server puts the connection."""
 
@@ -97,12 +99,13 @@ class Http:
         "connection",
         "fault",
         "headers",
+        "held",
         "method",
         "path",
         "scope",
     )
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, load: Load | None = None) -> None:
         self.scope = scope
         self.connection: Connection = scope["extensions"][CONNECTION]
         self._receive = receive
@@ -115,6 +118,8 @@ class Http:
         """The status has gone out."""
         self.fault: Exception | None = None
         """What went wrong in answering at once."""
+        self.held = Part(Load() if load is None else load)
+        """Its body, until it is answered."""
         self._is_watched = False
         self._is_read = False
         """The body has come to its end."""
@@ -184,6 +189,11 @@ class Http:
             limit_bytes -= len(part)
             if limit_bytes < 0:
                 raise _too_large()
+            self.held.add(len(part))
+            if self.held.load.is_full:
+                raise Refusal(503, "No room for more requests ([listen] memory_bytes)").with_header(
+                    b"retry-after", b"1"
+                )
             parts.append(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 

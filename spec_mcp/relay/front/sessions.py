@@ -13,6 +13,7 @@ import anyio
 from spec_mcp.config import Listen
 from spec_mcp.relay.front.handshake import HandshakeSession
 from spec_mcp.relay.front.http import Refusal
+from spec_mcp.relay.front.load import Load
 from spec_mcp.relay.front.returning import Returning
 from spec_mcp.relay.front.stateless import Conversation, is_named
 from spec_mcp.relay.gateway.ports import Gateway, Principal, TooManySessions, Visitor
@@ -36,10 +37,11 @@ class Sessions:
     """Those of both eras. `now_s` counts idleness, `wall_s` is the clock that tokens expire by."""
 
     def __init__(
-        self, gateway: Gateway, listen: Listen, now_s: Callable[[], float], wall_s: Callable[[], float]
+        self, gateway: Gateway, listen: Listen, load: Load, now_s: Callable[[], float], wall_s: Callable[[], float]
     ) -> None:
         self._gateway = gateway
         self._listen = listen
+        self._load = load
         self._now_s = now_s
         self._wall_s = wall_s
         self._entries: OrderedDict[str | tuple[Principal, str], _Entry] = OrderedDict()
@@ -57,7 +59,7 @@ class Sessions:
             Refusal: there is room for no more.
         """
         self._make_room(visitor.principal)
-        session = HandshakeSession(secrets.token_urlsafe(SESSION_ID_BYTES), visitor.principal, self._listen)
+        session = HandshakeSession(secrets.token_urlsafe(SESSION_ID_BYTES), visitor.principal, self._listen, self._load)
         self._enter(session.id, session, visitor)
         return session
 
@@ -91,7 +93,7 @@ class Sessions:
             self._used(key, entry, visitor.until_s)
             return entry.session
         self._make_room(principal)
-        conversation = Conversation(self._listen, lambda result: self._returning.gave(*key, result))
+        conversation = Conversation(self._listen, self._load, lambda result: self._returning.gave(*key, result))
         self._enter(key, conversation, visitor)
         return conversation
 
@@ -128,6 +130,8 @@ class Sessions:
                 entry.used_s = now_s
             elif now_s - entry.used_s > patience_s:
                 self._close(key, "nobody used the session")
+            if self._load.is_tight and isinstance(session, HandshakeSession):
+                session.make_room()
 
     def _used(self, key: str | tuple[Principal, str], entry: _Entry, until_s: float | None) -> None:
         """A client that comes with a newer token of the same principal stays until that expires."""

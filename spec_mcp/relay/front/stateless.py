@@ -19,9 +19,10 @@ from spec_mcp.engine.calls import OUR_META_PREFIX
 from spec_mcp.relay import wire
 from spec_mcp.relay.front import sdk
 from spec_mcp.relay.front.http import Refusal
+from spec_mcp.relay.front.load import Load, Part
 from spec_mcp.relay.front.messages import error_body, error_code
 from spec_mcp.relay.front.splice import with_member, with_meta_member
-from spec_mcp.relay.front.stream import Kept, Reader, Stream
+from spec_mcp.relay.front.stream import Reader, Stream
 from spec_mcp.relay.gateway.ports import ClientSession
 from spec_mcp.relay.wire import ABSENT, Batch, Envelope
 
@@ -77,13 +78,14 @@ class Exchange:
 class Conversation:
     """What the gateway takes for one client. `put` and `send` are where its lines come in."""
 
-    def __init__(self, listen: Listen, on_result: Callable[[bytes], None] = lambda result: None) -> None:
+    def __init__(self, listen: Listen, load: Load, on_result: Callable[[bytes], None] = lambda result: None) -> None:
         """`on_result` is told each result, before the client has it."""
         self.until_s: float | None = None
         self.is_closed = False
         self._on_result = on_result
         self._client: ClientSession | None = None
         self._listen = listen
+        self._load = load
         self._exchanges: dict[bytes, Exchange] = {}
         """By our own id, as raw JSON."""
         self._prefix = secrets.token_hex(4)
@@ -122,7 +124,7 @@ class Conversation:
         params, token = request.params, meta.get("progressToken", ABSENT)
         if token != ABSENT:
             params = with_meta_member(params, "progressToken", own_id)
-        stream = Stream("", self._listen.stream_bytes, Kept())
+        stream = Stream("", self._listen.stream_bytes, Part(self._load))
         hears_logs = sdk.LOG_LEVEL_META_KEY in meta
         exchange = Exchange(stream, stream.attach(), request.id, own_id, request.method, token, hears_logs)
         self._exchanges[own_id] = exchange
@@ -133,6 +135,7 @@ class Conversation:
     def left(self, exchange: Exchange) -> None:
         """The exchange is over; where that was before the answer, the request is cancelled."""
         exchange.stream.detach(exchange.reader)
+        exchange.stream.forget()
         if self._exchanges.pop(exchange.own_id, None) is not None:
             params = b'{"requestId":%s,"reason":"the client closed the response"}' % exchange.own_id
             self._tell(b'{"jsonrpc":"2.0","method":"notifications/cancelled","params":%s}\n' % params)

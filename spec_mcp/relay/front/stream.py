@@ -12,23 +12,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import islice
 
 import anyio
+
+from spec_mcp.relay.front.load import SHARE_BYTES, Part
 
 RETRY_MS = 1000
 """How long a client waits before it comes back to a stream that broke off: what clients take without being told."""
 
 PING = b": ping\n\n"
 """A comment: it keeps what lies between from closing a silent connection."""
-
-
-@dataclass(slots=True)
-class Kept:
-    """What the streams of one session hold in all."""
-
-    held_bytes: int = 0
 
 
 class Reader:
@@ -94,7 +88,7 @@ class Stream:
         "taken",
     )
 
-    def __init__(self, name: str, limit_bytes: int, kept: Kept, awaited: int = 1, is_batch: bool = False) -> None:
+    def __init__(self, name: str, limit_bytes: int, kept: Part, awaited: int = 1, is_batch: bool = False) -> None:
         self.name = name
         """Unlike all others of its session; empty: its events have no ids."""
         self.awaited = awaited
@@ -214,14 +208,15 @@ class Stream:
             self._drop()
 
     def _drop(self) -> None:
-        self._kept.held_bytes -= len(self._frames.popleft())
+        self._kept.add(-len(self._frames.popleft()))
         self._first += 1
 
     def _untaken(self) -> islice[bytes]:
         return islice(self._frames, max(0, self.taken + 1 - self._first), None)
 
     def _add(self, line: bytes) -> None:
-        if self.reader is not None and self._waiting_bytes > self._limit_bytes:
+        limit_bytes = min(self._limit_bytes, SHARE_BYTES) if self._kept.load.is_tight else self._limit_bytes
+        if self.reader is not None and self._waiting_bytes > limit_bytes:
             self.reader.cut()
         data = line.rstrip(b"\n").replace(b"\r", b" ")  # between tokens; either would end the data of an event
         if self.name:
@@ -231,7 +226,7 @@ class Stream:
             frame = b"event: message\ndata: " + data + b"\n\n"
         self._frames.append(frame)
         self._waiting_bytes += len(frame)
-        self._kept.held_bytes += len(frame)
+        self._kept.add(len(frame))
 
     def _wake(self) -> None:
         if self.reader is not None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from spec_mcp.config import Listen
@@ -281,3 +282,55 @@ async def test_a_session_that_cannot_be_ended_holds_up_the_end_of_no_other(capfd
         assert len(rig.front.sessions) == 0
         assert (await rig.post(request("initialize", INITIALIZE))).status_code == 200
     assert "AssertionError" in capfd.readouterr().err
+
+
+async def test_all_clients_together_have_so_much_under_way() -> None:
+    async with serving(Scripted(), Listen(memory_bytes=10_000)) as rig:
+        one, other = await rig.initialize(), await rig.initialize()
+        first = rig.ask(call("x", {"y": "z" * 6000}), one)
+        await rig.gateway.sessions[0].heard("tools/call")
+        refused = await rig.post(call("x", {"y": "z" * 6000}), other)
+        assert refused.status_code == 503
+        assert "[listen] memory_bytes" in refused.json()["error"]["message"]
+        assert refused.headers["retry-after"] == "1"
+        rig.gateway.sessions[0].answer(1)
+        assert (await first.response()).status_code == 200
+        second = rig.ask(call("x", {"y": "z" * 6000}), other)
+        await rig.gateway.sessions[1].heard("tools/call")
+        rig.gateway.sessions[1].answer(1)
+        assert (await second.response()).status_code == 200
+
+
+async def test_what_is_kept_for_clients_that_are_away_gives_way_to_those_that_are_here() -> None:
+    async with serving(Scripted(), Listen(memory_bytes=10_000)) as rig:
+        away, here = await rig.initialize(), await rig.initialize()
+        for size_bytes in (4000, 2000):
+            rig.gateway.sessions[0].notify(f"notifications/{size_bytes}", data="x" * size_bytes)
+        rig.gateway.sessions[1].notify("notifications/other", data="x" * 1000)
+        rig.front.sessions.sweep_once()
+        body = {"jsonrpc": "2.0", "method": "notifications/x", "params": {"y": "z" * 6000}}
+        assert (await rig.post(body, here)).status_code == 202
+        async with rig.listen(away) as own:
+            assert (await Events(own).message())["method"] == "notifications/2000"
+
+
+async def test_a_session_that_has_ended_holds_no_room() -> None:
+    async with serving(Scripted(), Listen(memory_bytes=10_000)) as rig:
+        for _ in range(3):
+            session = await rig.initialize()
+            rig.gateway.session.notify("notifications/message", data="x" * 6000)
+            await rig.http.delete(rig.url, headers=rig.headers(session))
+        assert (await rig.post(request("initialize", INITIALIZE))).status_code == 200
+
+
+async def test_a_reader_that_lags_is_cut_off_where_there_is_no_room() -> None:
+    async with serving(Scripted(), Listen(memory_bytes=1_000_000)) as rig:
+        session = await rig.initialize()
+        head = f"GET /mcp HTTP/1.1\r\n{HEAD}mcp-session-id: {session}\r\n\r\n".encode()
+        async with await rig.connect() as lazy:
+            await lazy.send(head)
+            await until(lambda: rig.gateway.session.client.own.reader is not None, "its own stream")
+            for _ in range(60):  # more than the system takes for it
+                rig.gateway.session.notify("notifications/message", data="x" * 500_000)
+                await anyio.lowlevel.checkpoint()
+            await closed_in_time(lazy)

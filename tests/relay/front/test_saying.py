@@ -9,8 +9,9 @@ import anyio
 import pytest
 
 from spec_mcp.relay.front.http import CONNECTION, Http
+from spec_mcp.relay.front.load import Load, Part
 from spec_mcp.relay.front.saying import say_all
-from spec_mcp.relay.front.stream import Kept, Stream
+from spec_mcp.relay.front.stream import Stream
 
 pytestmark = pytest.mark.anyio
 
@@ -60,7 +61,7 @@ async def say(line: Line, stream: Stream) -> None:
 
 
 def stream() -> Stream:
-    return Stream("", 10_000, Kept())
+    return Stream("", 10_000, Part(Load()))
 
 
 async def test_an_answer_is_out_before_whoever_has_it_goes_on() -> None:

@@ -7,13 +7,14 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spec_mcp.relay.front.stream import Kept, Stream
+from spec_mcp.relay.front.load import Load, Part
+from spec_mcp.relay.front.stream import Stream
 
 LIMIT_BYTES = 10_000
 
 
 def stream(name: str = "1", awaited: int = 1) -> Stream:
-    return Stream(name, LIMIT_BYTES, Kept(), awaited)
+    return Stream(name, LIMIT_BYTES, Part(Load()), awaited)
 
 
 def said(frames: bytes) -> list[tuple[bytes, bytes]]:
@@ -50,7 +51,7 @@ def test_after_the_end_nothing_is_said() -> None:
 
 
 def test_a_stream_without_a_name_keeps_nothing() -> None:
-    kept = Kept()
+    kept = Part(Load())
     one = Stream("", LIMIT_BYTES, kept)
     one.say(b"{1}\n")
     assert kept.held_bytes > 0
@@ -93,7 +94,7 @@ steps = st.lists(st.sampled_from(["say", "take", "forget", "resume"]) | st.integ
 @settings(max_examples=300, deadline=None)
 @given(steps)
 def test_events_come_in_order_each_once_from_where_the_reader_stands(steps: list[str | int]) -> None:
-    kept = Kept()
+    kept = Part(Load())
     one = Stream("1", LIMIT_BYTES, kept, awaited=0)
     last = position = forgotten = 0
     for step in steps:
