@@ -46,6 +46,8 @@ LONGEST_S = 31_536_000.0
 
 Seconds = Annotated[float, Meta(ge=0, le=LONGEST_S)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+Bound = Annotated[int, Meta(ge=1, le=2**40)]
+Patience = Annotated[float, Meta(gt=0, le=LONGEST_S)]
 
 
 class ConfigError(TableError):
@@ -102,6 +104,24 @@ class Server(Table, frozen=True, kw_only=True):
         tuple[str, ...], Meta(description="headers of the gateway's client that a remote server gets too")
     ] = ()
     rate_per_minute: Annotated[float, Meta(ge=0, description="bound on its speculations; 0: none")] = 0
+    message_bytes: Annotated[
+        Bound,
+        Meta(description="its longest message: `wrap` passes longer ones on unread, the gateway ends the server"),
+    ] = 256 * 2**20
+    """Five times the longest message that anybody is known to send."""
+    waiting_bytes: Annotated[
+        Bound, Meta(description="in the gateway: what may wait for it if it does not read, before requests are refused")
+    ] = 64 * 2**20
+    """Twice what is kept for lines of our own."""
+    start_s: Annotated[
+        Patience, Meta(description="in the gateway: how long its program may take to its first word")
+    ] = 60.0
+    """`npx` and `uvx` may have to fetch it, and clients wait no longer."""
+    connect_s: Annotated[Patience, Meta(description="how long connecting to a remote server may take")] = 10.0
+    """TCP and TLS with a server at the other end of the world take one second; ten are a server that is not there."""
+    answer_s: Annotated[Patience, Meta(description="how long a remote server may take to begin its answer")] = 600.0
+    """A server that streams nothing answers when it has done: clients give up after 300 s, and it is for them to say
+    so."""
     values_from: Annotated[
         tuple[str, ...], Meta(description="servers of whose values it may be told by speculation; `*`: all of them")
     ] = ()
@@ -204,10 +224,6 @@ class Store(Table, frozen=True, kw_only=True):
     redact: Annotated[
         tuple[str, ...], Meta(description="keys, as patterns, whose values are neither recorded nor shown to a model")
     ] = DEFAULT_REDACT
-
-
-Bound = Annotated[int, Meta(ge=1, le=2**40)]
-Patience = Annotated[float, Meta(gt=0, le=LONGEST_S)]
 
 
 class Listen(Table, frozen=True, kw_only=True):

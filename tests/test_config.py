@@ -21,6 +21,7 @@ from spec_mcp.config import (
     resolve_mode,
 )
 from spec_mcp.engine.events import Mode
+from spec_mcp.relay.bounds import Bounds, bounds_of
 
 EVERY_KEY = """
 [servers.github]
@@ -362,3 +363,11 @@ def test_without_a_home_of_their_own_users_get_the_platforms_data_folder() -> No
 
     assert folder.name == "spec-mcp"
     assert folder.is_absolute()
+
+
+def test_what_a_server_is_given_of_memory_and_time_is_what_its_entry_says(tmp_path: Path) -> None:
+    text = (
+        '[servers.s]\ncommand = "c"\nmessage_bytes = 1\nwaiting_bytes = 2\nstart_s = 3\nconnect_s = 4\nanswer_s = 5\n'
+    )
+    (tmp_path / "c.toml").write_text(text)
+    assert bounds_of(load_config(tmp_path / "c.toml").servers["s"]) == Bounds(1, 2, 3.0, 4.0, 5.0)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from spec_mcp.config import find_config, home, load_config, resolve_mode
+from spec_mcp.config import Server, find_config, home, load_config, resolve_mode
 from spec_mcp.engine.effects import ServerPolicy
 from spec_mcp.engine.engine import Engine
 from spec_mcp.engine.events import ModeSet, SessionClosed
@@ -110,7 +110,8 @@ class Assembly:
         self._learner = Learner(merging or predictor, now_s, policies=self._policies)
         self._client_out = SharedWriter(STDOUT)
         self._stopping = stopping
-        self._link = StdioLink(options.command, None, process, now_s)
+        message_bytes = (configured or Server()).message_bytes
+        self._link = StdioLink(options.command, None, process, now_s, message_bytes=message_bytes)
         self._validators = Validators(self._call_at_once)
         launch = Launch(
             options.command[0], tuple(options.command[1:]), os.getcwd(), env_names=telling_variables(os.environ)
@@ -147,7 +148,7 @@ class Assembly:
         self._pump = Pump(
             self._bridge,
             self._link,
-            LineReader(STDIN),
+            LineReader(STDIN, message_bytes),
             self._client_out,
             self._learner,
             now_s,

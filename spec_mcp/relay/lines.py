@@ -13,8 +13,8 @@ WRITE_PARTS = 64
 """How many lines go into one write: fewer system calls under load."""
 
 LINE_MAX_BYTES = 256 * 2**20
-"""How much of a line is collected to be looked into: five times the longest message that anybody is known to send.
-A longer line is passed on in pieces as they come."""
+"""How much of a line is collected to be looked into, where nothing else is said. A longer line is passed on in pieces
+as they come."""
 
 PIECE_BYTES = 4 * 2**20
 """What was collected of a line before it was too long is given out in such pieces: it is copied only once."""
@@ -30,11 +30,13 @@ class LineReader:
     A line may come in any number of parts; each is looked at once.
     """
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, max_bytes: int | None = None) -> None:
+        """No more than `max_bytes` of a line are collected; without it `LINE_MAX_BYTES`."""
         self.fd = fd
         self.ended = False
         self.is_passing = False
         """The line that is being read is too long to be collected, and part of it has been given out."""
+        self.max_bytes = LINE_MAX_BYTES if max_bytes is None else max_bytes
         self._rest = bytearray()
         """The beginning of a line: one object, since a peer may send its bytes one by one."""
 
@@ -74,7 +76,7 @@ class LineReader:
         if self.is_passing:
             return [Piece(data)]
         self._rest += data
-        if len(self._rest) <= LINE_MAX_BYTES:
+        if len(self._rest) <= self.max_bytes:
             return []
         self.is_passing = True
         with memoryview(self._rest) as rest:

@@ -167,6 +167,13 @@ def take_learned(loaded: Loaded, learner: Learner, engine: Engine, sharing: Shar
             sharing.load(row.data)
 
 
+GATEWAY_ALONE = (
+    *("allow", "deny", "forward_headers", "isolation"),
+    *("waiting_bytes", "start_s", "connect_s", "answer_s"),
+)
+"""Keys of a server that are of no use where `wrap` serves its program alone: there it waits as its client does."""
+
+
 def not_kept(config: Config, wrapped: str | None = None) -> list[str]:
     """What the user set that this version does not act on: a bound that is silently ignored is none.
 
@@ -176,7 +183,7 @@ def not_kept(config: Config, wrapped: str | None = None) -> list[str]:
     own = None if wrapped is None else config.servers.get(wrapped)
     if own is not None:
         unset = Server()
-        for key in ("allow", "deny", "forward_headers", "isolation"):
+        for key in GATEWAY_ALONE:
             if getattr(own, key) != getattr(unset, key):
                 keys.append(f"[servers.{wrapped}] {key}")
     return keys

@@ -119,6 +119,7 @@ class _Stop:
 
 async def _over_stdio(config: Config, options: GatewayOptions, environ: Mapping[str, str], stopping: _Stop) -> None:
     client_out = SharedWriter(STDOUT)
+    message_bytes = max(config.servers[name].message_bytes for name in options.names(config))
     try:
         async with serving(config, options, environ) as gateway, anyio.create_task_group() as tasks:
 
@@ -128,7 +129,7 @@ async def _over_stdio(config: Config, options: GatewayOptions, environ: Mapping[
 
             tasks.start_soon(until_told)
             prefer_lines()
-            await serve_stdio(gateway, LineReader(STDIN), client_out)
+            await serve_stdio(gateway, LineReader(STDIN, message_bytes), client_out)
             tasks.cancel_scope.cancel()
     finally:
         client_out.restore()

@@ -28,10 +28,13 @@ class StdioLink(ServerLink):
         clock: Callable[[], float],
         cwd: str | None = None,
         chance: Callable[[], float] = lambda: 0.0,
+        message_bytes: int | None = None,
     ) -> None:
+        """Of a line longer than `message_bytes` only pieces are read."""
         self.command = list(command)
         self.process = process
-        self.reader = LineReader(-1 if process is None else process.output_fd)
+        self._message_bytes = message_bytes
+        self.reader = self._reader_of(process)
         self.writer = self._writer_to(-1 if process is None else process.input_fd)
         super().__init__(self.writer, clock, process is not None, chance)
         self._env = env
@@ -126,9 +129,12 @@ class StdioLink(ServerLink):
 
     def _take(self, process: ServerProcess) -> None:
         self.process = process
-        self.reader = LineReader(process.output_fd)
+        self.reader = self._reader_of(process)
         self.writer = self._writer_to(process.input_fd)
         self._connected(self.writer)
+
+    def _reader_of(self, process: ServerProcess | None) -> LineReader:
+        return LineReader(-1 if process is None else process.output_fd, self._message_bytes)
 
     def _writer_to(self, fd: int) -> LineWriter:
         return LineWriter(fd)

@@ -10,9 +10,6 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 
-CONNECT_S = 10.0
-"""TCP and TLS with a server at the other end of the world take one second; ten are a server that is not there."""
-
 WRITE_S = 30.0
 """How long a server may not read while it is sent a request."""
 
@@ -37,7 +34,7 @@ KEEPALIVE_TIMES = 6
 for _name in ("httpcore2", "httpx2"):
     logging.getLogger(_name).setLevel(logging.WARNING)  # what they say below that holds what servers and we sent
 
-TIMEOUTS = {"connect": CONNECT_S, "read": None, "write": WRITE_S, "pool": POOL_S}
+TIMEOUTS = {"read": None, "write": WRITE_S, "pool": POOL_S}
 
 
 def transport_to(url: httpx2.URL) -> httpx2.AsyncHTTPTransport:

@@ -23,6 +23,10 @@ _BOM = b"\xef\xbb\xbf"
 class TooLong(Exception):  # noqa: N818  what happened
     """An event has more bytes than are collected."""
 
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(max_bytes)
+        self.max_bytes = max_bytes
+
 
 @dataclass(frozen=True, slots=True)
 class ServerEvent:
@@ -102,7 +106,7 @@ class EventReader:
 
     def _check(self, more: int) -> None:
         if self._weight + more > self._max_bytes:
-            raise TooLong
+            raise TooLong(self._max_bytes)
 
     def _line(self, line: bytes) -> ServerEvent | None:
         if self._is_first:

@@ -26,14 +26,11 @@ from spec_mcp.relay.back.failures import (
 )
 from spec_mcp.relay.back.headers import VERSION, Pairs, is_header_mismatch, visible
 from spec_mcp.relay.back.reaching import Body, Reach, Reply
-from spec_mcp.relay.lines import LINE_MAX_BYTES
+from spec_mcp.relay.bounds import mib
 from spec_mcp.relay.link import STABLE_S
 
 HANDSHAKE_S = 30.0
 """A server begins to answer these at once, or it is not there."""
-
-FIRST_BYTE_S = 600.0
-"""A server that streams nothing answers when it has done: clients give up after 300 s, and it is for them to say so."""
 
 SILENT_S = 3600.0
 """How long a stream may be silent: what keeps it open is the connection, which the system looks after."""
@@ -192,7 +189,7 @@ async def make(exchange: Exchange, reach: Reach, headers: Pairs, heard: Heard) -
     Raises:
         Failure: of any kind; what is in `awaited` then has no answer.
     """
-    patience_s = HANDSHAKE_S if exchange.method in GREETINGS else FIRST_BYTE_S
+    patience_s = HANDSHAKE_S if exchange.method in GREETINGS else reach.bounds.answer_s
     sent = [ACCEPTED, JSON_SENT, *headers]
     async with await reach.ask("POST", sent, exchange.body, patience_s) as reply:
         exchange.on_taken()
@@ -204,7 +201,7 @@ async def make(exchange: Exchange, reach: Reach, headers: Pairs, heard: Heard) -
             raise Cut("the server took the request, and promised no answer (202)")
         elif reply.kind == "application/json":
             _note_session(exchange, reply)
-            _take_whole(exchange, await reply.collect(LINE_MAX_BYTES), heard)
+            _take_whole(exchange, await reply.collect(reach.bounds.message_bytes), heard)
         elif reply.kind == "text/event-stream":
             _note_session(exchange, reply)
             await _take_stream(exchange, reply, reach, heard)
@@ -270,7 +267,7 @@ def refusal_of(reply: Reply) -> Failure:
 
 
 async def _take_stream(exchange: Exchange, reply: Reply, reach: Reach, heard: Heard) -> None:
-    reader = EventReader(LINE_MAX_BYTES)
+    reader = EventReader(reach.bounds.message_bytes)
     why = await _hear(exchange, reply, reader, heard)
     tried = 0
     while exchange.awaited:
@@ -305,8 +302,8 @@ async def _hear(exchange: Exchange, reply: Reply, reader: EventReader, heard: He
             for event in events:
                 if event.kind == MESSAGE and (line := exchange.take(event.data)) is not None:
                     heard(exchange, line)
-    except TooLong:
-        raise Cut(f"the server sent a message of more than {LINE_MAX_BYTES >> 20} MiB") from None
+    except TooLong as long:
+        raise Cut(f"the server sent a message of more than {mib(long.max_bytes)}") from None
     except Cut as cut:
         return str(cut)
     await reply.drain()

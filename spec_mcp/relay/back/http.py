@@ -34,6 +34,7 @@ from spec_mcp.relay.back.posting import Posting
 from spec_mcp.relay.back.reaching import Auth, Body
 from spec_mcp.relay.back.remote import AGAIN_S, IN_FLIGHT_MAX, LEAVE_S, Remote
 from spec_mcp.relay.back.tools import list_tools
+from spec_mcp.relay.bounds import DEFAULT_BOUNDS, Bounds
 from spec_mcp.relay.link import JITTER, PAUSE_WAITED_S
 
 CANCELLED_S = 30.0
@@ -74,13 +75,14 @@ class HttpBack(Remote):
         clock: Callable[[], float],
         auth: Auth | None = None,
         chance: Callable[[], float] = random.random,
+        bounds: Bounds = DEFAULT_BOUNDS,
     ) -> None:
         self._session = Session(clock)
         self._exchanges: dict[Exchange, None] = {}
         self._by_id: dict[object, Exchange] = {}
         self._stateless = StatelessHeaders()
         self._stateless_version = b""
-        super().__init__(address, clock, auth, chance)
+        super().__init__(address, clock, auth, chance, bounds)
         self._listening: Listening | None = None
 
     def _make_writer(self) -> Posting:

@@ -9,7 +9,6 @@ import anyio
 from spec_mcp.relay import wire
 from spec_mcp.relay.back.events import MESSAGE, EventReader, TooLong
 from spec_mcp.relay.back.exchange import (
-    FIRST_BYTE_S,
     LAST_EVENT,
     REFUSAL_KINDS,
     REFUSAL_MAX_BYTES,
@@ -23,7 +22,6 @@ from spec_mcp.relay.back.exchange import (
 )
 from spec_mcp.relay.back.failures import Cut, Failure
 from spec_mcp.relay.back.reaching import Body, Reach, Reply
-from spec_mcp.relay.lines import LINE_MAX_BYTES
 from spec_mcp.relay.link import JITTER
 
 HEARD_IN_VAIN_MAX = 10
@@ -46,7 +44,7 @@ class Listening:
         self._chance = chance
         self._heard = heard
         self._gone = gone
-        self._reader = EventReader(LINE_MAX_BYTES)
+        self._reader = EventReader(reach.bounds.message_bytes)
         self._scope = anyio.CancelScope()
         self._vain = 0
         self._has_worked = False
@@ -69,7 +67,7 @@ class Listening:
         if self._reader.last_id:
             headers.append((LAST_EVENT, self._reader.last_id))
         try:
-            async with await self._reach.ask("GET", headers, Body(b""), FIRST_BYTE_S) as reply:
+            async with await self._reach.ask("GET", headers, Body(b""), self._reach.bounds.answer_s) as reply:
                 if await self._is_gone(reply):
                     self._gone(self._session, None)
                     return False

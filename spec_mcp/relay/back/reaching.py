@@ -16,6 +16,7 @@ import httpx2
 from spec_mcp.relay.back.address import Address, is_same_origin, shown
 from spec_mcp.relay.back.connecting import TIMEOUTS, transport_to
 from spec_mcp.relay.back.failures import Barred, Cut, NotSent, Refused, failure_of
+from spec_mcp.relay.bounds import DEFAULT_BOUNDS, Bounds, mib
 
 BETWEEN_S = 60.0
 """A body that has begun comes from memory as a rule; one that stops for so long has lost its sender."""
@@ -136,7 +137,7 @@ class Reply:
             parts.append(part)
             size += len(part)
             if size > max_bytes:
-                raise Cut(f"the server's answer is longer than {max_bytes >> 20} MiB")
+                raise Cut(f"the server's answer is longer than {mib(max_bytes)}")
             self.hold(size)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
@@ -201,8 +202,9 @@ class Body(httpx2.AsyncByteStream):
 class Reach:
     """Requests to one address. Not before `open_up`, nor after `close`."""
 
-    def __init__(self, address: Address, auth: Auth | None = None) -> None:
+    def __init__(self, address: Address, auth: Auth | None = None, bounds: Bounds = DEFAULT_BOUNDS) -> None:
         self.address = address
+        self.bounds = bounds
         self.paused: anyio.Event | None = None
         """While there is one, no body is read."""
         self.held_bytes = 0
@@ -293,7 +295,13 @@ class Reach:
             sent.append((b"Content-Length", b"%d" % len(body)))
         if credentials is not None:
             sent.append((b"Authorization", credentials))
-        request = httpx2.Request(method, url, headers=sent, stream=body, extensions={"timeout": TIMEOUTS})
+        request = httpx2.Request(
+            method,
+            url,
+            headers=sent,
+            stream=body,
+            extensions={"timeout": {**TIMEOUTS, "connect": self.bounds.connect_s}},
+        )
         if self._cookies is not None:
             self._cookies.set_cookie_header(request)
         response: httpx2.Response | None = None

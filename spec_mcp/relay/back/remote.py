@@ -13,11 +13,9 @@ from spec_mcp.relay.answering import CONNECTION_CLOSED, error_line
 from spec_mcp.relay.back.address import Address
 from spec_mcp.relay.back.due import Due
 from spec_mcp.relay.back.reaching import Auth, Reach
+from spec_mcp.relay.bounds import DEFAULT_BOUNDS, Bounds
 from spec_mcp.relay.link import PAUSE_WAITED_S, ServerLink, Writer
 from spec_mcp.relay.saying import say
-
-BACKLOG_MAX_BYTES = 64 * 2**20
-"""What may wait for a server that does not read, before requests are refused."""
 
 IN_FLIGHT_MAX = 1024
 """Requests under way, and those that wait for a connection."""
@@ -44,6 +42,7 @@ class Remote(ServerLink):
         clock: Callable[[], float],
         auth: Auth | None = None,
         chance: Callable[[], float] = random.random,
+        bounds: Bounds = DEFAULT_BOUNDS,
     ) -> None:
         super().__init__(self._make_writer(), clock, chance=chance)
         self.address = address
@@ -54,7 +53,8 @@ class Remote(ServerLink):
         self.on_request_lost = self._tell_request_lost
         self.on_fault: Callable[[Exception], None] = _tell_fault
         """Told of what the others raise: their faults are no reason to lose a server."""
-        self._reach = Reach(address, auth)
+        self._bounds = bounds
+        self._reach = Reach(address, auth, bounds)
         self._due = Due(self, clock)
         self._tasks: TaskGroup | None = None
         self._why = ""
@@ -90,7 +90,7 @@ class Remote(ServerLink):
 
     def send(self, method: str, line: bytes) -> str | None:
         """Send a request, or keep it until the server is there again; why not, where it will not be."""
-        if self.waiting_bytes > BACKLOG_MAX_BYTES:
+        if self.waiting_bytes > self._bounds.waiting_bytes:
             return "the server does not read what it is sent"
         if self._busy and self._clock() < self._busy_until_s:
             return self._busy
@@ -98,7 +98,7 @@ class Remote(ServerLink):
 
     def tell(self, line: bytes) -> None:
         """Send what is no request; a server that does not read is not told."""
-        if self.waiting_bytes <= BACKLOG_MAX_BYTES:
+        if self.waiting_bytes <= self._bounds.waiting_bytes:
             super().tell(line)
 
     def _refusal(self) -> str | None:

@@ -29,7 +29,7 @@ from spec_mcp.relay.back.failures import Barred, Cut, Failure, Forbidden, NotSen
 from spec_mcp.relay.back.posting import Posting
 from spec_mcp.relay.back.reaching import Auth, Body, Reply
 from spec_mcp.relay.back.remote import AGAIN_S, IN_FLIGHT_MAX, Remote
-from spec_mcp.relay.lines import LINE_MAX_BYTES
+from spec_mcp.relay.bounds import DEFAULT_BOUNDS, Bounds, mib
 from spec_mcp.relay.link import JITTER
 
 ENDPOINT_S = 30.0
@@ -53,8 +53,9 @@ class SseBack(Remote):
         clock: Callable[[], float],
         auth: Auth | None = None,
         chance: Callable[[], float] = random.random,
+        bounds: Bounds = DEFAULT_BOUNDS,
     ) -> None:
-        super().__init__(address, clock, auth, chance)
+        super().__init__(address, clock, auth, chance, bounds)
         self._session = Session()  # what was agreed stands in the address
         self._endpoint: httpx2.URL | None = None
         self._stream: anyio.CancelScope | None = None
@@ -100,7 +101,7 @@ class SseBack(Remote):
                 raise refusal_of(reply)
             if reply.kind != "text/event-stream":
                 raise Refused(f"the server answered with {reply.kind[:80] or 'something'} instead of a stream")
-            reader = EventReader(LINE_MAX_BYTES)
+            reader = EventReader(self._bounds.message_bytes)
             with anyio.move_on_after(ENDPOINT_S):
                 while self._endpoint is None and await self._hear(reply, reader):
                     pass
@@ -117,7 +118,7 @@ class SseBack(Remote):
         try:
             events = reader.feed(part)
         except TooLong:
-            raise Cut(f"the server sent a message of more than {LINE_MAX_BYTES >> 20} MiB") from None
+            raise Cut(f"the server sent a message of more than {mib(self._bounds.message_bytes)}") from None
         reply.hold(reader.held_bytes)
         for event in events:
             self._take(event, reply.url)

@@ -17,17 +17,11 @@ from spec_mcp.relay import wire
 from spec_mcp.relay.back.due import Due
 from spec_mcp.relay.back.starting import STARTING_S, Place, Starts
 from spec_mcp.relay.back.words import Words
-from spec_mcp.relay.lines import LINE_MAX_BYTES, LineWriter, Piece
+from spec_mcp.relay.bounds import DEFAULT_BOUNDS, Bounds, mib
+from spec_mcp.relay.lines import LineWriter, Piece
 from spec_mcp.relay.process import ENDING_S, CannotStart, ServerProcess
 from spec_mcp.relay.saying import is_structured, say
 from spec_mcp.relay.stdio import OLD_ONE_S, StdioLink
-
-START_BOUND_S = 60.0
-"""How long a server may take to its first word: `npx` and `uvx` may have to fetch it, and clients wait no longer."""
-
-BACKLOG_MAX_BYTES = 64 * 2**20
-"""What may wait for a server that does not read, before requests are refused: twice what is kept for lines of our
-own."""
 
 DEAF_S = 1.0
 """How long a server that takes no more lines may go on speaking: the end of its output follows at once as a rule."""
@@ -45,13 +39,13 @@ class StdioBack(StdioLink):
         cwd: str | None,
         clock: Callable[[], float],
         starts: Starts,
-        start_bound_s: float = START_BOUND_S,
+        bounds: Bounds = DEFAULT_BOUNDS,
         chance: Callable[[], float] = random.random,
         name: str = "",
     ) -> None:
         """`name` is the server's, for the log."""
         self._has_output = anyio.Event()
-        super().__init__(command, env, None, clock, cwd, chance)
+        super().__init__(command, env, None, clock, cwd, chance, bounds.message_bytes)
         self.on_line: Callable[[bytes], None] = lambda line: None
         """Told each line of the server."""
         self.on_lost: Callable[[str], None] = lambda why: None
@@ -60,7 +54,7 @@ class StdioBack(StdioLink):
         """Told of what the others raise: their faults are no reason to lose a server."""
         self._due = Due(self, clock)
         self._starts = starts
-        self._start_bound_s = start_bound_s
+        self._bounds = bounds
         self._spoken = anyio.Event()
         self._was_asked = False
         self._reading: anyio.CancelScope | None = None
@@ -82,13 +76,13 @@ class StdioBack(StdioLink):
 
     def send(self, method: str, line: bytes) -> str | None:
         """Send a request, or keep it until the server is there again; why not, where it will not be."""
-        if self.waiting_bytes > BACKLOG_MAX_BYTES:
+        if self.waiting_bytes > self._bounds.waiting_bytes:
             return "the server does not read what it is sent"
         return super().send(method, line)
 
     def tell(self, line: bytes) -> None:
         """Send what is no request; a server that does not read is not told."""
-        if self.waiting_bytes <= BACKLOG_MAX_BYTES:
+        if self.waiting_bytes <= self._bounds.waiting_bytes:
             super().tell(line)
 
     def pause(self) -> None:
@@ -167,14 +161,15 @@ class StdioBack(StdioLink):
             await anyio.sleep(OLD_ONE_S)
 
     async def _watch_start(self, place: Place) -> None:
-        until_s = anyio.current_time() + self._start_bound_s
-        with anyio.move_on_after(min(STARTING_S, self._start_bound_s)):
+        bound_s = self._bounds.start_s
+        until_s = anyio.current_time() + bound_s
+        with anyio.move_on_after(min(STARTING_S, bound_s)):
             await self._spoken.wait()
         place.give_back()
         with anyio.move_on_at(until_s):
             await self._spoken.wait()
         if not self._spoken.is_set() and self._was_asked:
-            self._end_it(f"the server said nothing within {self._start_bound_s:.0f} s of its start, and was ended")
+            self._end_it(f"the server said nothing within {bound_s:.0f} s of its start, and was ended")
 
     async def _read(self) -> None:
         """Hear the server until its output ends. The descriptor is let go of before anybody can close it."""
@@ -204,7 +199,7 @@ class StdioBack(StdioLink):
     def _hear(self, line: bytes) -> None:
         self._spoken.set()
         if type(line) is Piece:
-            self._end_it(f"the server sent a message of more than {LINE_MAX_BYTES >> 20} MiB, and was ended")
+            self._end_it(f"the server sent a message of more than {mib(self._bounds.message_bytes)}, and was ended")
         elif line.endswith(b"\n"):
             self._safely(self.on_line, line)
         elif wire.read(line) is not None:  # it died before the newline; half a line is nobody's

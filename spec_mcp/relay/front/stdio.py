@@ -8,6 +8,7 @@ import anyio
 
 from spec_mcp.relay import wire
 from spec_mcp.relay.answering import REFUSED, error_line
+from spec_mcp.relay.bounds import mib
 from spec_mcp.relay.front.outlet import Outlet
 from spec_mcp.relay.gateway.ports import ClientOut, ClientSession, Visitor
 from spec_mcp.relay.lines import LineReader, LineWriter, Piece
@@ -77,7 +78,7 @@ async def _read(session: ClientSession, client_in: LineReader, outlet: Outlet) -
         await _readable(client_in.fd)
         for line in client_in.read():
             if type(line) is Piece:
-                _refuse_piece(outlet, line)
+                _refuse_piece(outlet, line, client_in.max_bytes)
             else:
                 session.on_client_line(line)
         await outlet.has_room()
@@ -90,7 +91,7 @@ async def _readable(fd: int) -> None:
         await anyio.lowlevel.checkpoint()
 
 
-def _refuse_piece(outlet: Outlet, piece: Piece) -> None:
+def _refuse_piece(outlet: Outlet, piece: Piece, max_bytes: int) -> None:
     """A line that is too long to be collected cannot be routed: nobody knows whom it is for."""
     if piece.endswith(b"\n"):
-        outlet.put(error_line(wire.NULL, REFUSED, "a message of more than 256 MB cannot be passed on"))
+        outlet.put(error_line(wire.NULL, REFUSED, f"a message of more than {mib(max_bytes)} cannot be passed on"))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from spec_mcp.config import Server
 from spec_mcp.relay.back.starting import Starts
 from spec_mcp.relay.back.stdio import StdioBack
+from spec_mcp.relay.bounds import bounds_of
 
 if TYPE_CHECKING:
     from spec_mcp.relay.back.remote import Remote
@@ -35,8 +36,9 @@ def back_to(
     Raises:
         ValueError: its address, or a header, cannot be used.
     """
+    bounds = bounds_of(server)
     if server.command is not None:
-        return StdioBack(reached_by(server), server.env, server.cwd, clock, starts, name=name)
+        return StdioBack(reached_by(server), server.env, server.cwd, clock, starts, bounds, name=name)
     from spec_mcp.relay.back.address import Address  # only where it is needed: a quarter of a second
     from spec_mcp.relay.back.auth import ClientCredentials, OAuth
     from spec_mcp.relay.back.http import HttpBack
@@ -47,8 +49,8 @@ def back_to(
     address = Address(server.url or "", {**server.headers, **passed_on})
     kind = SseBack if server.type == "sse" else HttpBack
     if address.has_credentials:
-        return kind(address, clock)
+        return kind(address, clock, bounds=bounds)
     given = server.client_credentials
     own = None if given is None else ClientCredentials(given.client_id, given.client_secret, given.issuer, given.scope)
     how = f"spec-mcp login {shlex.quote(str(address))}"
-    return kind(address, clock, OAuth(address, keeping_in(home), how, own))
+    return kind(address, clock, OAuth(address, keeping_in(home), how, own), bounds=bounds)

@@ -11,9 +11,10 @@ from typing import Any
 import anyio
 import pytest
 
-from spec_mcp.relay.back import exchange, http, reaching, remote
+from spec_mcp.relay.back import http, reaching, remote
 from spec_mcp.relay.back.address import Address
 from spec_mcp.relay.back.http import HttpBack
+from spec_mcp.relay.bounds import DEFAULT_BOUNDS, Bounds
 from spec_mcp.relay.clock import now_s
 from tests.relay.back.hostile import Asked, Gone, Handle, Hostile, Out, Plain, head, hostile
 from tests.relay.back.keeping import WAIT_S, Client, kept
@@ -23,8 +24,10 @@ pytestmark = pytest.mark.anyio
 SECRET = "s3cret-token"
 
 
-def link(server: Hostile, clock: Callable[[], float] = now_s, **headers: str) -> HttpBack:
-    return HttpBack(Address(server.url, headers), clock, chance=lambda: 0.0)
+def link(
+    server: Hostile, clock: Callable[[], float] = now_s, bounds: Bounds = DEFAULT_BOUNDS, **headers: str
+) -> HttpBack:
+    return HttpBack(Address(server.url, headers), clock, chance=lambda: 0.0, bounds=bounds)
 
 
 def result(asked: Asked, size: int = 0) -> bytes:
@@ -38,9 +41,9 @@ async def ends_well(client: Client) -> None:
     assert client.losses == []
 
 
-async def error_of(handle: Handle, **more: Any) -> str:
+async def error_of(handle: Handle, bounds: Bounds = DEFAULT_BOUNDS, **more: Any) -> str:
     """What a call is told whose server does this; other calls are served before and after."""
-    async with hostile(Plain(tools__call=handle, **more)) as server, kept(link(server)) as client:
+    async with hostile(Plain(tools__call=handle, **more)) as server, kept(link(server, bounds=bounds)) as client:
         await client.hello()
         call = client.call("t")
         await client.answer(call)
@@ -366,15 +369,13 @@ async def test_headers_that_do_not_end() -> None:
     assert "without an answer" in await error_of(call)
 
 
-async def test_a_body_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "LINE_MAX_BYTES", 4 << 20)
-
+async def test_a_body_that_does_not_end() -> None:
     async def call(asked: Asked, out: Out) -> None:
         await out.raw(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
         while True:
             await out.part(b" " * 65536)
 
-    assert "longer than 4 MiB" in await error_of(call)
+    assert "longer than 4 MiB" in await error_of(call, Bounds(message_bytes=4 << 20))
 
 
 async def test_bodies_that_are_long_together_are_cut_off_and_the_next_one_is_served(
@@ -404,15 +405,13 @@ async def test_bodies_that_are_long_together_are_cut_off_and_the_next_one_is_ser
         await ends_well(client)
 
 
-async def test_an_event_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "LINE_MAX_BYTES", 4 << 20)
-
+async def test_an_event_that_does_not_end() -> None:
     async def call(asked: Asked, out: Out) -> None:
         await out.stream()
         while True:
             await out.part(b"data: " + b"x" * 65536 + b"\n")
 
-    assert "more than 4 MiB" in await error_of(call)
+    assert "more than 4 MiB" in await error_of(call, Bounds(message_bytes=4 << 20))
 
 
 async def test_a_stream_of_nothing_that_does_not_end_holds_up_nobody() -> None:
@@ -449,13 +448,11 @@ async def test_a_server_that_hangs_holds_up_neither_its_other_calls_nor_another_
         await ends_well(client)
 
 
-async def test_a_server_that_does_not_begin_to_answer_is_given_up_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "FIRST_BYTE_S", 0.2)
-
+async def test_a_server_that_does_not_begin_to_answer_is_given_up_in_the_end() -> None:
     async def call(asked: Asked, out: Out) -> None:
         await out.until_left()
 
-    assert "did not begin to answer" in await error_of(call)
+    assert "did not begin to answer" in await error_of(call, Bounds(answer_s=0.2))
 
 
 async def test_a_body_that_stops_in_the_middle_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -469,7 +466,7 @@ async def test_a_body_that_stops_in_the_middle_is_given_up(monkeypatch: pytest.M
 
 
 async def test_a_long_call_that_keeps_its_stream_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "FIRST_BYTE_S", 0.1)
+    bounds = Bounds(answer_s=0.1)
     monkeypatch.setattr(reaching.Reply.read, "__defaults__", (0.1,))
 
     async def call(asked: Asked, out: Out) -> None:
@@ -478,7 +475,7 @@ async def test_a_long_call_that_keeps_its_stream_is_waited_for(monkeypatch: pyte
         await out.event({"jsonrpc": "2.0", "id": asked.message["id"], "result": "late"})
         await out.end()
 
-    async with hostile(Plain(tools__call=call)) as server, kept(link(server)) as client:
+    async with hostile(Plain(tools__call=call)) as server, kept(link(server, bounds=bounds)) as client:
         await client.hello()
         assert (await client.answer(client.call("t")))["result"] == "late"
 
@@ -533,7 +530,6 @@ async def test_what_is_packed_is_unpacked() -> None:
 
 
 async def test_what_becomes_endless_when_it_is_unpacked_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "LINE_MAX_BYTES", 4 << 20)
     bomb = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
     packed = b"".join(bomb.compress(bytes(1 << 20)) for _ in range(500)) + bomb.flush()
     largest = 0
@@ -550,7 +546,7 @@ async def test_what_becomes_endless_when_it_is_unpacked_is_cut_off(monkeypatch: 
         return part
 
     monkeypatch.setattr(reaching.Reply, "read", noting)
-    assert "longer than 4 MiB" in await error_of(call)
+    assert "longer than 4 MiB" in await error_of(call, Bounds(message_bytes=4 << 20))
     assert largest <= reaching.PIECE_BYTES
 
 

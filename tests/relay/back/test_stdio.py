@@ -8,10 +8,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from spec_mcp.relay import lines
 from spec_mcp.relay.back import stdio
 from spec_mcp.relay.back.starting import Starts
 from spec_mcp.relay.back.stdio import StdioBack
+from spec_mcp.relay.bounds import Bounds
 from spec_mcp.relay.clock import now_s
 from spec_mcp.relay.link import PAUSE_WAITED_S
 from tests.pipes import is_alive
@@ -28,8 +28,8 @@ while hear() is not None:
 """
 
 
-def link(code: str, starts: Starts | None = None, start_bound_s: float = stdio.START_BOUND_S) -> StdioBack:
-    return StdioBack(server(code), None, None, now_s, starts or Starts(), start_bound_s)
+def link(code: str, starts: Starts | None = None, **bounds: float) -> StdioBack:
+    return StdioBack(server(code), None, None, now_s, starts or Starts(), Bounds(**bounds))  # type: ignore[arg-type]
 
 
 async def test_nothing_is_left_of_a_server_and_what_it_started(tmp_path: Path) -> None:
@@ -67,13 +67,13 @@ async def test_a_command_that_cannot_be_started_is_told_and_not_tried_all_the_ti
 
 
 async def test_a_server_that_says_nothing_is_ended_in_the_end() -> None:
-    async with kept(link(SILENT, start_bound_s=0.5)) as client:
+    async with kept(link(SILENT, start_s=0.5)) as client:
         client.send("ping")
         assert "said nothing within" in await client.lost()
 
 
 async def test_a_server_that_nobody_asked_anything_may_be_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with kept(link(ECHO, start_bound_s=0.1)) as client:
+    async with kept(link(ECHO, start_s=0.1)) as client:
         client.link.wake()
         await client.until(lambda: client.restarts or None, "a start")
         await anyio.sleep(0.3)  # longer than it had, had it been asked
@@ -120,11 +120,12 @@ async def test_a_server_that_never_stops_talking_keeps_nobody_else_waiting() -> 
 
 
 async def test_a_server_that_does_not_read_is_sent_no_more_than_so_much() -> None:
-    async with kept(link("time.sleep(600)\n")) as client:
-        text = "x" * (1 << 20)
+    bound = 1 << 20
+    async with kept(link("time.sleep(600)\n", waiting_bytes=bound)) as client:
+        text = "x" * (1 << 18)
         client.link.wake()
         await client.until(lambda: client.restarts or None, "a start")
-        while client.link.waiting_bytes <= stdio.BACKLOG_MAX_BYTES:
+        while client.link.waiting_bytes <= bound:
             client.send("ping", {"text": text})
         client.send("ping", why="does not read")
         before = client.link.waiting_bytes
@@ -154,11 +155,10 @@ async def test_half_a_message_is_nobody_s() -> None:
         assert client.lines == []
 
 
-async def test_a_message_that_is_too_long_to_be_collected_ends_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "LINE_MAX_BYTES", 1 << 20)
-    async with kept(link("hear()\nwhile True: os.write(1, b'x' * 65536)\n")) as client:
+async def test_a_message_that_is_too_long_to_be_collected_ends_the_server() -> None:
+    async with kept(link("hear()\nwhile True: os.write(1, b'x' * 65536)\n", message_bytes=1 << 20)) as client:
         client.send("ping")
-        assert "more than" in await client.lost()
+        assert "more than 1 MiB" in await client.lost()
 
 
 async def test_a_fault_of_ours_costs_no_server() -> None:
