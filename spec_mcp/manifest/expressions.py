@@ -7,12 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any, cast
 
 import jmespath  # pyright: ignore[reportMissingTypeStubs]
 from jmespath.exceptions import JMESPathError  # pyright: ignore[reportMissingTypeStubs]
 
 from spec_mcp.predict.functions import ManifestFunctions
+
+TEXT_MAX_CHARS = 4_000
+"""Ten times the longest that the shipped manifests hold."""
+
+COPIES_MAX = 64
+"""How often what an expression sees may stand in what it gives: `[@, @] | [@, @] | …` doubles it with each step, and
+nobody may wait for a manifest."""
 
 Node = dict[str, Any]
 """A node of jmespath's syntax tree."""
@@ -23,6 +31,11 @@ class BadExpression(ValueError):  # noqa: N818  named for what it is, the author
 
 
 FUNCTIONS = frozenset(cast("Mapping[str, object]", ManifestFunctions.FUNCTION_TABLE))  # pyright: ignore[reportUnknownMemberType]
+
+_ONE_AFTER_THE_OTHER = frozenset(
+    {"pipe", "projection", "value_projection", "filter_projection", "flatten", "index_expression", "subexpression"}
+)
+"""Nodes of which each child sees what the one before it gave."""
 
 _ELEMENT_WISE = frozenset(
     {"pipe", "projection", "value_projection", "filter_projection", "flatten", "index_expression"}
@@ -44,8 +57,10 @@ def parse(text: str) -> Expression:
     """Parse one expression.
 
     Raises:
-        BadExpression: it is no JMESPath, or calls a function that there is not.
+        BadExpression: it is no JMESPath, calls a function that there is not, or takes too long to evaluate.
     """
+    if len(text) > TEXT_MAX_CHARS:
+        raise BadExpression(f"longer than {TEXT_MAX_CHARS:,} characters")
     try:
         tree = cast("Node", jmespath.compile(text).parsed)  # pyright: ignore[reportUnknownMemberType]
     except (JMESPathError, ValueError, RecursionError) as error:
@@ -53,6 +68,8 @@ def parse(text: str) -> Expression:
     for name in _functions(tree):
         if name not in FUNCTIONS:
             raise BadExpression(f"there is no function {name}")
+    if _copies(tree) > COPIES_MAX:
+        raise BadExpression(f"gives what it sees more than {COPIES_MAX} times over")
     paths = list(_paths(tree))
     return Expression(
         roots=frozenset(path[0] for path in paths),
@@ -75,6 +92,18 @@ def _functions(node: Node) -> Iterator[str]:
         yield cast("str", node["value"])
     for child in _children(node):
         yield from _functions(child)
+
+
+def _copies(node: Node) -> int:
+    """How often a part of what the node sees may stand in what it gives, at the most."""
+    parts = [_copies(child) for child in _children(node)]
+    if node["type"] in _ONE_AFTER_THE_OTHER:
+        return prod(parts)
+    if node["type"] == "function_expression":  # one that is given an expression applies it to each element
+        applied = [child["type"] == "expref" for child in _children(node)]
+        once = sum(copies for copies, is_applied in zip(parts, applied, strict=True) if not is_applied)
+        return max(1, once) * prod(copies for copies, is_applied in zip(parts, applied, strict=True) if is_applied)
+    return max(1, sum(parts))
 
 
 def _paths(node: Node) -> Iterator[tuple[str, ...]]:
