@@ -55,4 +55,6 @@ def steps_at(speculation: Speculation) -> float | None:
         return reversal.retry_at
     if reversal.awaits is Awaits.EFFECT:
         return reversal.quiet_at
+    if reversal.awaits is Awaits.ADOPTION and speculation.caller is not None:
+        return reversal.asked_at + speculation.policy.undo_wait_s
     return reversal.asked_at + STEP_LIMIT_S if reversal.awaits in OF_SERVER else None

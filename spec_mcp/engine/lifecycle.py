@@ -280,6 +280,24 @@ def fail(world: World, call: CallState) -> None:
     world.out.append(Fail(call.connection, call.id, f"what was speculated with {tools} has not been taken back yet"))
 
 
+def fail_undecided(world: World, speculation: Speculation) -> None:
+    """Rule 13: nobody may see that it is adopted before that is on disk, and the disk hangs.
+
+    What is decided there holds all the same, as for a call that was cancelled.
+    """
+    call = world.caller_of(speculation)
+    if call is None:
+        return
+    speculation.caller = call.speculation = None
+    world.ledger.writes.drop(call.id)  # what it would have written stays in everybody's way as the speculation
+    settle(world, call)
+    why = (
+        f"{speculation.server}.{speculation.tool} was done ahead of this call, and the disk with the undo journal does "
+        "not answer, so that nobody can tell yet whether it stands: look before you call again"
+    )
+    world.out.append(Fail(call.connection, call.id, why))
+
+
 def follows_one_that_waits(world: World, call: CallState) -> CallState | None:
     """Rule 9: which older request waits that it conflicts with? The client's order to a server never changes."""
     if not len(world.waiting) or call.method in TOUCHES_NOTHING:

@@ -426,7 +426,7 @@ def clock_set_back(world: World) -> None:
 
 
 def pass_time(world: World, speculation: Speculation) -> None:
-    """Where it is due it goes on: a pause is over, or the server hangs."""
+    """Where it is due it goes on: a pause is over, or the server hangs, or the disk."""
     due_s = steps_at(speculation)
     if due_s is None or world.now_s < due_s:
         return
@@ -437,6 +437,8 @@ def pass_time(world: World, speculation: Speculation) -> None:
         go_on(world, speculation)
     elif speculation.reversal.awaits is Awaits.EFFECT:
         (look if speculation.state is State.READY else go_on)(world, speculation)
+    elif speculation.reversal.awaits is Awaits.ADOPTION:
+        lifecycle.fail_undecided(world, speculation)
     else:
         stick(world, speculation, Reason.NO_ANSWER)
 

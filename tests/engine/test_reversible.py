@@ -319,6 +319,33 @@ def test_a_call_fails_clearly_when_the_undo_takes_too_long():
         pass
 
 
+@pytest.mark.parametrize("joins", [False, True])
+@pytest.mark.parametrize("ok", [False, True])
+def test_a_call_whose_adoption_hangs_on_the_disk_fails_clearly_and_what_the_disk_says_at_last_holds(joins, ok):
+    book = launched(play()) if joins else ready(play())
+    _ = book << book.call(5, "set", id=1)
+    _ = (book << book.returned() if joins else book) >> claim(State.ADOPTED)
+    with book.wait(9.9):
+        pass
+    with book.wait(0.2) >> Wanted(do.Fail, {"call": 5}):
+        pass
+    _ = book << book.call(6, "get", id=1)  # nobody looks at it before it is decided
+    _ = book << events.Claimed(newest(book), State.ADOPTED, ok=ok)
+    if not ok:
+        with book >> claim(State.COMPENSATING):
+            return
+    with book >> settle(State.ADOPTED) >> Wanted(do.Tell) >> invoke(6):
+        pass
+
+
+def test_a_call_that_was_cancelled_before_the_disk_hung_is_told_nothing():
+    book = ready(play())
+    _ = book << book.call(5, "set", id=1) >> claim(State.ADOPTED)
+    _ = book << events.CallCancelled(5)
+    with book.wait(60.0):
+        pass
+
+
 # --- its end ----------------------------------------------------------------------------------------------------------
 
 

@@ -64,3 +64,22 @@ def test_what_a_killed_process_left_is_taken_back_before_a_call_goes_out(
     second.begins().client(call(1, "all", "{}")).until(lambda: 1 in second.answers() and second.is_settled())
     assert second.answers()[1]["result"]["structuredContent"] == {"numbers": []}
     assert second.entries() == []
+
+
+def test_a_disk_that_hangs_over_an_adoption_holds_no_call_for_ever_and_what_it_says_at_last_holds(
+    monkeypatch: pytest.MonkeyPatch, rig: Reversing
+) -> None:
+    do, held_up = rig.disk.do, []  # type: ignore[var-annotated]
+    monkeypatch.setattr(rig.disk, "do", lambda operation, done: held_up.append((operation, done)))
+    rig.client(call(1, "add", '{"n":1}')).serves()
+    rig.client(call(2, "other", "{}")).until(lambda: 1 in rig.answers())
+    assert "the disk" in rig.answers()[1]["error"]["message"]
+    monkeypatch.setattr(rig.disk, "do", do)
+    for operation, done in held_up:
+        rig.disk.do(operation, done)
+    rig.until(rig.is_settled)
+    assert rig.numbers.held == [1]
+    assert rig.numbers.asked.count("add") == 1
+    assert rig.entries() == []
+    rig.client(call(3, "all", "{}")).until(lambda: 3 in rig.answers())
+    assert rig.answers()[3]["result"]["structuredContent"] == {"numbers": [1]}
