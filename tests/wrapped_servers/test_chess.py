@@ -16,8 +16,9 @@ from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 
 from tests.needs import ROOT
+from tests.wrapped_servers.uci import LATE_S
 from wrapped_servers.chess.__main__ import GLANCE_NODES
-from wrapped_servers.chess.engines import Engines, NoEngine, find_engine
+from wrapped_servers.chess.engines import PATIENCE_S, Engines, NoEngine, find_engine
 from wrapped_servers.chess.games import MAX_HALF_MOVES, Games, Refused, legal, outcome, position
 from wrapped_servers.chess.server import make_server
 
@@ -126,6 +127,20 @@ async def test_an_engine_that_dies_or_is_cancelled_costs_that_look_alone() -> No
                 await client.call_tool("think", {"moves": ["e2e4"], "nodes": 10})
             assert scope.cancelled_caught
             assert await ask(client, "think", moves=[], nodes=10) == {"move": "a2a3"}, "its one place is free again"
+
+
+@pytest.mark.anyio
+async def test_a_look_that_is_cancelled_before_the_engine_begins_with_it_is_stopped_too() -> None:
+    engines = Engines(find_engine({}, f"{UCI} --late --hang"), 1)
+    board = chess.Board()
+    board.push_uci("e2e4")
+    with anyio.fail_after(PATIENCE_S / 2):
+        assert await engines.think(chess.Board(), 10) == "a2a3"
+        with anyio.move_on_after(LATE_S / 5) as scope:
+            await engines.think(board, 10)
+        assert scope.cancelled_caught
+        assert await engines.think(chess.Board(), 10) == "a2a3"
+        await engines.close()
 
 
 @pytest.mark.chess

@@ -8,8 +8,7 @@ import math
 import os
 import shlex
 import shutil
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import chess
@@ -33,7 +32,7 @@ MATE = 10_000
 """A mate in so many centipawns, less one for each move until then."""
 
 PATIENCE_S = 20.0
-"""How long an engine may take to start."""
+"""How long an engine may take to start, or to stop."""
 
 
 class NoEngine(ToolError):  # noqa: N818  what happened, as it is told
@@ -64,6 +63,14 @@ def find_engine(environ: Mapping[str, str], named: str | None = None) -> list[st
     raise NoEngine(f"no chess engine: install Debian's or Homebrew's stockfish, or name a UCI engine by {VARIABLE}")
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a look found."""
+
+    move: chess.Move | None
+    lines: list[chess.engine.InfoDict]
+
+
 class Engines:
     """Up to so many engines at once, kept for the next look; one that dies makes place for a new one."""
 
@@ -71,26 +78,22 @@ class Engines:
         """`most` 0: two for each processor, since looks that wait out their time leave it idle."""
         self._command = command
         self._idle: list[chess.engine.UciProtocol] = []
-        self._resting: set[asyncio.Task[None]] = set()
+        self._looks: set[asyncio.Task[_Found]] = set()
         self._places = asyncio.Semaphore(most or 2 * (os.cpu_count() or 1))
 
     async def think(self, board: chess.Board, nodes: int) -> str:
         """The best move after so many nodes."""
-        async with self._engine() as engine:
-            found = await engine.play(board, chess.engine.Limit(nodes=nodes), game=object())
+        found = await self._look(board, nodes, 1)
         if found.move is None:
             raise NoEngine(f"the engine found no move in {board.fen()}")
         return found.move.uci()
 
     async def glance(self, board: chess.Board, nodes: int, k: int) -> list[Likely]:
         """The k moves that a deeper look is likeliest to choose, likeliest first."""
-        lines = min(max(k, LINES), board.legal_moves.count())
-        async with self._engine() as engine:
-            several = lines if "MultiPV" in engine.options else None  # some engines tell but their best line
-            found = await engine.analyse(board, chess.engine.Limit(nodes=nodes), multipv=several, game=object())
+        found = await self._look(board, nodes, min(max(k, LINES), board.legal_moves.count()))
         scored = [
             (best[0].uci(), score.relative.score(mate_score=MATE))
-            for line in (found if isinstance(found, list) else [found])
+            for line in found.lines
             if (best := line.get("pv")) and (score := line.get("score")) is not None
         ]
         highest = max((score for _, score in scored), default=0)
@@ -101,42 +104,38 @@ class Engines:
 
     async def close(self) -> None:
         """End those that are idle or will be."""
-        if self._resting:
-            await asyncio.wait(self._resting)
+        if self._looks:
+            await asyncio.wait(self._looks)
         while self._idle:
             engine = self._idle.pop()
             await engine.quit()
             _end(engine)
 
-    @asynccontextmanager
-    async def _engine(self) -> AsyncGenerator[chess.engine.UciProtocol]:
+    async def _look(self, board: chess.Board, nodes: int, lines: int) -> _Found:
+        """A look is a task of its own, which is told to stop when nobody waits for it any more, and keeps its place
+        until it has: python-chess does not bear that a command is cancelled before the engine has begun with it."""
+        unwanted = asyncio.Event()
+        look = asyncio.create_task(self._work(unwanted, board, nodes, lines))
+        self._looks.add(look)
+        look.add_done_callback(self._looks.discard)
+        try:
+            return await asyncio.shield(look)
+        except asyncio.CancelledError:
+            unwanted.set()
+            raise
+
+    async def _work(self, unwanted: asyncio.Event, board: chess.Board, nodes: int, lines: int) -> _Found:
         async with self._places:
+            if unwanted.is_set():
+                return _Found(None, [])
             engine = self._idle.pop() if self._idle else await self._start()
             try:
-                yield engine
-            except (AssertionError, chess.engine.EngineError) as error:
+                found = await _search(engine, unwanted, board, nodes, lines)
+            except (AssertionError, chess.engine.EngineError) as error:  # python-chess asserts in odd moments
                 _end(engine)
                 raise NoEngine(f"{self._command[0]}: {error}") from error
-            except asyncio.CancelledError:
-                self._rest(engine)
-                raise
             self._idle.append(engine)
-
-    def _rest(self, engine: chess.engine.UciProtocol) -> None:
-        """It has been told to stop, and takes the next look when it says that it has."""
-
-        async def rest() -> None:
-            try:
-                async with asyncio.timeout(PATIENCE_S):
-                    await engine.ping()
-            except (TimeoutError, AssertionError, chess.engine.EngineError):  # python-chess asserts in odd moments
-                _end(engine)
-            else:
-                self._idle.append(engine)
-
-        resting = asyncio.create_task(rest())
-        self._resting.add(resting)
-        resting.add_done_callback(self._resting.discard)
+            return found
 
     async def _start(self) -> chess.engine.UciProtocol:
         transport: asyncio.SubprocessTransport | None = None
@@ -149,6 +148,33 @@ class Engines:
                 transport.close()
             raise NoEngine(f"{self._command[0]} does not speak UCI: {error or 'no answer'}") from error
         return engine
+
+
+async def _search(
+    engine: chess.engine.UciProtocol, unwanted: asyncio.Event, board: chess.Board, nodes: int, lines: int
+) -> _Found:
+    several = lines if lines > 1 and "MultiPV" in engine.options else None  # some engines tell but their best line
+    begun = asyncio.create_task(engine.analysis(board, chess.engine.Limit(nodes=nodes), multipv=several, game=object()))
+    await asyncio.wait({begun, engine.returncode}, return_when=asyncio.FIRST_COMPLETED)
+    if not begun.done():  # of an engine that dies before it begins, nobody would be told
+        begun.cancel()
+        raise chess.engine.EngineTerminatedError("the engine died")
+    analysis = await begun
+    stopping = asyncio.create_task(_stop(unwanted, analysis, engine))
+    try:
+        best = await analysis.wait()
+    finally:
+        stopping.cancel()
+    return _Found(best.move, analysis.multipv)
+
+
+async def _stop(
+    unwanted: asyncio.Event, analysis: chess.engine.AnalysisResult, engine: chess.engine.UciProtocol
+) -> None:
+    await unwanted.wait()
+    analysis.stop()
+    await asyncio.sleep(PATIENCE_S)
+    _end(engine)
 
 
 def _end(engine: chess.engine.UciProtocol) -> None:
