@@ -15,7 +15,8 @@ from wrapped_servers.retail.catalogue import TOOLS
 from wrapped_servers.retail.database import MEMORY, Database, DatabaseError, read_tables
 from wrapped_servers.retail.generator import generate
 from wrapped_servers.retail.model import Tables
-from wrapped_servers.retail.server import Shop, serve
+from wrapped_servers.retail.server import Shop, make_server
+from wrapped_servers.serving import serve
 
 
 def main() -> int:
@@ -34,7 +35,7 @@ def main() -> int:
             return 1
         stack.callback(database.close)
         shop = Shop(database, log.write if log else None)
-        anyio.run(serve, shop, latency.chosen(options))
+        anyio.run(serve, make_server(shop, latency.chosen(options)))
     return 0
 
 

@@ -13,15 +13,13 @@ from typing import Any, Protocol
 
 import anyio
 import mcp_types as types
-from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel.server import Server
-from mcp.server.stdio import stdio_server
-from mcp.shared.exceptions import MCPError
 
 from wrapped_servers.latency import Latency
 from wrapped_servers.retail.catalogue import TOOLS, Effect, ShopTool
 from wrapped_servers.retail.database import Database
 from wrapped_servers.retail.shop import Refused
+from wrapped_servers.serving import said, server_of
 
 NAME = "retail"
 VERSION = "1"
@@ -84,32 +82,14 @@ class Shop:
 
 def make_server(shop: Shop, latency: Latency) -> Server[Any]:
     """The MCP server, for any transport and both protocol eras."""
-    listed = types.ListToolsResult(tools=[_definition(tool) for tool in TOOLS.values()])
 
-    async def list_tools(
-        _: ServerRequestContext[Any], __: types.PaginatedRequestParams | None
-    ) -> types.ListToolsResult:
-        return listed
-
-    async def call_tool(_: ServerRequestContext[Any], params: types.CallToolRequestParams) -> types.CallToolResult:
-        tool = TOOLS.get(params.name)
-        if tool is None:
-            raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}")
+    async def execute(tool: str, arguments: Mapping[str, Any]) -> types.CallToolResult:
         start_s = shop.now_s()
-        await anyio.sleep(latency.of(tool.name))
-        answer = shop.call(tool, params.arguments or {}, start_s)
-        return types.CallToolResult(
-            content=[types.TextContent(type="text", text=answer.text)], is_error=answer.is_error
-        )
+        await anyio.sleep(latency.of(tool))
+        answer = shop.call(TOOLS[tool], arguments, start_s)
+        return said(answer.text, answer.is_error)
 
-    return Server(NAME, version=VERSION, on_list_tools=list_tools, on_call_tool=call_tool)
-
-
-async def serve(shop: Shop, latency: Latency) -> None:
-    """Serve one client over stdio until it leaves."""
-    server = make_server(shop, latency)
-    async with stdio_server() as (read_stream, write_stream):
-        await server.run(read_stream, write_stream, server.create_initialization_options())
+    return server_of(NAME, VERSION, [_definition(tool) for tool in TOOLS.values()], execute)
 
 
 def _definition(tool: ShopTool) -> types.Tool:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import anyio
 
+from wrapped_servers.serving import serve
 from wrapped_servers.tuner import knob
 from wrapped_servers.tuner.model import Model
-from wrapped_servers.tuner.server import Tuner, serve
+from wrapped_servers.tuner.server import Tuner, make_server
 from wrapped_servers.tuner.workload import RealWorkload, Workload
 
 
@@ -25,7 +26,7 @@ def main() -> int:
     written: Path | None = options.state
     try:
         tuner = Tuner(workload, options.model, (lambda us: written.write_text(f"{us}\n")) if written else None)
-        anyio.run(serve, tuner)
+        anyio.run(serve, make_server(tuner))
     finally:
         workload.close()
     return 0

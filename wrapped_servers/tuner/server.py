@@ -8,11 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import mcp_types as types
-from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel.server import Server
-from mcp.server.stdio import stdio_server
-from mcp.shared.exceptions import MCPError
 
+from wrapped_servers.serving import said, server_of
 from wrapped_servers.tuner.knob import KnobError
 from wrapped_servers.tuner.workload import DEFAULT_US, Workload
 
@@ -111,25 +109,11 @@ def suggestion(slice_us: int) -> int | None:
 def make_server(tuner: Tuner) -> Server[Any]:
     """The MCP server, for any transport and both protocol eras."""
 
-    async def list_tools(
-        _: ServerRequestContext[Any], __: types.PaginatedRequestParams | None
-    ) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=list(TOOLS.values()))
+    async def execute(tool: str, arguments: Mapping[str, Any]) -> types.CallToolResult:
+        return tuner.call(tool, arguments)
 
-    async def call_tool(_: ServerRequestContext[Any], params: types.CallToolRequestParams) -> types.CallToolResult:
-        if params.name not in TOOLS:
-            raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}")
-        return tuner.call(params.name, params.arguments or {})
-
-    return Server(NAME, version=VERSION, on_list_tools=list_tools, on_call_tool=call_tool)
+    return server_of(NAME, VERSION, list(TOOLS.values()), execute)
 
 
-async def serve(tuner: Tuner) -> None:
-    """Serve one client over stdio until it leaves."""
-    server = make_server(tuner)
-    async with stdio_server() as (read_stream, write_stream):
-        await server.run(read_stream, write_stream, server.create_initialization_options())
-
-
-def _result(said: Mapping[str, Any], is_error: bool = False) -> types.CallToolResult:
-    return types.CallToolResult(content=[types.TextContent(type="text", text=json.dumps(said))], is_error=is_error)
+def _result(told: Mapping[str, Any], is_error: bool = False) -> types.CallToolResult:
+    return said(json.dumps(told), is_error)

@@ -11,12 +11,13 @@ import anyio
 
 from wrapped_servers import latency
 from wrapped_servers.latency import Latency
+from wrapped_servers.serving import serve
 from wrapped_servers.wiki.article import Source
 from wrapped_servers.wiki.corpus import Corpus, CorpusError, build
 from wrapped_servers.wiki.dump import Dump, DumpError
 from wrapped_servers.wiki.markup import MissingParser
 from wrapped_servers.wiki.mediawiki import MediaWiki
-from wrapped_servers.wiki.server import LIVE_NAME, Wiki, WriteDown, serve
+from wrapped_servers.wiki.server import LIVE_NAME, Wiki, WriteDown, make_server
 from wrapped_servers.wiki.tools import TOOLS
 from wrapped_servers.wiki.world import make_world
 from wrapped_servers.wiki.writing import write
@@ -43,7 +44,7 @@ def main() -> int:
             else:
                 corpus = _corpus(options.corpus, options.seed)
                 stack.callback(corpus.close)
-                anyio.run(serve, Wiki(corpus, write_down), latency.chosen(options))
+                anyio.run(serve, make_server(Wiki(corpus, write_down), latency.chosen(options)))
     except (CorpusError, DumpError, MissingParser, OSError) as error:
         print(f"wiki: {error}", file=sys.stderr)  # noqa: T201
         return 1
@@ -57,7 +58,7 @@ def _corpus(path: Path | None, seed: int) -> Corpus:
 async def _serve_live(url: str, write_down: WriteDown | None, latency: Latency) -> None:
     async with MediaWiki(url) as wiki:
         source: Source = wiki
-        await serve(Wiki(source, write_down), latency, LIVE_NAME)
+        await serve(make_server(Wiki(source, write_down), latency, LIVE_NAME))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,12 +8,10 @@ from typing import Any
 
 import anyio
 import mcp_types as types
-from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel.server import Server
-from mcp.server.stdio import stdio_server
-from mcp.shared.exceptions import MCPError
 
 from wrapped_servers.latency import Latency
+from wrapped_servers.serving import said, server_of
 from wrapped_servers.wiki.article import Source, SourceError
 from wrapped_servers.wiki.tools import TOOLS, Refused, WikiTool
 
@@ -37,42 +35,22 @@ class Wiki:
         try:
             checked = tool.checked(arguments)
             if tool.run is not None:
-                return _result(json.dumps(await tool.run(self._source, **checked), ensure_ascii=False))
+                return said(json.dumps(await tool.run(self._source, **checked), ensure_ascii=False))
         except (Refused, SourceError) as error:
-            return _result(f"Error: {error}", is_error=True)
+            return said(f"Error: {error}", is_error=True)
         if self._write_down is not None:
             self._write_down(json.dumps(checked, ensure_ascii=False) + "\n")
-        return _result("The answer is written down.")
+        return said("The answer is written down.")
 
 
 def make_server(wiki: Wiki, latency: Latency, name: str = NAME) -> Server[Any]:
     """The MCP server, for any transport and both protocol eras."""
-    listed = types.ListToolsResult(tools=[_definition(tool, name) for tool in TOOLS.values()])
 
-    async def list_tools(
-        _: ServerRequestContext[Any], __: types.PaginatedRequestParams | None
-    ) -> types.ListToolsResult:
-        return listed
+    async def execute(tool: str, arguments: Mapping[str, Any]) -> types.CallToolResult:
+        await anyio.sleep(latency.of(tool))
+        return await wiki.call(TOOLS[tool], arguments)
 
-    async def call_tool(_: ServerRequestContext[Any], params: types.CallToolRequestParams) -> types.CallToolResult:
-        tool = TOOLS.get(params.name)
-        if tool is None:
-            raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}")
-        await anyio.sleep(latency.of(tool.name))
-        return await wiki.call(tool, params.arguments or {})
-
-    return Server(name, version=VERSION, on_list_tools=list_tools, on_call_tool=call_tool)
-
-
-async def serve(wiki: Wiki, latency: Latency, name: str = NAME) -> None:
-    """Serve one client over stdio until it leaves."""
-    server = make_server(wiki, latency, name)
-    async with stdio_server() as (read_stream, write_stream):
-        await server.run(read_stream, write_stream, server.create_initialization_options())
-
-
-def _result(text: str, is_error: bool = False) -> types.CallToolResult:
-    return types.CallToolResult(content=[types.TextContent(type="text", text=text)], is_error=is_error)
+    return server_of(name, VERSION, [_definition(tool, name) for tool in TOOLS.values()], execute)
 
 
 def _definition(tool: WikiTool, server: str) -> types.Tool:
