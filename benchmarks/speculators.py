@@ -43,7 +43,7 @@ from spec_mcp.replay.evaluate import Evaluation, Options
 from spec_mcp.replay.plots import BLUE, GREEN, GREY, ORANGE, check, draw, titled
 from spec_mcp.replay.script import Timings, set_stage, write_script
 
-WASTED_CALL_S = 0.2
+WASTED_CALL_S = Settings().wasted_call_s
 NOISE = 0.01
 """Of all waiting: what differs by less is the same."""
 
@@ -134,7 +134,7 @@ def by_quality(recordings: Sequence[Recording], plan: Plan, advance: Callable[[]
         found: list[Played] = []
         for seed in range(plan.seeds):
             for recording in recordings:
-                found.append(play(recording, plan, qualities, Costs(0.0, WASTED_CALL_S), seed, history=history))
+                found.append(play(recording, plan, qualities, Costs(), seed, history=history))
                 advance()
         return found
 
@@ -172,7 +172,7 @@ def by_price(recordings: Sequence[Recording], plan: Plan, advance: Callable[[], 
         for seed in range(plan.seeds):
             for recording in recordings:
                 qualities = {"small": SMALL, "large": LARGE}
-                found.append(play(recording, plan, qualities, Costs(price_per_hour, WASTED_CALL_S), seed, history=True))
+                found.append(play(recording, plan, qualities, Costs(price_per_hour), seed, history=True))
                 advance()
         rows.append(
             {

@@ -21,11 +21,12 @@ AgentOpt's idea. A purse bounds it all: see `Purse`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from math import inf, sqrt
 
 from spec_mcp.engine.calls import Json
+from spec_mcp.engine.policy import Settings
 from spec_mcp.predict.counts import Counts, Key, sums_of
 from spec_mcp.predict.guessing import About, Answered, Ending, Terms
 from spec_mcp.predict.prices import price_of
@@ -72,8 +73,8 @@ class Costs:
 
     price_per_hour_saved: float = 0.0
     """What an hour of waiting may cost, in the currency of the prices; 0: nothing, so only what is free is asked."""
-    wasted_call_s: float = 0.2
-    breadth: int = 4
+    settings: Callable[[], Settings] = Settings
+    """What speculation goes by at present: what a wasted call is worth follows `used_share`."""
 
     def seconds_of(self, price: float) -> float:
         """The waiting that must be saved to make up for a price."""
@@ -162,7 +163,8 @@ class Bandit:
     """Turns, and the seconds that history did not hide of their waiting."""
     _dearest: dict[str, float] = field(default_factory=dict[str, float])
     _turn: int = 0
-    _asked_at: dict[Key, int] = field(default_factory=dict[Key, int])
+    _faded_at: dict[Key, int] = field(default_factory=dict[Key, int])
+    """The turn up to which what is known of an arm was faded."""
 
     # --- choosing -----------------------------------------------------------------------------------------------------
 
@@ -172,7 +174,7 @@ class Bandit:
 
     def guesses_worth_asking(self, arm: Arm) -> int:
         """How many guesses to ask for; 0: it is not worth a question."""
-        most = min(self.terms[arm.speculator].most, self.costs.breadth)
+        most = min(self.terms[arm.speculator].most, self.costs.settings().breadth)
         if most < 1:
             return 0
         k = self._guesses(arm, most)
@@ -218,7 +220,8 @@ class Bandit:
 
     def asked(self, arm: Arm, k: int) -> float:
         """A question goes out; what is promised for it, in seconds, to be given back with what came of it."""
-        self._asked_at[arm.coarse] = self._asked_at[arm.fine] = self._turn
+        self._fade(arm.coarse)
+        self._fade(arm.fine)
         promised_s = self._dearest_s(arm.speculator, k)
         self.purse.promised_s += promised_s
         return promised_s
@@ -260,7 +263,11 @@ class Bandit:
     # --- across runs --------------------------------------------------------------------------------------------------
 
     def dump(self) -> dict[str, Json]:
-        """What was learned since the last dump."""
+        """What was learned since the last dump, and what was forgotten: processes that end after a few turns add up to
+        one that tries again what did not pay."""
+        for key in self._arms.contexts():
+            if key[0] in self.terms:
+                self._fade(key)
         accounts, self._new_accounts = self._new_accounts, {}
         return {
             "arms": self._arms.dump(),
@@ -305,7 +312,15 @@ class Bandit:
 
     def _faded(self, key: Key) -> float:
         """The share of what is known of an arm that still counts."""
-        return (1.0 - FADING) ** (self._turn - self._asked_at.get(key, 0))
+        return (1.0 - FADING) ** (self._turn - self._faded_at.get(key, 0))
+
+    def _fade(self, key: Key) -> None:
+        """Forget what of an arm counts no more."""
+        share = self._faded(key)
+        self._faded_at[key] = self._turn
+        self._arms.fade(key, share)
+        for rank in range(self.terms[key[0]].most):  # of an arm whatever the tool; of others there are none
+            self._ranks.fade((*key, str(rank)), share)
 
     def _price_of_guess(self, speculator: str) -> float:
         account = self.accounts.get(speculator)

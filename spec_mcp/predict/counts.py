@@ -1,7 +1,8 @@
 """Sums by context that follow a habit and add up over processes: what is learned of speculators is kept in these.
 
 A row's first sum counts observations. Beyond `MEMORY` of them all sums of the row are scaled down, so that what was
-observed lately keeps its say. What is dumped are the plain sums since the last dump: those of several processes add up.
+observed lately keeps its say. What is dumped are the plain sums since the last dump, less what was forgotten: those of
+several processes add up.
 """
 
 from __future__ import annotations
@@ -45,6 +46,15 @@ class Counts:
         self._bound(key)
         self._take(self._new, key, sums)
 
+    def fade(self, key: Key, share: float) -> None:
+        """Only so much of what was observed counts from now on. What does not is dumped as sums below nothing, so that
+        it goes from what other processes add up too."""
+        row = self._rows.get(key)
+        if row is not None and share < 1.0:
+            gone = [(share - 1.0) * value for value in row]
+            self._take(self._rows, key, gone)
+            self._take(self._new, key, gone)
+
     def dump(self) -> dict[str, Json]:
         """What was observed since the last dump."""
         new, self._new = self._new, {}
@@ -70,10 +80,16 @@ class Counts:
             row[index] += value
 
     def _bound(self, key: Key) -> None:
-        row = self._rows[key]
-        if row[0] > self._memory:
-            scale = self._memory / row[0]
-            row[:] = [value * scale for value in row]
+        _bound(self._rows[key], self._memory)
+
+
+def _bound(row: list[float], memory: float) -> None:
+    """No more than so many observations; no fewer than none, where several processes forgot the same ones."""
+    if row[0] > memory:
+        scale = memory / row[0]
+        row[:] = [value * scale for value in row]
+    elif row[0] < 0.0:
+        row[:] = [0.0] * len(row)
 
 
 def _forget_least(rows: dict[_Row, list[float]], most: int) -> None:
@@ -96,8 +112,7 @@ def add_tables(tables: Iterable[Mapping[str, Json]], memory: float = 2.0 * MEMOR
             if len(row) != len(sums):
                 raise ValueError(f"learned of speculators: {key[:60]} has another shape")
             row[:] = [one + other for one, other in zip(row, sums, strict=True)]
-            if row and row[0] > memory:
-                row[:] = [value * memory / row[0] for value in row]
+            _bound(row, memory)
     if len(total) > MAX_ROWS:
         _forget_least(total, MAX_ROWS)
     return {key: [round(value, 6) for value in row] for key, row in total.items()}
@@ -113,7 +128,7 @@ def sums_of(value: Json, width: int) -> list[float]:
     for item in value if isinstance(value, list) and width else ():
         if isinstance(item, int | float) and not isinstance(item, bool) and abs(item) < MOST:
             sums.append(float(item))
-    if not sums or not isinstance(value, list) or len(sums) != width or len(value) != width or sums[0] < 0.0:
+    if not sums or not isinstance(value, list) or len(sums) != width or len(value) != width:
         raise ValueError(f"learned of speculators: expected {width} sums, found {str(value)[:60]}")
     return sums
 

@@ -259,7 +259,8 @@ class Foretold:
         timing, cost_s = self.judges.timing, self._cost_s(server, tool)
         now_s, later_s = timing.hidden_s(server, tool, 0.0, 1), timing.hidden_s(server, tool, -left_s, 1)
         waiting_s = sum(share * max(0.0, worth_s(q, later_s, cost_s)) for share, q in prospects)
-        return waiting_s > max(0.0, worth_s(candidate.q, now_s, cost_s))
+        q = sum(share * q for share, q in prospects)  # by what is known of such calls, not by history's word for them
+        return waiting_s > max(0.0, worth_s(q, now_s, cost_s))
 
     # --- what becomes of it -------------------------------------------------------------------------------------------
 
@@ -360,7 +361,7 @@ class Foretold:
 
     def _cost_s(self, server: str, tool: str) -> float:
         policy = self._policy(server, tool)
-        return self.judges.bandit.costs.wasted_call_s + (0.0 if policy is None else policy.cost_s)
+        return self.judges.bandit.costs.settings().wasted_call_s + (0.0 if policy is None else policy.cost_s)
 
     def _may_be_launched(self, server: str, tool: str, *, reads: bool = True) -> bool:
         policy = self._policy(server, tool)

@@ -10,9 +10,10 @@ additive logistic modelling (Friedman, Hastie and Tibshirani, "Additive logistic
 
 A shift is counted per speculator and statement, then also per probability so far, then also per tool; each finer count
 backs off to the coarser, and the coarsest to a start which averages the log odds of history and of a speculator whose
-confidence is halved (models are overconfident). While evidence is thin a probability therefore stays near history's
-own; and as every group of calls is pulled to the share of it that was used, the merged probability tells at least what
-each source told.
+confidence is halved (models are overconfident), moved by as much as all such starts of this speculator were wrong: of
+what it means by its confidences a dozen guesses tell something, but a dozen of each confidence take long to come. While
+evidence is thin a probability therefore stays near history's own; and as every group of calls is pulled to the share of
+it that was used, the merged probability tells at least what each source told.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ TRUST = 0.5
 
 DOUBTS = (6.0, 8.0, 10.0)
 """Observations that what a count backs off to counts for, from the coarsest to the finest."""
+
+START_DOUBT = 4.0
+"""The same of how wrong the starts are."""
 
 KNOWN = 20.0
 """Calls that were spoken of, or not, before it is guessed what a speculator will say of the next one."""
@@ -88,7 +92,7 @@ class Opinions:
             keys = _contexts(statement.speculator, _says(statement), x, tool, is_told=is_told)
             start = _start(statement, x, is_told)
             stages.append((keys, x, start))
-            x += self._shift(keys, x, start)
+            x += self._shift(keys, start)
             is_told = is_told or statement.confidence is not None
         return Weighed(sigmoid(x), tuple(stages))
 
@@ -97,8 +101,8 @@ class Opinions:
         if not weighed.stages:
             return weighed.q
         x = weighed.stages[0][1]
-        for keys, before, start in weighed.stages:
-            x += self._shift(keys, before, start)
+        for keys, _, start in weighed.stages:
+            x += self._shift(keys, start)
         return sigmoid(x)
 
     def prospects(self, speculator: str, q: float, tool: str, k: int) -> list[tuple[float, float]]:
@@ -108,16 +112,17 @@ class Opinions:
         found: list[tuple[float, float]] = []
         for says in (_silent(k), *_NAMED_NOW):
             keys = _contexts(speculator, says, x, tool, is_told=True)
-            row = self.counts.row(keys[1])
+            row = self.counts.row(keys[2])
             if row is not None and row[0] > 0.0:
-                found.append((row[0], sigmoid(x + self._shift(keys, x, 0.0))))
+                found.append((row[0], sigmoid(x + self._shift(keys, 0.0))))
         total = sum(count for count, _ in found)
         return [(count / total, after) for count, after in found] if total >= KNOWN else []
 
     def learn(self, weighed: Weighed, used: int, weight: float) -> None:
         """What became of a call."""
-        for keys, before, _ in weighed.stages:
-            for key in keys:
+        for keys, before, start in weighed.stages:
+            self.counts.add(keys[0], weight, weight * used, weight * sigmoid(before + start))
+            for key in keys[1:]:
                 self.counts.add(key, weight, weight * used, weight * sigmoid(before))
 
     def weight(self, speculator: str) -> float:
@@ -130,22 +135,26 @@ class Opinions:
             if row is not None:
                 total = [one + other for one, other in zip(total, row, strict=True)]
         start = _start(Statement(speculator, 0.5, is_first=True), logit(UNTOLD), False)
-        return exp(_shift_of(total, DOUBTS[0], logit(UNTOLD), start))
+        return exp(_shift_of(total, DOUBTS[0], start))
 
-    def _shift(self, keys: Sequence[Key], x: float, start: float) -> float:
-        for key, doubt in zip(keys, DOUBTS, strict=True):
-            start = _shift_of(self.counts.row(key), doubt, x, start)
+    def _shift(self, keys: Sequence[Key], start: float) -> float:
+        start += _shift_of(self.counts.row(keys[0]), START_DOUBT, 0.0)
+        for key, doubt in zip(keys[1:], DOUBTS, strict=True):
+            start = _shift_of(self.counts.row(key), doubt, start)
         return start
 
 
 def _contexts(speculator: str, says: str, x: float, tool: str, *, is_told: bool) -> Sequence[Key]:
-    """The contexts in which a statement is counted, the coarsest first."""
-    coarse = (speculator, "told" if is_told else "untold", says)
+    """The contexts in which a statement is counted, the coarsest first: that of the starts, in which what was expected
+    is what was so by them, and those of the shifts, in which it is what was so without the statement."""
+    told = "told" if is_told else "untold"
+    starts = (speculator, told, "all", "silent" if says.startswith("silent") else "named")
+    coarse = (speculator, told, says)
     finer = (*coarse, str(bisect_right(LOGITS, x)) if is_told else "")
-    return (coarse, finer, (*finer, tool))
+    return (starts, coarse, finer, (*finer, tool))
 
 
-def _shift_of(row: Sequence[float] | None, doubt: float, x: float, parent: float) -> float:
+def _shift_of(row: Sequence[float] | None, doubt: float, parent: float) -> float:
     """By how much the log odds of what was counted differ from what was expected; the parent's shift counts for
     `doubt` observations."""
     if row is None or row[0] <= 0.0:

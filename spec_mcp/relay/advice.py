@@ -41,7 +41,7 @@ class Advice:
         self._timing = deciding.timing
         self._redactor = Redactor(config.store.redact)
         chosen = config.speculation
-        self._costs = Costs(chosen.price_per_hour_saved, chosen.wasted_call_s, chosen.breadth)
+        self._costs = Costs(chosen.price_per_hour_saved, lambda: deciding.settings)
         self._panel = Panel(self._models, environ, say, taping)
         self._panel.on_ready = self._ready
         self._early: list[Consulting] = []

@@ -6,7 +6,8 @@ from random import Random
 
 import pytest
 
-from spec_mcp.predict.bandit import TRIAL_S, TRIAL_SHARE, Arm, Bandit, Costs
+from spec_mcp.predict.bandit import TRIAL_S, TRIAL_SHARE, Arm, Bandit, Costs, table_of
+from spec_mcp.predict.counts import add_tables
 from spec_mcp.predict.guessing import About, Answered, Ending, Question, Spent, Terms
 from spec_mcp.predict.prices import FREE, Prices, price_of
 
@@ -20,7 +21,7 @@ class World:
 
     def __init__(self, prices: Prices, price_per_hour: float, seed: int = 0) -> None:
         self.prices = prices
-        self.bandit = Bandit({"model": Terms(prices)}, Costs(price_per_hour, 0.2, 4))
+        self.bandit = Bandit({"model": Terms(prices)}, Costs(price_per_hour))
         self.asked = 0
         self._random = Random(seed)
 
@@ -53,7 +54,7 @@ def test_one_that_never_pays_is_asked_less_then_not_at_all_and_tried_again_now_a
     first, second = world.live(200, right=0.0), world.live(200, right=0.0)
     assert 10 < first < 80
     assert second < 5
-    assert 0 < world.live(20_000, right=0.0) < 400
+    assert 0 < world.live(20_000, right=0.0) < 500
 
 
 def test_one_that_went_bad_is_given_up_and_one_that_became_good_is_taken_back() -> None:
@@ -86,6 +87,18 @@ def test_no_more_is_spent_than_was_saved_and_may_be_tried(seed: int, right: floa
     if account is not None:
         allowed_s = account.saved_s + TRIAL_SHARE * 1_500 + TRIAL_S
         assert account.price <= price_per_hour / 3600 * allowed_s
+
+
+def test_processes_that_end_after_a_few_turns_try_it_again_now_and_then_all_the_same() -> None:
+    world = World(FREE, 0.0)
+    world.live(400, right=0.0)
+    dumps, asked = [world.bandit.dump()], []
+    for _ in range(60):
+        later = World(FREE, 0.0)
+        later.bandit.load({name: add_tables(table_of(dump, name) for dump in dumps) for name in dumps[0]})
+        asked.append(later.live(10, right=0.0))
+        dumps.append(later.bandit.dump())
+    assert 0 < sum(asked) < 60
 
 
 def test_where_history_hides_all_waiting_nobody_is_asked() -> None:

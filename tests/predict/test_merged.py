@@ -9,6 +9,7 @@ import pytest
 from spec_mcp.engine.calls import Arguments
 from spec_mcp.engine.effects import Effect, ServerPolicy, ToolPolicy
 from spec_mcp.engine.events import Candidate
+from spec_mcp.engine.policy import Settings
 from spec_mcp.engine.timing import Timing
 from spec_mcp.predict.bandit import Costs
 from spec_mcp.predict.default import make_predictor
@@ -19,6 +20,7 @@ from spec_mcp.predict.prices import FREE
 from spec_mcp.predict.silent import Silent
 
 SERVER = "shop"
+ANSWER_S = 0.5
 POLICY = ServerPolicy(
     SERVER,
     {
@@ -44,15 +46,16 @@ class Lived:
             {name: Terms(FREE) for name in names or ("model",)},
             policies,
             self.timing,
-            Costs(),
+            Costs(settings=lambda: self.settings),
         )
+        self.settings = Settings()
         self.now_s = 0.0
         self._calls = 0
 
-    def call(self, tool: str, arguments: Arguments, *, writes: bool = False) -> None:
+    def call(self, tool: str, arguments: Arguments, *, writes: bool = False, pause_s: float = 3.0) -> None:
         """One call and its answer."""
         self._calls += 1
-        self.now_s += 3.0
+        self.now_s += pause_s
         self.predictor.began(CallBegan("s", self._calls, SERVER, tool, arguments, self.now_s, writes))
         self.now_s += 1.0
         self.predictor.ended(CallEnded("s", self._calls, {"text": "ok"}, False, self.now_s))
@@ -72,8 +75,8 @@ class Lived:
 
     def answer(self, question: Question, *guesses: Guess, ending: Ending = Ending.ANSWERED) -> None:
         """An answer half a second later."""
-        spent = Spent(3_000, 0, 60, 0.0, 0.5)
-        self.predictor.answered(Answered(question, ending, guesses, spent), self.now_s + 0.5)
+        spent = Spent(3_000, 0, 60, 0.0, ANSWER_S)
+        self.predictor.answered(Answered(question, ending, guesses, spent), self.now_s + ANSWER_S)
 
     def named(self, number: int, confidence: float = 0.9, tool: str = "get") -> Guess:
         """The guess of a call."""
@@ -227,6 +230,39 @@ def test_a_likely_call_waits_for_one_who_knows_better_and_is_told_once_it_has_sp
     (question,) = lived.predictor.questions("s", lived.now_s)
     lived.answer(question, lived.named(1))
     assert lived.told()["get", '{"id": 1}'] > 0.6
+
+
+def test_what_a_wasted_call_is_worth_is_what_speculation_goes_by_at_present() -> None:
+    lived = Lived(Silent())
+    for wasted_call_s, saved_s in ((0.2, -0.2), (0.05, -0.25)):
+        lived.settings = Settings(wasted_call_s=wasted_call_s)
+        live(lived, 1, right=False)
+        assert lived.predictor.standings()[0].saved_s == pytest.approx(saved_s)
+
+
+def test_a_client_that_never_pauses_is_soon_not_asked_for_and_again_once_it_does() -> None:
+    lived = Lived(Silent())
+
+    def asked(turns: int, pause_s: float) -> int:
+        """How often in so many turns. Whatever does not come within the pause is taken back."""
+        questions = 0
+        for number in range(turns):
+            lived.call("find", {"name": f"n{number}"}, pause_s=pause_s)
+            for question in lived.ask():
+                questions += 1
+                if pause_s > ANSWER_S:
+                    lived.answer(question, lived.named(number))
+                else:
+                    lived.answer(question, ending=Ending.CANCELLED)
+            lived.call("get", {"id": number}, pause_s=pause_s)
+            for question in lived.ask():
+                lived.answer(question, ending=Ending.CANCELLED)
+        return questions
+
+    assert asked(100, 0.3) > 5
+    assert asked(100, 0.3) < 10
+    assert asked(900, 0.3) > 0, "it is tried again now and then"
+    assert asked(300, 3.0) > 100
 
 
 def test_what_processes_learned_of_speculators_adds_up_and_is_loaded() -> None:
