@@ -76,6 +76,7 @@ class _Example:
     touches: Footprint
     turn: int
     weight: float
+    was_named: bool
 
 
 @dataclass(slots=True)
@@ -169,6 +170,7 @@ class Foretold:
                     self._drop_named(next(iter(self._named)))
                 touches = self._touches(guess.server, guess.tool, guess.arguments)
                 named = self._named[identity] = _Named(guess, touches)
+            self._name_later(identity)
             earlier = named.by.get(question.speculator)
             at_s = now_s if earlier is None else earlier.at_s  # it has been there since then
             confidence = min(1.0, max(0.0, guess.confidence))  # in this order what is no number becomes 0
@@ -293,7 +295,15 @@ class Foretold:
 
     def _take_example(self, identity: Identity, weighed: Weighed, touches: Footprint) -> None:
         examples = self._examples.setdefault(identity, [])
-        examples.append(_Example(weighed, touches, self.turn, AGAIN if examples else 1.0))
+        weight = AGAIN if examples else 1.0
+        examples.append(_Example(weighed, touches, self.turn, weight, identity in self._named))
+
+    def _name_later(self, identity: Identity) -> None:
+        """In time for its use it is named: in the turns before, when nobody did, nothing was gained by launching it."""
+        examples = self._examples.pop(identity, [])
+        self._miss(example for example in examples if not example.was_named)
+        if named := [example for example in examples if example.was_named]:
+            self._examples[identity] = named
 
     def _use(self, identity: Identity, call: CallBegan) -> None:
         """A call uses what foretold it."""

@@ -45,6 +45,9 @@ KNOWN = 20.0
 MOST_SHIFT = 5.0
 """No statement moves the log odds by more: rare situations would be taken for certainties."""
 
+SILENT = "silent"
+"""Of a call that was not named. That never speaks for it: it would be a judgement of history's word alone."""
+
 CONFIDENCES = (0.2, 0.4, 0.6, 0.75, 0.88, 0.96)
 """Where a class of confidences ends and the next begins."""
 
@@ -141,14 +144,14 @@ class Opinions:
         start += _shift_of(self.counts.row(keys[0]), START_DOUBT, 0.0)
         for key, doubt in zip(keys[1:], DOUBTS, strict=True):
             start = _shift_of(self.counts.row(key), doubt, start)
-        return start
+        return min(0.0, start) if keys[0][-1] == SILENT else start
 
 
 def _contexts(speculator: str, says: str, x: float, tool: str, *, is_told: bool) -> Sequence[Key]:
     """The contexts in which a statement is counted, the coarsest first: that of the starts, in which what was expected
     is what was so by them, and those of the shifts, in which it is what was so without the statement."""
     told = "told" if is_told else "untold"
-    starts = (speculator, told, "all", "silent" if says.startswith("silent") else "named")
+    starts = (speculator, told, "all", SILENT if says.startswith(SILENT) else "named")
     coarse = (speculator, told, says)
     finer = (*coarse, str(bisect_right(LOGITS, x)) if is_told else "")
     return (starts, coarse, finer, (*finer, tool))
@@ -182,7 +185,7 @@ def _says(statement: Statement) -> str:
 
 
 def _silent(asked_for: int) -> str:
-    return f"silent of {1 if asked_for == 1 else 2}"
+    return f"{SILENT} of {1 if asked_for == 1 else 2}"
 
 
 _NAMED_NOW = [_says(Statement("", c, is_first=first)) for c in (0.0, *CONFIDENCES) for first in (True, False)]

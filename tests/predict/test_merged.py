@@ -265,6 +265,36 @@ def test_a_client_that_never_pauses_is_soon_not_asked_for_and_again_once_it_does
     assert asked(300, 3.0) > 100
 
 
+def test_what_a_speculator_names_in_time_need_not_be_launched_while_it_is_silent() -> None:
+    class Knows(Silent):
+        """It tells a call that is used in the end, and is not sure of it."""
+
+        number = 0
+
+        def predict(self, session: str, supposed: object, limit: int, now_s: float) -> list[Candidate]:
+            return [Candidate(SERVER, "get", {"id": self.number}, 0.15, "history")]
+
+    def after(*, names: bool) -> float:
+        """What is told of such a call after a silence, where it is named just before its use, or never."""
+        history = Knows()
+        lived = Lived(history)
+        for history.number in range(40):
+            for number in (1_000 + history.number, history.number if names else -1):
+                lived.call("find", {"name": str(number)})
+                for question in lived.ask():
+                    lived.answer(question, lived.named(number))
+                lived.call("get", {"id": history.number if number < 0 else number})
+                for question in lived.ask():
+                    lived.answer(question, ending=Ending.CANCELLED)
+        history.number = 99
+        lived.call("find", {"name": "last"})
+        lived.answer(lived.ask()[0], lived.named(-1))
+        return lived.told().get(("get", '{"id": 99}'), 0.0)
+
+    assert after(names=True) < 0.1
+    assert after(names=False) > 0.14
+
+
 def test_what_processes_learned_of_speculators_adds_up_and_is_loaded() -> None:
     one, other, whole = Lived(Silent()), Lived(Silent()), Lived(Silent())
     live(one, 20, right=True)
