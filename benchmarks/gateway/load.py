@@ -40,10 +40,12 @@ AWAY_S = (0.1, 1.5)
 """How long a server is away, beside the time that it takes to start."""
 UP_S = 4.0
 """How long it serves at least: else a slow machine would see nothing but servers that are away."""
+LATE_S = 60.0
+"""How much longer than it was told to last a load goes on, at most, until there was an accident of each kind."""
 FIRST_WAVE_S = 3.0
 FORGOTTEN_S = 5.0
 """After which the gateway takes a stateless client that says nothing for gone: else its servers stay for minutes."""
-SETTLED_S = 30.0
+SETTLED_S = 60.0
 """How long the gateway may take to let go of what its clients left."""
 WAVE_S = CONNECT_S + CALL_S + 3 * RECOVER_S
 """How long clients may take beside the time that they are told to work."""
@@ -139,10 +141,10 @@ class Accidents:
         self.kills = {"pipe": 0, **{each.name: 0 for each in flaky}}
 
     def happen(self, seconds: float) -> None:
-        """For so long; then all servers are back."""
+        """For so long, and until each kind has happened; then all servers are back."""
         end_s = time.monotonic() + seconds
         next_s = 0.0
-        while (now_s := time.monotonic()) < end_s:
+        while (now_s := time.monotonic()) < end_s or (not all(self.kills.values()) and now_s < end_s + LATE_S):
             for each in self._flaky:
                 each.come_back(now_s)
             if now_s >= next_s:
@@ -234,6 +236,7 @@ def measure(sessions: int, seconds: float, seed: int, folder: Path) -> dict[str,
         printed = program.text()
     left = [f"{pid} {command_of(pid)}" for pid in marked(MARK, mark)]
     verdicts = judge(tally, before, after, left)
+    verdicts.append(Verdict("accidents", f"killed {accidents.kills}", all(accidents.kills.values())))
     verdicts.append(
         Verdict(
             "first wave", f"{first['right']} of {first['calls']} {first['errors']}", first["right"] == first["calls"]
