@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.needs import IN_CI, NEEDS, SHARED
 
@@ -15,6 +16,10 @@ OUR_SETTINGS = ("SPEC_MCP_HOME", "SPEC_MCP_CONFIG", "SPEC_MCP_MODE")
 # Containers tend to forbid it; then each of the hundreds of processes below compiles all that it imports anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# No property test fails because a machine is busy. Who suppresses another health check names this one beside it.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 def pytest_configure(config: pytest.Config) -> None:

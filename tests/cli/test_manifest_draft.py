@@ -123,7 +123,7 @@ def test_what_a_draft_suggests_is_without_fault_when_it_is_switched_on(tools: li
     assert len(offered) == text.count('\n#effect = "read"')
 
 
-@settings(max_examples=40, deadline=None)  # each is a whole history, and the machine may be busy
+@settings(max_examples=40)
 @given(tools=readable_lists, data=st.data())
 def test_what_was_measured_fits_the_server_and_is_without_fault_whatever_is_switched_on(
     tools: list[dict[str, Any]], data: st.DataObject

@@ -23,9 +23,7 @@ WISHES = st.sampled_from(
         replace(JOIN, wrapping=replace(WRAPPING, env={"SPEC_MCP_HOME": "/home/x"})),
     ]
 )
-TRIES = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+TRIES = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 NEW_JSON = ['"new": {"command": "npx", "args": ["new"]},', "// a note\n", '"other": 1, "more": {"url": 2},', "\n\n"]
 AT_END = ["", "// the end", "\n"]
 NEW_TOML = ['[mcp_servers.new]\ncommand = "npx"\n', "# a note\n", "\n", "[mcp_servers.new.env]\nA = 'b'\n"]

@@ -40,7 +40,7 @@ def _keys(found: Any) -> list[str]:
     return [key for name, value in found.items() for key in (name, *_keys(value))]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(json_files("servers"), st.data())
 def test_values_that_are_not_known_to_be_harmless_are_never_shown(written: Any, drawn: st.DataObject) -> None:
     found = json.loads(json.dumps(meaning("vscode", written.text), default=lambda number: float(number.text)))

@@ -33,7 +33,7 @@ def plain(found: object) -> Any:
     return {name: plain(one) for name, one in found.items()} if isinstance(found, dict) else found
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(ANYTHING, st.sampled_from([None, 0, 2, "\t"]), st.booleans())
 def test_all_json_means_what_it_means_elsewhere(value: Any, indent: int | str | None, ascii_alone: bool) -> None:
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_alone)
@@ -43,7 +43,7 @@ def test_all_json_means_what_it_means_elsewhere(value: Any, indent: int | str | 
         assert json.loads(text[leaf.span.start : leaf.span.end]) == plain(leaf.value)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(json_files("servers", comments=False))
 def test_json_without_comments_is_read_as_json_reads_it(written: Any) -> None:
     text = written.text
@@ -70,7 +70,7 @@ def _toml(found: object) -> Any:
     return found if isinstance(found, str | bool | None) else "number"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(toml_files())
 def test_all_toml_means_what_it_means_elsewhere(written: Any) -> None:
     stand_where_they_stand(written.text)
@@ -116,7 +116,7 @@ def test_tables_within_tables_end_somewhere() -> None:
         Json().scan("[" * 100_000, "x")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text() | st.text('{}[]":,/*\\ \n10tf#', max_size=30))
 def test_any_text_is_read_or_refused_with_a_reason(text: str) -> None:
     for syntax in (Json(), Toml()):

@@ -25,7 +25,6 @@ EXAMPLES = int(os.environ.get("SPEC_MCP_FUZZ", "150"))
 
 fuzzed = settings(
     max_examples=EXAMPLES,
-    deadline=None,  # a hang has a limit of its own
     database=None,
     phases=[Phase.generate],  # to shrink an example that hangs would take for ever
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],

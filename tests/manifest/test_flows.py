@@ -81,7 +81,7 @@ def test_tools_that_are_not_asked_for_are_not_looked_at() -> None:
     assert flows([walk(n, [f"t{n}"]) for n in range(8)], ("find",)) == {}
 
 
-@settings(max_examples=40, deadline=None)  # each is a whole history, and the machine may be busy
+@settings(max_examples=40)
 @given(recorded=sessions)
 def test_whatever_was_recorded_each_rule_is_an_expression_that_foretells_what_was_counted(
     recorded: list[list[Step]],

@@ -272,7 +272,7 @@ ENTRIES = st.fixed_dictionaries(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], max_examples=150)
 @given(entries=st.lists(ENTRIES | VALUES, max_size=8))
 def test_whatever_a_transcript_holds_is_read_and_can_be_learned(tmp_path: Path, entries: list[Any]) -> None:
     write(tmp_path, "s1.jsonl", entries)

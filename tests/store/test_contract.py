@@ -79,7 +79,7 @@ def test_a_text_that_no_encoding_can_take_is_refused_and_not_mangled(store: Stor
 
 
 @given(st.text(), st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists))
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @example(NASTY, {"b": 1.0, "a": 1, "big": 2**200, "minus": -0.0, "lone": "\ud800", "nul": NASTY})
 @example("x" * 2**20, ["y" * 2**21])
 def test_whatever_texts_and_values_hold_comes_back_to_the_letter(store: Store, text: str, value: Json) -> None:

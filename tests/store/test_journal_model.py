@@ -135,7 +135,7 @@ def in_a_group_that_fails(journal: Journal, step: Callable[[], object]) -> None:
         pass
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps)
 def test_two_owners_in_any_order_do_what_the_model_says(plan: list[Step]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -40,7 +40,7 @@ def test_another_seed_makes_another_shop():
     assert generate(1) != generate(2)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(min_value=-(2**70), max_value=2**70))
 def test_every_shop_is_consistent_in_itself(seed):
     shop = generate(seed)

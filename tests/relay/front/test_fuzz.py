@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spec_mcp.relay import wire
@@ -21,7 +21,7 @@ from spec_mcp.relay.front.stateless import conversation_of
 from spec_mcp.relay.gateway.ports import ClientOut, Visitor
 from tests.relay.front.rig import BOTH, META, MODERN
 
-FUZZ = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FUZZ = settings(max_examples=100)
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20)
 values = st.recursive(
@@ -210,7 +210,7 @@ def test_stateless_clients_get_their_own_answers_whatever_ids_they_choose(asked:
     anyio.run(run)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(bodies)
 def test_any_body_is_read_or_refused(body: bytes) -> None:
     read = read_or_refused(body)
@@ -231,7 +231,7 @@ def read_or_refused(body: bytes) -> Message | list[Message] | Refusal:
         return refusal
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.dictionaries(st.text(max_size=5), values, max_size=4), st.text(max_size=5), st.sampled_from([None, 0, 1]))
 def test_another_value_leaves_every_other_byte(table: dict[str, Any], name: str, indent: int | None) -> None:
     text = json.dumps(table, indent=indent).encode()
@@ -242,7 +242,7 @@ def test_another_value_leaves_every_other_byte(table: dict[str, Any], name: str,
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(values, metas, st.booleans())
 def test_a_value_in_meta_is_changed_there_alone(value: Any, meta: dict[str, Any], is_twin: bool) -> None:
     params = {"arguments": {"_meta": meta} if is_twin else value, "_meta": meta, "more": meta}
@@ -251,7 +251,7 @@ def test_a_value_in_meta_is_changed_there_alone(value: Any, meta: dict[str, Any]
     assert changed == {**params, "_meta": expected}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(metas, st.text(max_size=80))
 def test_any_conversation_has_a_short_name(meta: dict[str, Any], traceparent: str) -> None:
     raw = {name: json.dumps(value).encode() for name, value in meta.items()}

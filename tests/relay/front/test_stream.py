@@ -91,7 +91,7 @@ def test_what_a_reader_has_not_taken_yet_is_not_forgotten() -> None:
 steps = st.lists(st.sampled_from(["say", "take", "forget", "resume"]) | st.integers(0, 12), max_size=30)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(steps)
 def test_events_come_in_order_each_once_from_where_the_reader_stands(steps: list[str | int]) -> None:
     kept = Part(Load())

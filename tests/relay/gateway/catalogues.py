@@ -6,15 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from spec_mcp.relay.gateway.catalogue import Catalogue, Kind
 from spec_mcp.relay.gateway.names import ToolFilter
 from spec_mcp.relay.gateway.view import View, merged
-
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-"""For property tests, which must not fail because a machine is busy."""
 
 ALL: Mapping[str, Any] = {
     "tools": {},

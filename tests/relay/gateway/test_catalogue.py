@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from spec_mcp.relay.gateway import catalogue as catalogues
 from spec_mcp.relay.gateway.catalogue import Catalogue, Kind, page_of, stem
 from spec_mcp.relay.gateway.ports import Principal
-from tests.relay.gateway.catalogues import VALUES, handshake, named, raw, stateless, unhurried, written
+from tests.relay.gateway.catalogues import VALUES, handshake, named, raw, stateless, written
 
 ITEMS = st.lists(
     st.dictionaries(st.sampled_from(["name", "uri", "$defs", "_meta", "é"]), VALUES, max_size=3), max_size=4
@@ -37,7 +37,6 @@ def kept(one: Catalogue) -> bytes:
     return text
 
 
-@unhurried
 @given(any_catalogue())
 def test_what_is_kept_is_found_again_byte_for_byte(one: Catalogue) -> None:
     assert Catalogue.from_json(kept(one)) == one
@@ -53,7 +52,6 @@ def test_what_no_codec_takes_is_kept_too() -> None:
     assert Catalogue.from_json(kept(one)) == one
 
 
-@unhurried
 @given(any_catalogue(), st.data())
 def test_half_a_file_or_a_changed_one_is_no_catalogue(one: Catalogue, data: st.DataObject) -> None:
     text = kept(one)
@@ -93,7 +91,6 @@ def test_too_much_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Catalogue.from_json(text) is None
 
 
-@unhurried
 @given(any_catalogue(), any_catalogue())
 def test_a_digest_tells_two_catalogues_apart(one: Catalogue, other: Catalogue) -> None:
     assert (one.digest() == other.digest()) == (one == other)
@@ -134,7 +131,6 @@ def test_the_era_and_the_capabilities_are_read_of_what_it_said() -> None:
 # --- pages of a server ----------------------------------------------------------------------------------------------
 
 
-@unhurried
 @given(st.lists(VALUES, max_size=4), st.data())
 def test_a_page_gives_the_items_as_they_came(values: list[Any], data: st.DataObject) -> None:
     texts = [data.draw(written(value)) for value in values]

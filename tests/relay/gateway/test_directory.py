@@ -27,7 +27,6 @@ from tests.relay.gateway.catalogues import (
     stateless,
     styled,
     templates,
-    unhurried,
     view,
 )
 
@@ -110,7 +109,6 @@ def worlds(draw: st.DrawFn) -> dict[str, Catalogue]:
 REQUESTS = {Kind.TOOLS: "tools/call", Kind.PROMPTS: "prompts/get", Kind.RESOURCES: "resources/read"}
 
 
-@unhurried
 @given(worlds(), st.integers(0, 3))
 def test_what_is_listed_goes_to_the_server_that_lists_it_under_its_own_name(
     world: dict[str, Catalogue], style: int
@@ -132,7 +130,6 @@ def test_what_is_listed_goes_to_the_server_that_lists_it_under_its_own_name(
             assert json.loads(item) == {**own[params[kind.key]], kind.key: key}, "the rest of the item is its server's"
 
 
-@unhurried
 @given(worlds())
 def test_everything_that_can_be_called_is_listed_once(world: dict[str, Catalogue]) -> None:
     found = view(world)
@@ -217,7 +214,7 @@ def test_what_fits_is_one_page() -> None:
     assert len(all_pages(directory, "tools/list")) == 1
 
 
-@settings(unhurried, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 300), max_size=30), st.integers(1, 6), st.integers(50, 1000))
 def test_the_pages_together_are_the_list(sizes: list[int], max_items: int, max_bytes: int) -> None:
     with pytest.MonkeyPatch.context() as patch:

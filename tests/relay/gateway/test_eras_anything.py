@@ -131,7 +131,7 @@ def made(client: Era, clock: list[float]) -> Any:
 
 @pytest.mark.parametrize("client", list(Era))
 @given(data=st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_line_is_borne(client: Era, data: st.DataObject) -> None:
     between = made(client, [0.0])
     makes_sense = True
@@ -282,6 +282,6 @@ class HandshakeClient(Peers):
 
 
 for machine in (StatelessClient, HandshakeClient):
-    machine.TestCase.settings = settings(max_examples=40, stateful_step_count=50, deadline=None)
+    machine.TestCase.settings = settings(max_examples=40, stateful_step_count=50)
 TestStatelessClient = StatelessClient.TestCase
 TestHandshakeClient = HandshakeClient.TestCase

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from spec_mcp.relay.gateway import names
 from spec_mcp.relay.gateway.names import LONGEST_CHARS, ToolFilter, exposed, label_of, labels
-from tests.relay.gateway.catalogues import unhurried
 
 ACCEPTED = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,59}")
 """By Cursor, Claude, OpenAI and Gemini alike."""
@@ -28,7 +27,6 @@ def name_all(pairs: list[tuple[str, str]]) -> dict[tuple[str, str], str]:
     return exposed(labels(dict.fromkeys(server for server, _ in pairs)), pairs)
 
 
-@unhurried
 @given(PAIRS)
 @example([("a__b", "c"), ("a", "b__c")])
 @example([("a_", "b"), ("a", "_b")])
@@ -43,7 +41,6 @@ def test_every_tool_has_a_name_of_its_own_that_clients_take(pairs: list[tuple[st
         assert ACCEPTED.fullmatch(name), name
 
 
-@unhurried
 @given(PAIRS, st.randoms())
 def test_names_do_not_depend_on_the_order_of_servers_and_lists(pairs: list[tuple[str, str]], random: Random) -> None:
     shuffled = list(pairs)
@@ -51,7 +48,6 @@ def test_names_do_not_depend_on_the_order_of_servers_and_lists(pairs: list[tuple
     assert name_all(shuffled) == name_all(pairs)
 
 
-@unhurried
 @given(st.permutations([("a", "x" * 80 + end) for end in "bcdef"]))
 def test_two_whose_digests_are_alike_are_told_apart_in_the_same_way_every_time(pairs: list[tuple[str, str]]) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -62,7 +58,6 @@ def test_two_whose_digests_are_alike_are_told_apart_in_the_same_way_every_time(p
         assert len({name_all([pair])[pair] for pair in pairs}) < len(pairs), "else there is nothing to tell apart"
 
 
-@unhurried
 @given(PAIRS, NAMES)
 def test_a_tools_name_does_not_depend_on_other_servers(pairs: list[tuple[str, str]], server: str) -> None:
     others = {label_of(other) for other, _ in pairs if other != server}
@@ -74,7 +69,6 @@ def test_a_tools_name_does_not_depend_on_other_servers(pairs: list[tuple[str, st
     assert {pair: among[pair] for pair in alone} == alone
 
 
-@unhurried
 @given(PAIRS)
 def test_a_label_ends_at_the_first_two_underscores(pairs: list[tuple[str, str]]) -> None:
     found = labels(dict.fromkeys(server for server, _ in pairs))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from spec_mcp.relay.gateway.splicing import spliced
 from spec_mcp.relay.gateway.splicing import written as of_members
-from tests.relay.gateway.catalogues import TEXTS, VALUES, raw, unhurried, written
+from tests.relay.gateway.catalogues import TEXTS, VALUES, raw, written
 
 OBJECTS = st.dictionaries(TEXTS | st.sampled_from(["name", "uri", "_meta"]), VALUES, max_size=5)
 
@@ -19,7 +19,6 @@ def loads(text: bytes) -> Any:
     return json.loads(text.decode())
 
 
-@unhurried
 @given(OBJECTS, VALUES, VALUES, st.data())
 def test_only_the_value_of_the_member_is_another(
     value: dict[str, Any], old: Any, new: Any, data: st.DataObject
@@ -37,7 +36,6 @@ def test_only_the_value_of_the_member_is_another(
     assert spliced(around(data.draw(written(old))), "name", replacement) == around(replacement)
 
 
-@unhurried
 @given(OBJECTS, st.data())
 def test_without_the_member_nothing_changes(value: dict[str, Any], data: st.DataObject) -> None:
     text = data.draw(written({name: one for name, one in value.items() if name != "name"}))
@@ -69,7 +67,6 @@ def test_what_is_no_object_stays() -> None:
         assert spliced(text, "name", b"1") == text
 
 
-@unhurried
 @given(OBJECTS)
 def test_an_object_is_written_so_that_the_standard_codec_reads_it(value: dict[str, Any]) -> None:
     assert loads(of_members({name: raw(one) for name, one in value.items()})) == loads(raw(value))

@@ -11,7 +11,6 @@ from mcp.shared.uri_template import InvalidUriTemplate, UriTemplate
 
 from spec_mcp.relay.gateway import uris
 from spec_mcp.relay.gateway.uris import Owners, Template, beginnings
-from tests.relay.gateway.catalogues import unhurried
 
 LITERALS = st.text(alphabet="ab/-:.", max_size=4)
 EXPRESSIONS = st.sampled_from(
@@ -21,7 +20,6 @@ TEXTS = st.lists(LITERALS | EXPRESSIONS, max_size=6).map("".join)
 VALUES = st.text(alphabet="ab /?#-.é", max_size=5)
 
 
-@unhurried
 @given(TEXTS, VALUES, VALUES, VALUES)
 def test_whatever_a_template_is_expanded_to_matches_it(text: str, x: str, y: str, z: str) -> None:
     try:
@@ -34,7 +32,6 @@ def test_whatever_a_template_is_expanded_to_matches_it(text: str, x: str, y: str
     assert Template.of(template.template).matches(uri)
 
 
-@unhurried
 @given(TEXTS, st.text(alphabet="ab/-:.?#;&=", max_size=12))
 @example("{?x}", "#")
 def test_what_the_sdk_reads_back_matches_here_too(text: str, rest: str) -> None:

@@ -19,7 +19,6 @@ from hypothesis.stateful import (
 
 from spec_mcp.relay.gateway import subscribed, whose
 from spec_mcp.relay.gateway.whose import OneLeg, Switchboard
-from tests.relay.gateway.catalogues import unhurried
 from tests.relay.gateway.rig import META, STREAM, Client, Message, Rig, Script, raw, request, text
 
 
@@ -592,4 +591,4 @@ class Interleavings(RuleBasedStateMachine):
 
 
 def test_in_any_order_each_session_hears_its_own_alone() -> None:
-    run_state_machine_as_test(Interleavings, settings=unhurried)
+    run_state_machine_as_test(Interleavings)
