@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from playwright.sync_api import Browser, ConsoleMessage, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from spec_mcp.cli.demo.cases import draw_cases
 from spec_mcp.cli.demo.runner import run_cases, target
@@ -22,8 +22,9 @@ from wrapped_servers.retail.generator import generate
 
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / "build" / "screenshots"
-WAIT_MS = 15_000
+WAIT_MS = 60_000
 """The longest that anything on a page may take to appear."""
+expect.set_options(timeout=WAIT_MS)
 
 CASES = 4
 PACE = 0.25
@@ -73,10 +74,10 @@ def served(home: Path) -> Generator[str]:
         assert process.stdout is not None
         yield process.stdout.readline().split()[-1]
         process.send_signal(signal.SIGINT)
-        process.wait(10)
+        process.wait(WAIT_MS / 1000)
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(WAIT_MS / 1000)
         if process.stdout is not None:
             process.stdout.close()
 

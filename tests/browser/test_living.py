@@ -156,7 +156,7 @@ def test_the_theme_is_chosen_and_remembered(page: Page) -> None:
 def test_the_curve_is_drawn_with_the_present_setting_marked(page: Page) -> None:
     go(page, "Tuning")
     page.get_by_role("button", name="Draw the curve").click()
-    expect(page.get_by_role("row").filter(has_text="now")).to_contain_text("0.2", timeout=60_000)
+    expect(page.get_by_role("row").filter(has_text="now")).to_contain_text("0.2")
     expect(page.locator(".chart canvas")).to_have_count(1)
     shoot(page, "tuning-curve")
 

@@ -63,10 +63,10 @@ async def test_a_very_likely_read_comes_along_with_a_reply_where_the_user_switch
     environ = {"SPEC_MCP_HOME": str(tmp_path / "home"), "PATH": "/usr/bin:/bin"}
     parameters = StdioServerParameters(command=sys.executable, args=arguments, env=environ)
     came_along: list[str] = []
-    with anyio.fail_after(40):
+    with anyio.fail_after(100):
         async with stdio_client(parameters) as streams, ClientSession(*streams) as client:
             await client.initialize()
-            for number in range(20):
+            for number in range(40):
                 found = await client.call_tool("find", {"of": f"book-{number}"})
                 checked = await client.call_tool("check", {"of": f"book-{number}"})
                 for result in (found, checked):

@@ -68,7 +68,7 @@ async def test_an_order_that_only_the_user_named_is_read_ahead_and_no_server_see
     environ = {"SPEC_MCP_HOME": str(tmp_path / "home"), "PATH": "/usr/bin:/bin"}
     parameters = StdioServerParameters(command=sys.executable, args=arguments, env=environ)
     hints = Hints()
-    with anyio.fail_after(20):
+    with anyio.fail_after(100):
         async with stdio_client(parameters) as streams, ClientSession(*streams) as client:
             await client.initialize()
             for number in range(10, 19):

@@ -26,7 +26,7 @@ from spec_mcp.store.sqlite_journal import SqliteJournal
 from tests.pipes import Missing
 from tests.relay.rig import SERVER, MemoryWriter, Rig, answer, notification, request
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 UNDO_WAIT_S = 10.0
 
 PATIENCE_S = 400.0

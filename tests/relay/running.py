@@ -31,7 +31,7 @@ from spec_mcp.store.rows import Scope, SessionRow
 from tests.pipes import Missing
 from tests.relay.rig import SERVER, SESSION, TOOLS, RowList, ScriptedPredictor, a_disk
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 MOMENT_S = 0.05
 
 HELPERS = """

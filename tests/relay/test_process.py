@@ -17,6 +17,9 @@ from spec_mcp.relay.process import CannotStart, ServerProcess
 from tests.pipes import eventually, is_alive
 
 ROOT = Path(__file__).resolve().parents[2]
+SLACK_S = 10.0
+"""What a loaded machine may add."""
+
 QUIET = "import os, signal, sys, time, subprocess\n"
 READS_ON = QUIET + "print('up', flush=True)\nsys.stdin.read()\n"
 STUBBORN = QUIET + "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(600)\n"
@@ -102,7 +105,8 @@ def test_a_server_that_ignores_everything_is_gone_in_time() -> None:
     process = up(ServerProcess(python(STUBBORN)))
     began = time.monotonic()
     process.end()
-    assert time.monotonic() - began < process_module.POLITE_S + process_module.TERM_S + process_module.KILLED_S
+    bounds_s = process_module.POLITE_S + process_module.TERM_S + process_module.KILLED_S
+    assert time.monotonic() - began < bounds_s + SLACK_S
     assert process.exit_status() == -signal.SIGKILL
     assert not is_alive(process.pid)
 
@@ -158,7 +162,7 @@ def test_who_has_closed_its_output_and_lives_on_is_not_waited_for() -> None:
     stubborn = up(ServerProcess(python(STUBBORN)))
     began = time.monotonic()
     assert stubborn.final_status() is None
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < SLACK_S
     stubborn.end(polite=False)
 
 

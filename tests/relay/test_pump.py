@@ -16,7 +16,8 @@ from tests.pipes import eventually, is_alive
 from tests.relay.rig import call, notification, request
 from tests.relay.running import ECHO, Running, server
 
-LEAVES_S = pump_module.LEAVING_S + 1.5
+LEAVES_S = pump_module.LEAVING_S + 11.5
+"""With what a loaded machine may add."""
 
 
 def ping(number: int) -> bytes:

@@ -47,7 +47,7 @@ RECOVER_BOUND_S = 60.0
 THINK_MAX_S = 0.04
 """An early write, from the first reading to the last, takes about half of this."""
 AT_RANDOM_MAX_S = 0.4
-SHORTLY_S = 5.0
+SHORTLY_S = 30.0
 """Its output ends before it does."""
 
 

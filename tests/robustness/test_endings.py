@@ -11,7 +11,7 @@ import pytest
 from tests.pipes import eventually, is_alive
 from tests.robustness.conftest import MakeWrapped, Wrapped
 
-GONE_S = 15.0
+GONE_S = 60.0
 STUBBORN = pytest.mark.parametrize("server_options", [(), ("--ignore-term",)], ids=["polite", "stubborn"])
 
 

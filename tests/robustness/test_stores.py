@@ -13,7 +13,9 @@ from tests.robustness.conftest import MakeWrapped, Wrapped
 
 CALLS = 60
 SMALL_FILE_BYTES = 16_384
-CALL_S = 5.0
+CALL_S = 20.0
+ALL_CALLS_S = 100.0
+"""Calls that wait for a store that is locked take longer than this altogether, a second each at the least."""
 
 
 def work(client: Wrapped) -> None:
@@ -91,7 +93,7 @@ def test_a_locked_store_costs_no_call(wrap: MakeWrapped, spec_mcp_home: Path) ->
         holder.execute("BEGIN EXCLUSIVE")
         began_s = time.monotonic()
         work(wrap())
-        assert time.monotonic() - began_s < 40
+        assert time.monotonic() - began_s < ALL_CALLS_S
     finally:
         holder.close()
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-WAIT_S = 10.0
+WAIT_S = 60.0
 
 STRUCTURED = {"/responses": "text", "/chat/completions": "response_format", "/messages": "output_config"}
 

@@ -25,7 +25,7 @@ from tests.speculators.asking import ENVIRON, settings
 SERVER = "files"
 POLICIES = {SERVER: ServerPolicy(SERVER, {"get": ToolPolicy(Effect.READ, exclusive=True, open_world=False)})}
 SESSION = "session"
-WAIT_S = 10.0
+WAIT_S = 60.0
 
 
 class Consulted:

@@ -20,7 +20,7 @@ from spec_mcp.store.store import Store, StoreBusy, StoreError
 from spec_mcp.store.worker import COMPACT_ROWS, Loaded, StoreState
 from tests.store.rows import FILES, NOW, SHOP, call, learned, pin, session, skip, speculation
 
-BOUND_S = 10.0
+BOUND_S = 60.0
 
 
 class Said(list[str]):

@@ -123,7 +123,7 @@ class Hostile:
 
     async def came(self, name: str, times: int = 1) -> Asked:
         """Wait for a request."""
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while len(self.named(name)) < times:
                 await self._news.wait()
         return self.named(name)[times - 1]
@@ -175,7 +175,7 @@ class Hostile:
         """Listen no more; what is connected stays."""
         assert self._listening is not None
         self._listening.cancel()
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while True:
                 try:
                     stream = await anyio.connect_tcp("127.0.0.1", self.port)

@@ -14,7 +14,7 @@ from spec_mcp.relay import wire
 from spec_mcp.relay.link import ServerLink
 from tests.pipes import Missing
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 HANDSHAKE = "2025-11-25"
 STATELESS = "2026-07-28"
 CLIENT = {"name": "tests", "version": "1"}

@@ -410,7 +410,7 @@ async def test_a_cancellation_follows_its_request_and_the_connection_is_given_up
         await server.came("notifications/cancelled")
         names = [asked.name for asked in server.asked]
         assert names.index("tools/call") < names.index("notifications/cancelled")
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             await left.wait()
         await client.answer(client.send("ping"))
         assert client.error(call) is None

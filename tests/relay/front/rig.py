@@ -18,7 +18,7 @@ from spec_mcp.relay.front.serve import Ending, listening, port_of, serve
 from spec_mcp.relay.front.settings import HttpSettings
 from spec_mcp.relay.gateway.ports import ClientOut, Gateway, TooManySessions, Visitor
 
-WAIT_S = 10
+WAIT_S = 60
 """The longest that any test waits for anything."""
 
 MODERN = "2026-07-28"

@@ -145,7 +145,7 @@ async def answered(front: HttpFront, method: str, given: Sequence[tuple[bytes, b
 
     extensions = {CONNECTION: connection}
     scope = {"type": "http", "method": method, "path": "/mcp", "headers": list(given), "extensions": extensions}
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         await front(scope, receive, send)
     assert said
     assert said[0]["type"] == "http.response.start"

@@ -10,6 +10,7 @@ import anyio.lowlevel
 import pytest
 
 from spec_mcp.config import Listen
+from spec_mcp.relay.front.connection import Connection
 from tests.relay.front.rig import (
     BOTH,
     INITIALIZE,
@@ -66,7 +67,7 @@ async def test_a_body_that_does_not_say_how_large_it_is_is_counted() -> None:
 
 @pytest.mark.parametrize("length", ["99999999999999999", "20000"])
 async def test_a_length_is_believed_before_the_body_has_come(length: str) -> None:
-    async with serving(Scripted(), Listen(body_bytes=10_000, slow_s=0.5)) as rig, await rig.connect() as stream:
+    async with serving(Scripted(), Listen(body_bytes=10_000, slow_s=1.0)) as rig, await rig.connect() as stream:
         await stream.send(f"POST /mcp HTTP/1.1\r\n{HEAD}content-length: {length}\r\n\r\n".encode())
         assert b" 413 " in await closed_in_time(stream)
 
@@ -87,7 +88,7 @@ async def test_a_slow_head_is_not_waited_for(beginning: str) -> None:
 
 
 async def test_a_slow_head_after_an_answer_is_not_waited_for_either() -> None:
-    async with serving(Scripted(), Listen(slow_s=0.2)) as rig, await rig.connect() as stream:
+    async with serving(Scripted(), Listen(slow_s=1.0)) as rig, await rig.connect() as stream:
         await stream.send(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
         assert b"alive" in await stream.receive()
         await stream.send(b"GET /he")
@@ -232,8 +233,17 @@ async def test_a_conversation_that_nobody_uses_ends_sooner() -> None:
         assert len(rig.gateway.sessions) == 2
 
 
-async def test_a_client_that_does_not_take_its_answer_is_disconnected() -> None:
-    async with serving(Scripted(), Listen(slow_s=0.3)) as rig:
+async def test_a_client_that_does_not_take_its_answer_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = Connection.connection_lost
+    gone: list[int] = []
+
+    def noted(connection: Connection, error: Exception | None) -> None:
+        lost(connection, error)
+        assert connection.client is not None
+        gone.append(connection.client[1])
+
+    monkeypatch.setattr(Connection, "connection_lost", noted)
+    async with serving(Scripted(), Listen(slow_s=1.0)) as rig:
         session = await rig.initialize()
         body = b'{"jsonrpc":"2.0","id":1,"method":"x/y"}'
         head = f"{HEAD}mcp-session-id: {session}\r\ncontent-length: {len(body)}\r\n\r\n"
@@ -242,7 +252,8 @@ async def test_a_client_that_does_not_take_its_answer_is_disconnected() -> None:
             await rig.gateway.session.heard("x/y")
             size_bytes = 50_000_000
             rig.gateway.session.answer(1, {"x": "y" * size_bytes})
-            await anyio.sleep(1)  # it reads nothing for longer than it may: there is nothing to wait for
+            port = lazy.extra(anyio.abc.SocketAttribute.local_port)
+            await until(lambda: port in gone, "it is disconnected, and has read nothing")
             assert len(await closed_in_time(lazy)) < size_bytes
 
 

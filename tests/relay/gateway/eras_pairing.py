@@ -154,7 +154,7 @@ class Pairing:
 
     async def _asked(self, method: str, params: bytes) -> bytes:
         self._say(request(b'"greeting"', method, params))
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             answer = wire.read(to_line(await self._server_in.receive()))
         assert isinstance(answer, wire.Envelope)
         assert answer.result, answer.error

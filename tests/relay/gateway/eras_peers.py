@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from spec_mcp.relay.gateway.eras import Era
 from tests.relay.gateway.eras_pairing import Pairing
 
-DEADLINE_S = 20
+DEADLINE_S = 60
 
 
 class Name(BaseModel):

@@ -25,7 +25,7 @@ from spec_mcp.relay.gateway.gateway import GatewayOptions, ServersGateway, servi
 from spec_mcp.relay.gateway.ports import Principal, Visitor
 from spec_mcp.relay.link import ServerLink
 
-WAIT_S = 20
+WAIT_S = 60
 OUR_IDS = "spec-mcp:"
 SPECULATION = "[speculation]\nwasted_call_s = 0.0\nbreadth = 16\nin_flight = 16\ndepth = 3\ncheck_every = 0\n"
 """A test does not wait for a predictor to become sure of itself."""

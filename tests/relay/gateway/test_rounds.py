@@ -16,7 +16,7 @@ from spec_mcp.relay.gateway.rounds import Rounds
 
 pytestmark = pytest.mark.anyio
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 LONG_S = 3600.0
 
 
