@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from spec_mcp.engine import engine
 from spec_mcp.engine.calls import Json
 from spec_mcp.engine.effects import Effect, ServerPolicy
 from spec_mcp.engine.events import Candidate
@@ -27,6 +28,9 @@ SURE = 0.99
 THINKS_S = 30.0
 """The script's agent calls as soon as speculation has had its chance, but is taken to think like one that is asked:
 else a slow machine decides whether a serial server may be speculated on at all."""
+
+JOINS_S = 10.0
+"""A join waits for so much longer than a call is expected to take: else a slow machine decides how many there are."""
 
 
 class ScriptedPredictor:
@@ -119,6 +123,7 @@ def main() -> int:
         return ScriptedPredictor(policies, Path(script), Path(marks))
 
     Timing.gap_s = _thinks  # before the engine is made
+    engine.JOIN_SLACK_S = JOINS_S
     if arguments[:1] == ["run"]:
         from spec_mcp.__main__ import run
         from spec_mcp.relay.gateway import gateway
