@@ -196,7 +196,7 @@ async def timed_call(client: Client, tool: str, arguments: Mapping[str, Any]) ->
 
 
 def _run_of(made: list[Made], records: list[str], home: Path) -> Run:
-    store = SqliteStore(locate(folder=home))
+    store = SqliteStore(locate(folder=home).path)
     try:
         traces, totals = list(store.traces()), store.totals()
     finally:

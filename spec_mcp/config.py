@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta
@@ -38,6 +39,7 @@ HOME_MODE = 0o700
 DEFAULT_REDACT = ("*password*", "*secret*", "access_token", "refresh_token", "id_token", "api_key", "authorization")
 
 _VARIABLE = re.compile(r"\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_PASSWORD = re.compile(r"[?&]password=([^&]*)")
 _SECTIONS = ("servers", "speculation", "predictors", "store", "listen")
 _HTTP_TYPES = {"http": "http", "streamable-http": "http", "streamableHttp": "http", "sse": "sse"}
 
@@ -213,7 +215,12 @@ class Store(Table, frozen=True, kw_only=True):
     """Where sessions are recorded."""
 
     url: Annotated[
-        str, Meta(description="`sqlite:` for the file in `SPEC_MCP_HOME`, or the path of another; on one machine")
+        str,
+        Meta(
+            description="`sqlite:` for the file in `SPEC_MCP_HOME`, or the path of another, for one machine; "
+            "`postgresql://USER@HOST/DATABASE` for a database that many share (needs `spec-mcp[postgres]`), its "
+            "password as `${NAME}`, by `PGPASSWORD` or in `~/.pgpass`"
+        ),
     ] = "sqlite:"
     retention_days: Annotated[
         float, Meta(ge=0, le=36_500, description="how long the record is kept before it is deleted")
@@ -368,9 +375,20 @@ class Config:
         """The store's address with environment variables put in.
 
         Raises:
-            ConfigError: a variable is not set.
+            ConfigError: a variable is not set, or a password is written down.
         """
-        return expand(self.store.url, environ, self._source, "[store] url")
+        key = "[store] url"
+        url = self.store.url
+        if not url.startswith(("postgresql://", "postgres://")):
+            return expand(url, environ, self._source, key)
+        user, at, rest = url.rpartition("@")
+        passwords = (user.partition("://")[2].partition(":")[2], *_PASSWORD.findall(rest))
+        if any(_VARIABLE.sub("", password) for password in passwords):
+            mend = "write ${NAME} in its place, or leave it to PGPASSWORD or ~/.pgpass"
+            raise ConfigError(self._source, key, "holds a password", mend)
+        # a password may hold any sign, also those that part an address
+        quoted = {name: quote(value, safe="") for name, value in environ.items()} if at else {}
+        return expand(user, quoted, self._source, key) + at + expand(rest, environ, self._source, key)
 
     @property
     def _source(self) -> str:

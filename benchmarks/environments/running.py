@@ -215,7 +215,7 @@ def _parameters(environment: Environment, arm: Arm, folder: Path) -> StdioServer
 
 
 def _totals(home: Path) -> Totals:
-    place = locate(folder=home)
+    place = locate(folder=home).path
     if not place.exists():
         return Totals()
     store = SqliteStore(place)

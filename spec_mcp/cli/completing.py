@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 
-from spec_mcp.cli.opening import open_store, store_path
+from spec_mcp.cli.opening import open_store, store_place
 from spec_mcp.errors import UserError
 
 LAST = "last"
@@ -55,7 +55,7 @@ def _configured() -> Iterable[str]:
 
 
 def _recorded() -> Iterable[str]:
-    store = open_store(store_path(None))
+    store = open_store(store_place(None))
     if store is None:
         return []
     try:
@@ -65,7 +65,7 @@ def _recorded() -> Iterable[str]:
 
 
 def _sessions() -> Iterable[str]:
-    store = open_store(store_path(None))
+    store = open_store(store_place(None))
     if store is None:
         return []
     try:
@@ -84,7 +84,7 @@ def _manifests() -> Iterable[str]:
 def _open_entries() -> Iterable[str]:
     from spec_mcp.store.leftovers import left_behind
 
-    path = store_path(None)
+    path = store_place(None).path
     return [left.entry.id for left in left_behind(path)] if path.exists() else []
 
 

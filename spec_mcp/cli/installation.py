@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from spec_mcp.cli.installed import Done, show_install, show_uninstall
-from spec_mcp.cli.opening import open_store, store_path
+from spec_mcp.cli.opening import open_store, store_place
 from spec_mcp.clients import files
 from spec_mcp.clients.installing import Gateways, Wish, plan_install
 from spec_mcp.clients.ledger import Ledger, Record, digest_of
@@ -24,8 +24,9 @@ from spec_mcp.clients.wrapping import Wrapping
 from spec_mcp.config import ConfigError, find_config, home, load_config
 from spec_mcp.engine.events import Mode
 from spec_mcp.errors import Failed, UserError
-from spec_mcp.relay.making import Modes
-from spec_mcp.store.mode import ModeSwitch
+from spec_mcp.relay.making import holding
+from spec_mcp.store.mode import switched, turn
+from spec_mcp.store.place import Place
 from spec_mcp.store.store import StoreError
 from spec_mcp.tables import nearest, read_toml
 
@@ -216,22 +217,22 @@ def _settings(source: Path) -> dict[str, Any]:
 
 def _mode(config: Path | None, plan: Plan, asked: Mode | None) -> Mode:
     """The mode that holds for what was installed. The switch of a store that was never used goes to shadow first."""
-    path = store_path(config)
-    switch = ModeSwitch(path)
-    if asked is None and switch.read() is None and plan.count(Action.WRAPPED, Action.JOINED) and _is_unused(path):
+    place = store_place(config)
+    said = switched(place)
+    if asked is None and said is None and plan.count(Action.WRAPPED, Action.JOINED) and _is_unused(place):
         try:
-            switch.turn(Mode.SHADOW)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise Failed(f"{switch.path}: {reason}: put it right, then say `spec-mcp shadow`") from error
+            turn(place, Mode.SHADOW)
+        except StoreError as error:
+            raise Failed(f"{error}; then say `spec-mcp shadow`") from error
+        said = Mode.SHADOW
     own = load_config(find_config(config, os.environ)).speculation.mode if asked is None else asked
-    return Modes(own, asked is not None, switch).now()
+    return holding(own, asked is not None, said)
 
 
-def _is_unused(path: Path) -> bool:
+def _is_unused(place: Place) -> bool:
     """Has nothing been recorded yet?"""
     try:
-        store = open_store(path)
+        store = open_store(place)
     except StoreError:  # somebody has used it
         return False
     if store is None:

@@ -265,11 +265,11 @@ def _learn(sessions: Sequence[Session], target: Target) -> None:
 
 
 def _learned_before(target: Target) -> dict[str, int]:
-    from spec_mcp.cli.opening import open_store, store_path
+    from spec_mcp.cli.opening import open_store, store_place
     from spec_mcp.replay.warm import LESSONS, join_lessons
     from spec_mcp.store.rows import LOCAL_USER
 
-    store = open_store(store_path(target.config))
+    store = open_store(store_place(target.config))
     if store is None:
         return {}
     try:
@@ -284,13 +284,13 @@ def _learned_before(target: Target) -> dict[str, int]:
 
 def _write(target: Target, learned: Json, lessons: Mapping[str, int]) -> None:
     """What was learned, and from what, as one step."""
-    from spec_mcp.cli.opening import store_path
+    from spec_mcp.cli.opening import store_place
     from spec_mcp.predict.merging import KIND
     from spec_mcp.replay.warm import LESSONS, join_lessons
+    from spec_mcp.store.opening import open_patiently
     from spec_mcp.store.rows import LOCAL_USER, LearnedRow
-    from spec_mcp.store.sqlite import SqliteStore
 
-    store = SqliteStore(store_path(target.config))
+    store = open_patiently(store_place(target.config))
     now = time.time()
     try:
         rows = ((KIND, learned), (LESSONS, dict(lessons)))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from spec_mcp.cli.opening import ConfigOption, store_path
+from spec_mcp.cli.opening import ConfigOption, store_place
 from spec_mcp.engine.events import Mode
 
 MEANING = {
@@ -32,14 +32,8 @@ def on(config: ConfigOption = None) -> None:
 
 
 def _turn(mode: Mode, config: Path | None) -> None:
-    from spec_mcp.errors import UserError
-    from spec_mcp.store.mode import ModeSwitch
+    from spec_mcp.store.mode import turn
 
-    path = store_path(config)
-    switch = ModeSwitch(path)
-    try:
-        switch.turn(mode)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(f"{switch.path}: {reason}: put it right, or name another folder by SPEC_MCP_HOME") from error
-    typer.echo(f"{mode}: {MEANING[mode]}. This holds for everything that runs on {path}, from about now on.")
+    place = store_place(config)
+    turn(place, mode)
+    typer.echo(f"{mode}: {MEANING[mode]}. This holds for everything that runs on {place}, from about now on.")

@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from spec_mcp.engine.events import Mode
+    from spec_mcp.store.place import Place
     from spec_mcp.store.store import Store
 
 ConfigOption = Annotated[
@@ -27,7 +28,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a progr
 HOW_TO_BEGIN = "put spec-mcp in front of a server with `spec-mcp wrap -- COMMAND`, and use it"
 
 
-def store_path(config: Path | None) -> Path:
+def store_place(config: Path | None) -> Place:
     """Where the store lies, or would lie.
 
     Raises:
@@ -36,19 +37,19 @@ def store_path(config: Path | None) -> Path:
     from spec_mcp.config import find_config, load_config
     from spec_mcp.store.settings import StoreSettings
 
-    return StoreSettings.of(load_config(find_config(config, os.environ)), os.environ).path
+    return StoreSettings.of(load_config(find_config(config, os.environ)), os.environ).place
 
 
-def mode_of(config: Path | None, store: Path) -> Mode:
+def mode_of(config: Path | None, place: Place) -> Mode:
     """The mode of what runs on the store, where its own command line or environment says no other.
 
     Raises:
-        UserError: the configuration is at fault.
+        UserError: the configuration is at fault, or a database cannot be asked.
     """
     from spec_mcp.config import find_config, load_config
-    from spec_mcp.store.mode import ModeSwitch
+    from spec_mcp.store.mode import switched
 
-    return ModeSwitch(store).read() or load_config(find_config(config, os.environ)).speculation.mode
+    return switched(place) or load_config(find_config(config, os.environ)).speculation.mode
 
 
 def records_results(config: Path | None) -> bool:
@@ -62,14 +63,12 @@ def records_results(config: Path | None) -> bool:
     return load_config(find_config(config, os.environ)).store.record_results
 
 
-def open_store(path: Path) -> Store | None:
+def open_store(place: Place) -> Store | None:
     """The store, None where nothing was ever recorded.
 
     Raises:
         StoreError: it is there and cannot be used.
     """
-    if not path.exists():
-        return None
-    from spec_mcp.store.sqlite import SqliteStore
+    from spec_mcp.store.opening import is_begun, open_patiently
 
-    return SqliteStore(path)
+    return open_patiently(place) if is_begun(place) else None

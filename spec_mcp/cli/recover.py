@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spec_mcp.cli import completing
-from spec_mcp.cli.opening import ConfigOption, JsonOption, store_path
+from spec_mcp.cli.opening import ConfigOption, JsonOption, store_place
 from spec_mcp.errors import Failed
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def command(
     """
     from spec_mcp.store.leftovers import left_behind
 
-    store = store_path(config)
+    store = store_place(config).path
     found = [left for left in left_behind(store) if server is None or left.entry.server == server]
     if forget is not None:
         _forget(store, found, forget)

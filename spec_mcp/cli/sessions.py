@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spec_mcp.cli.opening import HOW_TO_BEGIN, ConfigOption, JsonOption, open_store, store_path
+from spec_mcp.cli.opening import HOW_TO_BEGIN, ConfigOption, JsonOption, open_store, store_place
 
 if TYPE_CHECKING:
     from spec_mcp.cli.columns import Column
+    from spec_mcp.store.place import Place
     from spec_mcp.store.store import SessionSummary
 
 DEFAULT_LIMIT = 30
@@ -27,8 +27,8 @@ def command(
     config: ConfigOption = None,
 ) -> None:
     """List the recorded sessions, the newest first. `spec-mcp trace ID` shows one of them."""
-    path = store_path(config)
-    store = open_store(path)
+    place = store_place(config)
+    store = open_store(place)
     if limit is None and not as_json:
         limit = DEFAULT_LIMIT
     found = [] if store is None else store.sessions(limit)
@@ -37,7 +37,7 @@ def command(
         listed = [_as_object(summary, prices.get(summary.session.session)) for summary in found]
         typer.echo(json.dumps(listed, indent=2))
     else:
-        _show(found, path)
+        _show(found, place)
 
 
 def _as_object(summary: SessionSummary, price: float | None) -> dict[str, object]:
@@ -61,7 +61,7 @@ def _as_object(summary: SessionSummary, price: float | None) -> dict[str, object
     }
 
 
-def _show(found: list[SessionSummary], path: Path) -> None:
+def _show(found: list[SessionSummary], place: Place) -> None:
     from rich.console import Console
     from rich.text import Text
 
@@ -69,7 +69,7 @@ def _show(found: list[SessionSummary], path: Path) -> None:
 
     console = Console(highlight=False)
     if not found:
-        console.print(Text(f"No session is recorded in {path} yet: {HOW_TO_BEGIN}."))
+        console.print(Text(f"No session is recorded in {place} yet: {HOW_TO_BEGIN}."))
         return
     table, _ = fitting(_columns(), [_row(summary) for summary in found], console.width)
     console.print(table)

@@ -17,10 +17,11 @@ from spec_mcp.cli.opening import (
     mode_of,
     open_store,
     records_results,
-    store_path,
+    store_place,
 )
 
 if TYPE_CHECKING:
+    from spec_mcp.store.place import Place
     from spec_mcp.store.rows import ComparisonRow
     from spec_mcp.store.store import ToolComparisons, ToolTotals, Totals
 
@@ -43,14 +44,14 @@ def command(
     from spec_mcp.cli import speculators, verdicts
     from spec_mcp.store.store import Totals
 
-    path = store_path(config)
-    store = open_store(path)
+    place = store_place(config)
+    store = open_store(place)
     compared = {} if store is None else store.comparisons()
     if divergences:
         _show_divergences([] if store is None else store.divergences(DIVERGENCES_READ), compared, as_json, config)
         return
     totals = Totals() if store is None else store.totals()
-    stuck = stuck_ones(path)
+    stuck = stuck_ones(place)
     consulted = {} if store is None else store.consulted()
     if as_json:
         found = as_object(totals, stuck, compared)
@@ -58,10 +59,10 @@ def command(
             json.dumps(found | ({"speculators": speculators.as_object(consulted)} if consulted else {}), indent=2)
         )
     else:
-        _show(totals, path, stuck)
+        _show(totals, place, stuck)
         for line in speculators.lines(consulted):
             _print(line)
-        for line in verdicts.told(compared, mode_of(config, path)):
+        for line in verdicts.told(compared, mode_of(config, place)):
             _print(line)
 
 
@@ -80,11 +81,13 @@ def _show_divergences(
         divergences.show(rows, compared, records_results(config))
 
 
-def stuck_ones(path: Path) -> Counter[tuple[str, str]]:
+def stuck_ones(place: Place) -> Counter[tuple[str, str]]:
     """By server and tool, the early writes that could not be taken back and that nobody has settled yet."""
     from spec_mcp.store.leftovers import left_behind
 
-    return Counter((left.entry.server, left.entry.tool) for left in left_behind(path) if left.entry.state == "stuck")
+    return Counter(
+        (left.entry.server, left.entry.tool) for left in left_behind(place.path) if left.entry.state == "stuck"
+    )
 
 
 def as_object(
@@ -136,7 +139,7 @@ def attached_object(totals: ToolTotals) -> dict[str, int]:
     return {"reads": totals.attached, "bytes": totals.attached_bytes, "called_all_the_same": totals.attached_called}
 
 
-def _show(totals: Totals, path: Path, stuck: Mapping[tuple[str, str], int]) -> None:
+def _show(totals: Totals, place: Place, stuck: Mapping[tuple[str, str], int]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -149,7 +152,7 @@ def _show(totals: Totals, path: Path, stuck: Mapping[tuple[str, str], int]) -> N
         what = f"{count(number, 'early write')} with {safe(server)}.{safe(tool)} could not be taken back"
         console.print(f"[bold red]{what}[/bold red]: `spec-mcp recover` shows what to do")
     if not totals.sessions and not totals.tools:
-        console.print(Text(f"Nothing is recorded in {path} yet: {HOW_TO_BEGIN}."))
+        console.print(Text(f"Nothing is recorded in {place} yet: {HOW_TO_BEGIN}."))
         return
     answered = whole.hits + whole.joins
     console.print(

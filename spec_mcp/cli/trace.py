@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spec_mcp.cli import completing
-from spec_mcp.cli.opening import HOW_TO_BEGIN, ConfigOption, open_store, store_path
+from spec_mcp.cli.opening import HOW_TO_BEGIN, ConfigOption, open_store, store_place
 from spec_mcp.errors import Failed, UserError
 
 if TYPE_CHECKING:
+    from spec_mcp.store.place import Place
     from spec_mcp.store.store import SessionTrace, Store
 
 LAST = "last"
@@ -42,8 +42,8 @@ def command(
         raise UserError("trace: say which session: the beginning of its id, `last`, or `--all --json`")
     if everything and not as_json:
         raise UserError("trace: --all needs --json: name a session to see its timeline")
-    path = store_path(config)
-    store = open_store(path)
+    place = store_place(config)
+    store = open_store(place)
     if everything:
         if store is None:
             return
@@ -52,8 +52,8 @@ def command(
         return
     assert session is not None
     if store is None:
-        raise Failed(f"{path}: no session is recorded: {HOW_TO_BEGIN}")
-    trace = store.trace(_find(store, session, path))
+        raise Failed(f"{place}: no session is recorded: {HOW_TO_BEGIN}")
+    trace = store.trace(_find(store, session, place))
     if as_json:
         _print_record(store, trace)
     else:
@@ -65,18 +65,18 @@ def command(
             typer.echo(line)
 
 
-def _find(store: Store, wanted: str, path: Path) -> str:
+def _find(store: Store, wanted: str, place: Place) -> str:
     """The one session that is meant."""
     if wanted == LAST:
         newest = store.sessions(1)
         if not newest:
-            raise Failed(f"{path}: no session is recorded: {HOW_TO_BEGIN}")
+            raise Failed(f"{place}: no session is recorded: {HOW_TO_BEGIN}")
         return newest[0].session.session
     found = store.session_ids(wanted)
     if wanted in found:
         return wanted
     if not found:
-        raise Failed(f"{path}: no session begins with {wanted}: `spec-mcp sessions` lists them")
+        raise Failed(f"{place}: no session begins with {wanted}: `spec-mcp sessions` lists them")
     if len(found) > 1:
         raise UserError(f"trace: {wanted} is the beginning of {_named(found)}: write more of the one that you mean")
     return found[0]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spec_mcp.cli import completing
-from spec_mcp.cli.opening import HOW_TO_BEGIN, ConfigOption, JsonOption, open_store, store_path
+from spec_mcp.cli.opening import HOW_TO_BEGIN, ConfigOption, JsonOption, open_store, store_place
 from spec_mcp.cli.text import count, safe, seconds
 from spec_mcp.errors import Failed, UserError
 
@@ -178,7 +178,7 @@ def _recorded(server: str, config: Path | None) -> tuple[list[History], int]:
     from spec_mcp.cli.unaided import unaided
     from spec_mcp.replay.tuning import History
 
-    store = open_store(store_path(config))
+    store = open_store(store_place(config))
     if store is None:
         raise Failed(f"tune: there is no recorded session to tune by: {HOW_TO_BEGIN}")
     try:

@@ -54,7 +54,6 @@ from spec_mcp.relay.validators import Validators
 from spec_mcp.relay.variables import telling as telling_variables
 from spec_mcp.relay.vouching import Vouching, named_manifest
 from spec_mcp.store.instance import Launch
-from spec_mcp.store.mode import ModeSwitch
 from spec_mcp.store.place import locate
 from spec_mcp.store.recorder import Recorder
 from spec_mcp.store.rows import LOCAL_USER, Scope
@@ -90,12 +89,12 @@ class Assembly:
         self._calls_at_last_dump = 0
         self._calls_served = 0
 
-        store_path = locate(self._config.store_url(os.environ), folder=self._home)
-        self._modes = Modes(own_mode, is_explicit, ModeSwitch(store_path))
+        place = locate(self._config.store_url(os.environ), folder=self._home)
+        self._recorder = Recorder(store_settings_of(self._config, place))
+        self._modes = Modes(own_mode, is_explicit, self._recorder.switch)
         scope = Scope.of(self._name, options.command)
         session = new_session(scope, LOCAL_USER, time.time, session_id())
         self._session = session.session
-        self._recorder = Recorder(store_settings_of(self._config, store_path))
         self._recording = Recording(self._recorder, scope, session, time.time, now_s)
         self._policies: dict[str, ServerPolicy] = {}
         self._engine = Engine(settings_of(self._config), self._policies, mode=self._modes.now())
@@ -116,7 +115,7 @@ class Assembly:
         launch = Launch(
             options.command[0], tuple(options.command[1:]), os.getcwd(), env_names=telling_variables(os.environ)
         )
-        self._disk = Disk(store_path, self._name, launch, dict(os.environ), LOCAL_USER, self._call_at_once)
+        self._disk = Disk(place.path, self._name, launch, dict(os.environ), LOCAL_USER, self._call_at_once)
         self._deciding.on_pin = self._recording.pin
         self._deciding.on_demoted = self._recording.demoted
         self._deciding.scope_of = lambda server: scope

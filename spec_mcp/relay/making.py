@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spec_mcp.config import Config, Server
@@ -22,7 +21,8 @@ from spec_mcp.predict.silent import Silent
 from spec_mcp.relay.learning import Learner
 from spec_mcp.relay.saying import say
 from spec_mcp.relay.sharing import Sharing
-from spec_mcp.store.mode import ModeSwitch
+from spec_mcp.store.mode import Switch
+from spec_mcp.store.place import Place
 from spec_mcp.store.settings import StoreSettings
 from spec_mcp.store.worker import Loaded
 
@@ -59,7 +59,7 @@ CAUTION = {Mode.OFF: 0, Mode.SHADOW: 1, Mode.ON: 2}
 class Modes:
     """Which mode holds: what this process was told, and what the switch of its store says."""
 
-    def __init__(self, own: Mode, is_explicit: bool, switch: ModeSwitch) -> None:
+    def __init__(self, own: Mode, is_explicit: bool, switch: Switch) -> None:
         self._own = own
         self._is_explicit = is_explicit
         self._switch = switch
@@ -74,10 +74,14 @@ class Modes:
         """The more cautious of both, where both are explicit."""
         if self.is_over:
             return Mode.OFF
-        switched = self._switch.read()
-        if switched is None:
-            return self._own
-        return min(self._own, switched, key=CAUTION.__getitem__) if self._is_explicit else switched
+        return holding(self._own, self._is_explicit, self._switch.read())
+
+
+def holding(own: Mode, is_explicit: bool, switched: Mode | None) -> Mode:
+    """The mode that holds where a process was told one and its switch says another."""
+    if switched is None:
+        return own
+    return min(own, switched, key=CAUTION.__getitem__) if is_explicit else switched
 
 
 def predictor_of(
@@ -129,7 +133,7 @@ def settings_of(config: Config) -> Settings:
     )
 
 
-def store_settings_of(config: Config, path: Path) -> StoreSettings:
+def store_settings_of(config: Config, place: Place) -> StoreSettings:
     from spec_mcp.predict import merging, ways
 
     kept = config.store
@@ -138,7 +142,7 @@ def store_settings_of(config: Config, path: Path) -> StoreSettings:
         from spec_mcp.predict import merged
 
         merges[SPECULATORS] = merged.add_up
-    return StoreSettings(path, kept.retention_days, kept.record_results, tuple(kept.redact), merges)
+    return StoreSettings(place, kept.retention_days, kept.record_results, tuple(kept.redact), merges)
 
 
 def session_id() -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from spec_mcp.errors import UserError
 
 STORE_NAME = "spec-mcp.sqlite3"
+
+POSTGRES = ("postgresql", "postgres")
+"""The schemes that PostgreSQL's own programs take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +26,27 @@ class Remote:
         """The address for a person, without a password and the settings that may hold one."""
         parts = urlsplit(self.url)
         user, at, hosts = parts.netloc.rpartition("@")
-        return urlunsplit((parts.scheme, f"{user.partition(':')[0]}{at}{hosts}", parts.path, "", ""))
+        return f"{parts.scheme}://{user.partition(':')[0]}{at}{hosts}{parts.path}"
 
     def __str__(self) -> str:
         return self.shown
 
 
-def locate(url: str = "sqlite:", *, folder: Path) -> Path:
-    """The SQLite file that `[store] url` names; a relative path is taken from `folder`, the home.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where everything is that is kept."""
+
+    path: Path
+    """The SQLite file; of a PostgreSQL store what stays on this machine lies beside where it would be."""
+    remote: Remote | None = None
+    """The database that is the store instead."""
+
+    def __str__(self) -> str:
+        return str(self.path if self.remote is None else self.remote)
+
+
+def locate(url: str = "sqlite:", *, folder: Path) -> Place:
+    """What `[store] url` names; a relative path is taken from `folder`, the home.
 
     Raises:
         UserError: it names another kind of store.
@@ -38,10 +54,13 @@ def locate(url: str = "sqlite:", *, folder: Path) -> Path:
     scheme, colon, rest = url.partition(":")
     if not colon or len(scheme) == 1 or "/" in scheme or "\\" in scheme:
         rest = url  # a path; one letter before the colon is a Windows drive
+    elif scheme in POSTGRES:
+        return Place(folder / STORE_NAME, Remote(url))
     elif scheme != "sqlite":
-        raise UserError(f'[store]: url: "{scheme}:" is no store that this version knows, write "sqlite:" or a path')
+        raise UserError(
+            f'[store]: url: "{scheme}:" is no store that this version knows, write "sqlite:", a path, or '
+            '"postgresql://USER@HOST/DATABASE"'
+        )
     if rest.startswith("///"):
         rest = rest[2:]  # sqlite:///var/x, as other programs write an absolute path
-    if not rest:
-        return folder / STORE_NAME
-    return folder / Path(rest).expanduser()
+    return Place(folder / STORE_NAME if not rest else folder / Path(rest).expanduser())

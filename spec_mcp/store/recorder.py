@@ -16,10 +16,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from pathlib import Path
 
 from spec_mcp.errors import printable
 from spec_mcp.store.intake import Intake
+from spec_mcp.store.mode import ModeSwitch, SeenSwitch
+from spec_mcp.store.opening import open_at
+from spec_mcp.store.place import Place
 from spec_mcp.store.rows import Row, Scope
 from spec_mcp.store.settings import StoreSettings
 from spec_mcp.store.store import Store
@@ -36,13 +38,6 @@ def say_on_stderr(line: str) -> None:
         sys.stderr.flush()
 
 
-def open_sqlite(path: Path) -> Store:
-    """Open the store of this machine; called by the worker thread, since the import alone takes 0.3 s and 15 MB."""
-    from spec_mcp.store.sqlite import SqliteStore
-
-    return SqliteStore(path)
-
-
 class Recorder:
     """The record of one process. `record`, `skip` and `load` may be called from one thread at any time, also before
     `start` and after `close`, and return at once."""
@@ -51,15 +46,24 @@ class Recorder:
         self,
         settings: StoreSettings,
         *,
-        open_store: Callable[[Path], Store] = open_sqlite,
+        open_store: Callable[[Place], Store] = open_at,
         wall_clock: Callable[[], float] = time.time,
         say: Callable[[str], None] = say_on_stderr,
         retry_s: float = RETRY_S,
     ) -> None:
         self._say = say
         self._intake = Intake()
+        seen = None if settings.place.remote is None else SeenSwitch()
+        self.switch = ModeSwitch(settings.place.path) if seen is None else seen
+        """The switch of the store."""
         self._worker = Worker(
-            settings, self._intake, open_store=open_store, wall_clock=wall_clock, say=say, retry_s=retry_s
+            settings,
+            self._intake,
+            open_store=open_store,
+            wall_clock=wall_clock,
+            say=say,
+            retry_s=retry_s,
+            switch=seen,
         )
         # a daemon: a file system that hangs must not keep the program from ending
         self._thread = threading.Thread(target=self._worker.run, name="spec-mcp store", daemon=True)

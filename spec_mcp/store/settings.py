@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from spec_mcp.config import Config, home
-from spec_mcp.store.place import locate
+from spec_mcp.store.place import Place, locate
 from spec_mcp.store.store import Merge
 
 
@@ -15,7 +14,7 @@ from spec_mcp.store.store import Merge
 class StoreSettings:
     """Where to record, what of it, and for how long."""
 
-    path: Path
+    place: Place
     retention_days: float
     record_results: bool
     redact: tuple[str, ...]
@@ -31,7 +30,7 @@ class StoreSettings:
             UserError: its address is no store that can be used, or names a variable that is not set.
         """
         return cls(
-            path=locate(config.store_url(environ), folder=home(environ)),
+            place=locate(config.store_url(environ), folder=home(environ)),
             retention_days=config.store.retention_days,
             record_results=config.store.record_results,
             redact=tuple(config.store.redact),

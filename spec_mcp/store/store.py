@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from spec_mcp.engine.calls import Json
-from spec_mcp.engine.events import Known
+from spec_mcp.engine.events import Known, Mode
 from spec_mcp.errors import UserError
 from spec_mcp.store.rows import (
     CallRow,
@@ -237,6 +237,10 @@ class Store(Protocol):
 
     def forget(self, server: str | None) -> int:
         """Delete for good what was recorded and learned of a server, or everything; the number of sessions deleted."""
+        ...
+
+    def switched(self) -> Mode | None:
+        """The mode that the switch says, where it lies in the store; None where nobody turned it, or it does not."""
         ...
 
     def displaced(self) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator, Sequence
 from typing import cast
 
 from spec_mcp.engine.calls import Json
-from spec_mcp.engine.events import Known
+from spec_mcp.engine.events import Known, Mode
 from spec_mcp.store import comparing, consulted, upkeep
 from spec_mcp.store.rows import (
     CallRow,
@@ -243,6 +243,9 @@ class TabledStore:
     def forget(self, server: str | None) -> int:
         with self._translated():
             return upkeep.forget(self._connection, server)
+
+    def switched(self) -> Mode | None:
+        return None
 
     def close(self) -> None:
         self._connection.close()

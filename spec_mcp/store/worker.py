@@ -16,13 +16,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import TypeVar, cast
 
 from spec_mcp.engine.calls import Json
 from spec_mcp.engine.events import NOTHING_KNOWN, Known
 from spec_mcp.store.cleaning import Cleaner
 from spec_mcp.store.intake import Intake
+from spec_mcp.store.mode import SeenSwitch
+from spec_mcp.store.place import Place
 from spec_mcp.store.redaction import Redactor
 from spec_mcp.store.rows import (
     CallRow,
@@ -58,6 +59,9 @@ RETRY_S = 10.0
 
 UPKEEP_CHECK_S = 3_600.0
 """How often to ask whether a day has passed since the last upkeep, by whichever process."""
+
+LOOK_S = 2.0
+"""How often to ask a database for its switch: `spec-mcp off` must not be long in coming."""
 
 COMPACT_ROWS = 16
 """Learned rows of one kind that are made one: reading them at each start should stay a matter of milliseconds."""
@@ -126,10 +130,11 @@ class Worker:
         settings: StoreSettings,
         intake: Intake,
         *,
-        open_store: Callable[[Path], Store],
+        open_store: Callable[[Place], Store],
         wall_clock: Callable[[], float],
         say: Callable[[str], None],
         retry_s: float,
+        switch: SeenSwitch | None = None,
     ) -> None:
         self._settings = settings
         self._intake = intake
@@ -137,6 +142,8 @@ class Worker:
         self._wall_clock = wall_clock
         self._say = say
         self._retry_s = retry_s
+        self._switch = switch
+        self._look_at = 0.0
         self._cleaner = Cleaner(Redactor(settings.redact), settings.record_results)
         self._store: Store | None = None
         self._newer = False
@@ -158,7 +165,7 @@ class Worker:
             try:
                 self._round(closing)
             except Exception as error:  # noqa: BLE001  the boundary: no fault of the record may cost more than it
-                self._fail(f"{self._settings.path}: {type(error).__name__}: {error}: please report this")
+                self._fail(f"{self._settings.place}: {type(error).__name__}: {error}: please report this")
             if closing:
                 self._intake.give_up()
                 self._close_store()
@@ -184,6 +191,8 @@ class Worker:
             _resolve(flushes, False)
             raise
         _resolve(flushes, written)
+        if not closing and self._switch is not None and time.monotonic() >= self._look_at:
+            self._look(self._switch)
         if not closing and time.monotonic() >= self._upkeep_at:
             self._upkeep()
 
@@ -192,6 +201,8 @@ class Worker:
             return
         now = time.monotonic()
         due = self._upkeep_at if self._retry_at <= now or not len(self._intake) else self._retry_at
+        if self._switch is not None:
+            due = min(due, max(self._look_at, self._retry_at))
         self._intake.changed.wait(min(max(due - now, 0.0), UPKEEP_CHECK_S))
         self._wait_for_quiet()
 
@@ -215,7 +226,7 @@ class Worker:
         if self._newer or (time.monotonic() < self._retry_at and not at_once):
             return None
         try:
-            self._store = self._open_store(self._settings.path)
+            self._store = self._open_store(self._settings.place)
         except StoreCorrupt as error:
             self._store = self._begin_anew(error)
         except StoreError as error:
@@ -226,7 +237,7 @@ class Worker:
         """Set the damaged file aside and open a new one."""
         from spec_mcp.store.damage import set_aside
 
-        path = self._settings.path
+        path = self._settings.place.path
         self.counts.failures += 1
         self._close_store()
         if self.counts.set_aside >= MAX_SET_ASIDE:
@@ -237,7 +248,7 @@ class Worker:
             if target is not None:
                 self.counts.set_aside += 1
                 self._say(f"{path}: was damaged: a new one was begun, the old one is {target.name}")
-            return self._open_store(path)
+            return self._open_store(self._settings.place)
         except StoreError as again:
             self._trouble(again)
             return None
@@ -365,6 +376,18 @@ class Worker:
             if isinstance(row, SessionRow) and row.ended_at is not None:
                 del self._sessions[row.session]
         return list[Row](known)
+
+    # --- the switch ---------------------------------------------------------------------------------------------
+
+    def _look(self, switch: SeenSwitch) -> None:
+        store = self._opened()
+        if store is None:
+            return
+        try:
+            switch.saw(store.switched())
+            self._look_at = time.monotonic() + LOOK_S
+        except StoreError as error:
+            self._trouble(error)
 
     # --- upkeep -------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from spec_mcp.relay.making import not_kept, predictor_of
 from spec_mcp.relay.recording import Recording
 from spec_mcp.relay.sharing import Sharing
 from spec_mcp.relay.vouching import unproven
+from spec_mcp.store.place import Place
 from spec_mcp.store.recorder import Recorder
 from spec_mcp.store.rows import Scope, SessionRow
 from spec_mcp.store.settings import StoreSettings
@@ -65,7 +66,7 @@ def test_what_is_set_and_not_acted_on_is_named_for_its_user(tmp_path: Path):
 
 
 def test_the_share_of_used_speculations_is_counted_over_those_that_were_launched(tmp_path: Path):
-    recorder = Recorder(StoreSettings(tmp_path / "store", 30.0, True, ()))
+    recorder = Recorder(StoreSettings(Place(tmp_path / "store"), 30.0, True, ()))
     recording = Recording(
         recorder, Scope("s", "x"), SessionRow("session", Scope("s", "x"), "local", 0.0, 1), lambda: 0.0, lambda: 0.0
     )
@@ -88,7 +89,7 @@ def test_what_was_learned_for_the_share_of_used_speculations_outlives_the_proces
     chosen = load_config(configuration(tmp_path, "[speculation]\nused_share = 0.9\n")).speculation
     scope, costs_s = Scope("s", "x"), list[float]()
     for run in ("first", "second"):
-        recorder = Recorder(StoreSettings(tmp_path / "store", 30.0, True, (), {KIND: latest}))
+        recorder = Recorder(StoreSettings(Place(tmp_path / "store"), 30.0, True, (), {KIND: latest}))
         recorder.start()
         engine = Engine(Settings(), {})
         session = SessionRow(run, scope, "local", time.time(), 1)

@@ -18,6 +18,7 @@ from spec_mcp.engine.calls import Json
 from spec_mcp.store import connection, migrations
 from spec_mcp.store.connection import Connection
 from spec_mcp.store.damage import delete_set_aside, set_aside
+from spec_mcp.store.place import Place
 from spec_mcp.store.recorder import Recorder
 from spec_mcp.store.settings import StoreSettings
 from spec_mcp.store.sqlite import SqliteStore
@@ -204,7 +205,7 @@ def test_a_newer_store_makes_a_recorder_step_back_and_say_so_once(path: Path) ->
     )
     before = path.read_bytes()
     said: list[str] = []
-    recorder = Recorder(StoreSettings(path, 30, True, ()), say=said.append, retry_s=0)
+    recorder = Recorder(StoreSettings(Place(path), 30, True, ()), say=said.append, retry_s=0)
     recorder.start()
     assert recorder.load(FILES, "local").result(BOUND_S).state is StoreState.NEWER
     assert recorder.load(FILES, "local").result(BOUND_S).state is StoreState.NEWER
@@ -247,12 +248,13 @@ def test_a_place_where_no_file_can_be_is_named_with_what_to_do(tmp_path: Path, p
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
+from spec_mcp.store.place import Place
 from spec_mcp.store.recorder import Recorder
 from spec_mcp.store.settings import StoreSettings
 from tests.store.rows import call, session
 
 said = []
-recorder = Recorder(StoreSettings(Path(sys.argv[1]), 30, True, ()), say=said.append, retry_s=0)
+recorder = Recorder(StoreSettings(Place(Path(sys.argv[1])), 30, True, ()), say=said.append, retry_s=0)
 recorder.start()
 recorder.record(session())
 recorder.record(call(1))

@@ -18,6 +18,7 @@ from spec_mcp.store.journal import Entry
 from spec_mcp.store.locks import beside
 from spec_mcp.store.markers import Markers
 from spec_mcp.store.owners import Owners
+from spec_mcp.store.place import Place
 from spec_mcp.store.recorder import Recorder
 from spec_mcp.store.settings import StoreSettings
 from spec_mcp.store.sqlite import SqliteStore
@@ -332,7 +333,7 @@ def test_a_recorder_does_not_begin_a_store_anew_over_an_undo(path: Path) -> None
     journal.close()
     path.write_bytes(b"no database " * 1_000)
     said: list[str] = []
-    recorder = Recorder(StoreSettings(path, 30, True, ()), say=said.append, retry_s=0)
+    recorder = Recorder(StoreSettings(Place(path), 30, True, ()), say=said.append, retry_s=0)
     recorder.start()
     recorder.record(session())
     assert not recorder.flush(BOUND_S)
@@ -435,7 +436,7 @@ def test_neither_age_nor_forgetting_touches_what_is_open(path: Path) -> None:
 
 
 def test_journal_and_record_share_one_file_within_a_process(path: Path) -> None:
-    recorder = Recorder(StoreSettings(path, 30, True, ()), retry_s=0)
+    recorder = Recorder(StoreSettings(Place(path), 30, True, ()), retry_s=0)
     recorder.start()
     recorder.record(session())
     journal = SqliteJournal(path)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from spec_mcp.store.intake import MAX_PAYLOAD_BYTES
+from spec_mcp.store.place import Place
 from spec_mcp.store.recorder import Recorder
 from spec_mcp.store.rows import CallRow, Row
 from spec_mcp.store.settings import StoreSettings
@@ -48,7 +49,7 @@ def make(path: Path, said: Said) -> Iterator[Make]:
         settings = {"retention_days": 30.0, "record_results": True, "redact": ("*password*",)}
         opener = {"open_store": more.pop("open_store")} if "open_store" in more else {}
         recorder = Recorder(
-            StoreSettings(path=at, **(settings | more)),  # type: ignore[arg-type]
+            StoreSettings(place=Place(at), **(settings | more)),  # type: ignore[arg-type]
             say=said.append,
             wall_clock=lambda: NOW,
             retry_s=retry_s,
@@ -177,7 +178,7 @@ def test_one_row_that_cannot_be_kept_costs_no_other(make: Make, path: Path, said
 
 def test_a_busy_store_gets_its_rows_later_and_is_spoken_of_once(make: Make, path: Path, said: Said) -> None:
     faults: list[Exception] = [StoreBusy(f"{path}: locked: end it") for _ in range(3)]
-    recorder = make(open_store=lambda at: Faulty(faults, SqliteStore(at)))
+    recorder = make(open_store=lambda at: Faulty(faults, SqliteStore(at.path)))
     recorder.record(session())
     recorder.record(call(1))
     assert [recorder.flush(BOUND_S) for _ in range(4)] == [False, False, False, True]
@@ -187,7 +188,7 @@ def test_a_busy_store_gets_its_rows_later_and_is_spoken_of_once(make: Make, path
 
 
 def test_a_fault_of_our_own_in_the_store_costs_no_more_than_the_record(make: Make, path: Path, said: Said) -> None:
-    def broken(_path: Path) -> Store:
+    def broken(_place: Place) -> Store:
         raise ZeroDivisionError("ours")
 
     recorder = make(open_store=broken)
@@ -224,10 +225,10 @@ def test_recording_does_not_wait_for_a_store_that_hangs(make: Make, path: Path) 
     release = threading.Event()
     opening = threading.Event()
 
-    def hanging(at: Path) -> Store:
+    def hanging(at: Place) -> Store:
         opening.set()
         assert release.wait(BOUND_S)
-        return SqliteStore(at)
+        return SqliteStore(at.path)
 
     recorder = make(open_store=hanging)
     assert opening.wait(BOUND_S)
@@ -321,7 +322,7 @@ def test_a_store_that_another_holds_for_longer_than_we_wait_gets_its_rows_afterw
     make: Make, path: Path, said: Said
 ) -> None:
     SqliteStore(path).close()
-    recorder = make(open_store=lambda at: SqliteStore(at, busy_timeout_s=0.05))
+    recorder = make(open_store=lambda at: SqliteStore(at.path, busy_timeout_s=0.05))
     assert recorder.load(FILES, "local").result(BOUND_S).state is StoreState.READY
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
@@ -339,7 +340,7 @@ def test_a_store_that_another_holds_for_longer_than_we_wait_gets_its_rows_afterw
 
 def test_rows_are_given_up_only_at_the_end_and_counted(make: Make, path: Path) -> None:
     SqliteStore(path).close()
-    recorder = make(open_store=lambda at: SqliteStore(at, busy_timeout_s=0.05))
+    recorder = make(open_store=lambda at: SqliteStore(at.path, busy_timeout_s=0.05))
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     recorder.record(session())
@@ -406,10 +407,10 @@ def test_a_system_without_a_thread_for_us_costs_the_record_alone(
 def test_those_who_wait_behind_a_fault_are_served_after_it(make: Make, path: Path) -> None:
     faults: list[Exception] = [ZeroDivisionError("ours")]
 
-    def open_store(at: Path) -> Store:
+    def open_store(at: Place) -> Store:
         if faults:
             raise faults.pop()
-        return SqliteStore(at)
+        return SqliteStore(at.path)
 
     recorder = make(started=False, open_store=open_store)
     first, second = recorder.load(FILES, "local"), recorder.load(FILES, "local")

@@ -116,7 +116,7 @@ def compare(seed: int, cases: int, off: Run, on: Run, outcome: Outcome) -> Repor
 def measured_outcome(home: Path, run: Run) -> Outcome | None:
     """What the store of the run recorded; None where it does not hold just these calls."""
     try:
-        store = SqliteStore(locate(folder=home))
+        store = SqliteStore(locate(folder=home).path)
         try:
             traces = list(store.traces())
         finally:

@@ -9,10 +9,14 @@ import tempfile
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spec_mcp.cli.findings import Finding, Level, of_error
 from spec_mcp.config import HOME_MODE, Config, home
 from spec_mcp.errors import UserError
+
+if TYPE_CHECKING:
+    from spec_mcp.store.place import Remote
 
 PROGRAM = "Installation"
 HOME = "Home"
@@ -65,14 +69,15 @@ def home_folder() -> Iterator[Finding]:
 
 def store(config: Config) -> Iterator[Finding]:
     """Does it open, and what is in it?"""
+    from spec_mcp.store.opening import is_begun
     from spec_mcp.store.settings import StoreSettings
 
     try:
-        path = StoreSettings.of(config, os.environ).path
-        if not path.exists():
-            yield Finding(STORE, Level.OK, f"{path} is not there yet: it is made at the first use")
+        place = StoreSettings.of(config, os.environ).place
+        if not is_begun(place):
+            yield Finding(STORE, Level.OK, f"{place} is not there yet: it is made at the first use")
             return
-        yield _opened(path)
+        yield _opened(place.path) if place.remote is None else _reached(place.remote)
     except UserError as error:
         yield of_error(STORE, error, "until then nothing is recorded or learned; calls go through")
 
@@ -82,18 +87,24 @@ def mode(config: Config) -> Iterator[Finding]:
     from spec_mcp.config import resolve_mode
     from spec_mcp.engine.events import Mode
     from spec_mcp.store.mode import ModeSwitch
+    from spec_mcp.store.mode import switched as switched_at
     from spec_mcp.store.settings import StoreSettings
+    from spec_mcp.store.store import StoreError
 
     try:
-        switch = ModeSwitch(StoreSettings.of(config, os.environ).path)
+        place = StoreSettings.of(config, os.environ).place
+        switched = switched_at(place)
         own = resolve_mode(None, os.environ, config)
+    except StoreError as error:
+        yield of_error(MODE, error, "until then calls go straight through")
+        return
     except UserError as error:
         yield of_error(MODE, error, "until then no server is wrapped")
         return
-    switched = switch.read()
     facts = {"switch": switched and switched.value, "configured": own.value}
     if switched is not None and switched is not Mode.ON:
-        text = f"{switched}: switched by hand, for everything that runs on this store ({switch.path})"
+        where = ModeSwitch(place.path).path if place.remote is None else place
+        text = f"{switched}: switched by hand, for everything that runs on this store ({where})"
         yield Finding(MODE, Level.NOTE, text, "`spec-mcp on` switches it on again", facts)
     elif own is not Mode.ON and (switched is None or os.environ.get("SPEC_MCP_MODE")):
         origin = "SPEC_MCP_MODE" if os.environ.get("SPEC_MCP_MODE") else "[speculation] mode"
@@ -116,6 +127,26 @@ def _opened(path: Path) -> Finding:
     facts = {"path": str(path), "version": len(STEPS), "size_bytes": size_bytes, "sessions": sessions}
     size = f"{size_bytes / 2**20:.1f} MiB"
     text = f"{path} opens: version {len(STEPS)}, {size}, {count(sessions, 'session')}"
+    return Finding(STORE, Level.OK, text, "", facts)
+
+
+def _reached(remote: Remote) -> Finding:
+    from spec_mcp.cli.text import count
+    from spec_mcp.store.opening import require_driver
+
+    require_driver(remote)
+    from spec_mcp.store.postgres.store import PostgresStore
+
+    opened = PostgresStore(remote)
+    try:
+        about = opened.about()
+        sessions = len(opened.session_ids())
+    finally:
+        opened.close()
+    facts = {"address": str(remote), "server": about.server, "version": about.version, "sessions": sessions}
+    text = f"{remote} answers: PostgreSQL {about.server}, version {about.version}, {count(sessions, 'session')}"
+    if about.version > about.ours:
+        text += f"; a newer spec-mcp uses it too, this one knows version {about.ours}"
     return Finding(STORE, Level.OK, text, "", facts)
 
 

@@ -18,7 +18,7 @@ def journal(config: Config) -> Iterator[Finding]:
     from spec_mcp.store.settings import StoreSettings
 
     try:
-        path = StoreSettings.of(config, os.environ).path
+        path = StoreSettings.of(config, os.environ).place.path
         found = left_behind(path) if path.exists() else []
     except UserError as error:
         yield of_error(JOURNAL, error, "until then no write is made early, and what a crash left stays as it is")

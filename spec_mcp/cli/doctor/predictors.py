@@ -45,12 +45,12 @@ def _is_off(config: Config) -> bool:
     """Is nothing to be sent to models?"""
     from spec_mcp.config import resolve_mode
     from spec_mcp.engine.events import Mode
-    from spec_mcp.store.mode import ModeSwitch
+    from spec_mcp.store.mode import switched
     from spec_mcp.store.settings import StoreSettings
 
     try:
-        switched = ModeSwitch(StoreSettings.of(config, os.environ).path).read()
-        return Mode.OFF in (switched, resolve_mode(None, os.environ, config))
+        said = switched(StoreSettings.of(config, os.environ).place)
+        return Mode.OFF in (said, resolve_mode(None, os.environ, config))
     except UserError:  # which has a finding of its own
         return True
 

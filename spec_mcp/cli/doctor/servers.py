@@ -191,15 +191,15 @@ def _pinned_otherwise(
     """Tools without a fingerprint in the manifest that look different from when they were first seen."""
     from spec_mcp.manifest import fingerprints
     from spec_mcp.relay.naming import name_of
+    from spec_mcp.store.opening import is_begun, open_patiently
     from spec_mcp.store.rows import Scope
     from spec_mcp.store.settings import StoreSettings
-    from spec_mcp.store.sqlite import SqliteStore
 
     try:
-        path = StoreSettings.of(config, os.environ).path
-        if not path.exists():
+        place = StoreSettings.of(config, os.environ).place
+        if not is_begun(place):
             return []
-        store = SqliteStore(path)
+        store = open_patiently(place)
         try:
             # a client that wraps the server by its command alone has it recorded under the command's name
             pins = {**store.pins(Scope.of(name_of(command), command)), **store.pins(Scope.of(name, command))}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spec_mcp.cli.export import as_record
-from spec_mcp.cli.opening import open_store, store_path
+from spec_mcp.cli.opening import open_store, store_place
 from spec_mcp.engine.calls import Json
 from spec_mcp.manifest.flows import Step
 from spec_mcp.predict.results import seen_result as answered
@@ -35,7 +35,7 @@ def steps(files: Sequence[Path], launched_by: str | Sequence[str] | None, tools:
 def _recorded(launched_by: str | Sequence[str]) -> list[Session]:
     from spec_mcp.store.rows import Scope
 
-    store = open_store(store_path(None))
+    store = open_store(store_place(None))
     if store is None:
         return []
     launch = Scope.of("", launched_by).launch

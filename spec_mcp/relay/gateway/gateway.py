@@ -66,7 +66,6 @@ from spec_mcp.relay.saying import LogLevel, say
 from spec_mcp.relay.seat import Seat
 from spec_mcp.relay.sharing import Sharing
 from spec_mcp.relay.validators import Validators
-from spec_mcp.store.mode import ModeSwitch
 from spec_mcp.store.place import locate
 from spec_mcp.store.recorder import Recorder
 from spec_mcp.store.rows import DemotionRow, LearnedRow, PinRow, Scope
@@ -415,21 +414,21 @@ async def serving(
     own_mode = resolve_mode(options.mode, environ, config)
     is_explicit = bool(options.mode or environ.get("SPEC_MCP_MODE"))
     folder = home(environ)
-    store_path = locate(config.store_url(environ), folder=folder)
-    modes = Modes(own_mode, is_explicit, ModeSwitch(store_path))
+    place = locate(config.store_url(environ), folder=folder)
+    recorder = Recorder(store_settings_of(config, place))
+    modes = Modes(own_mode, is_explicit, recorder.switch)
     policies: dict[str, ServerPolicy] = {}
     engine = Engine(settings_of(config), policies, mode=modes.now())
     deciding = Deciding(engine, now_s)
     rounds = Rounds(deciding, now_s)
     validators = Validators(rounds.call_at_once)
-    recorder = Recorder(store_settings_of(config, store_path))
     exporting = export(environ, options.metrics)
     async with anyio.create_task_group() as tasks:
         parts = Parts(
             config,
             environ,
             folder,
-            store_path,
+            place.path,
             policies,
             deciding,
             rounds,

@@ -124,7 +124,7 @@ def test_a_store_of_other_calls_tells_nothing(tmp_path):
 
 
 def write_store(home, *tools):
-    store = SqliteStore(locate(folder=home))
+    store = SqliteStore(locate(folder=home).path)
     rows: list[Row] = [SessionRow("s", Scope.of("retail", ["x"]), "local", 1.0, 1)]
     for number, (tool, how) in enumerate(zip(tools, ("hit", "miss"), strict=True)):
         kind = "read" if tool == READ else "write"
