@@ -5,6 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from time import monotonic
+
+SHOWN_EVERY_S = 0.1
+"""No thread of its own draws the bar: a process with threads cannot be copied."""
 
 
 @contextmanager
@@ -32,6 +36,15 @@ def meter(title: str) -> Generator[Callable[[int, int], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
         task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        shown_s = 0.0
+
+        def show(done: int, total: int) -> None:
+            nonlocal shown_s
+            bar.update(task, completed=done, total=total)
+            if (now_s := monotonic()) - shown_s >= SHOWN_EVERY_S:
+                shown_s = now_s
+                bar.refresh()
+
+        yield show

@@ -93,11 +93,11 @@ def learn_all(cells: Iterable[Cell], used: int, next_: int, weight: float) -> No
         rate = weight / (seen + FIRST_DOUBT)
         p = cell.used
         cell.used = p = p + (used - p) * rate
-        # between the two bounds and below, where most are, this is `logit`, without calling it
-        cell.logit_used = log(p / (1.0 - p)) if LEAST_RATE < p < MOST_RATE else logit(p)
+        # `logit`, without calling it but for what is nearly certain
+        cell.logit_used = -LOGIT_BOUND if p <= LEAST_RATE else log(p / (1.0 - p)) if p < MOST_RATE else logit(p)
         p = cell.next_
         cell.next_ = p = p + (next_ - p) * rate
-        cell.logit_next = -LOGIT_BOUND if p <= LEAST_RATE else log(p / (1.0 - p)) if p < MOST_RATE else LOGIT_BOUND
+        cell.logit_next = -LOGIT_BOUND if p <= LEAST_RATE else log(p / (1.0 - p)) if p < MOST_RATE else logit(p)
 
 
 def bucket_of(seen: float) -> int:

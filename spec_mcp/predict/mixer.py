@@ -126,7 +126,10 @@ class Correction:
 
     def learn(self, x: float, truth: int) -> None:
         """A candidate of this logit was used or not."""
-        index, share = self._locate(x)
+        x = -SPAN if x < -SPAN else SPAN if x > SPAN else x
+        position = (x + SPAN) * BINS / (2.0 * SPAN)
+        index = int(position) if position < BINS else BINS - 1
+        share = position - index
         if share <= 0.95:
             self._observe(index, 1.0 - share, truth)
         if share >= 0.05:
@@ -158,10 +161,3 @@ class Correction:
         p += (rate - p) * seen / whole
         p = 0.003 if p < 0.003 else 0.997 if p > 0.997 else p
         self.knots[knot] = log(p / (1.0 - p))
-
-    @staticmethod
-    def _locate(x: float) -> tuple[int, float]:
-        x = -SPAN if x < -SPAN else SPAN if x > SPAN else x
-        position = (x + SPAN) * BINS / (2.0 * SPAN)
-        index = int(position) if position < BINS else BINS - 1
-        return index, position - index

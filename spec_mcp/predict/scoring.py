@@ -7,7 +7,7 @@ from math import log
 from operator import itemgetter
 
 from spec_mcp.engine.values import value
-from spec_mcp.predict.cells import CLASSES, LEAST_RATE, MOST_RATE, START, Cell, learn_all, logit
+from spec_mcp.predict.cells import CLASSES, LEAST_RATE, LOGIT_BOUND, MOST_RATE, START, Cell, learn_all, logit
 from spec_mcp.predict.features import (
     AGE,
     AGES,
@@ -175,8 +175,7 @@ def learn(model: Model, scored: Scored, used: int, next_: int) -> None:
         learn_both(model.used, model.next_, flags, cells, chains, used_error, next_error)
         model.correction.learn(scored.logit, used)
     get, at = model.cells.table.get, model.cells.at
-    learned = [get(key) or at(key) for key in common.keys]
-    learned += [get(key) or at(key) for key in scored.keys]
+    learned = [get(key) or at(key) for key in common.keys + scored.keys]
     learned.append(recipe.cells[not fresh])
     learn_all(learned, used, next_, weight)
     recipe.follow(used)
@@ -236,9 +235,11 @@ def _common(model: Model, moment: Moment, option: Option, recipe: Recipe, age: i
                 whole = seen + BACK_OFF
                 used = (cell.used * seen + used * BACK_OFF) / whole
                 next_ = (cell.next_ * seen + next_ * BACK_OFF) / whole
-        # between the two bounds this is `logit`, without calling it
-        of_used = log(used / (1.0 - used)) if LEAST_RATE < used < MOST_RATE else logit(used)
-        of_next = log(next_ / (1.0 - next_)) if LEAST_RATE < next_ < MOST_RATE else logit(next_)
+        # `logit`, without calling it but for what is nearly certain
+        of_used = -LOGIT_BOUND if used <= LEAST_RATE else log(used / (1.0 - used)) if used < MOST_RATE else logit(used)
+        of_next = (
+            -LOGIT_BOUND if next_ <= LEAST_RATE else log(next_ / (1.0 - next_)) if next_ < MOST_RATE else logit(next_)
+        )
         index = base + bucket
         chains.append((index, of_used, of_next))
         x += weights[index] * of_used

@@ -10,6 +10,8 @@ import gc
 import os
 import pickle
 import signal
+import sys
+import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -182,7 +184,7 @@ _task: _Task | None = None
 def _play_at_once(
     files: Sequence[Path], learned: bytes | None, work: Work, jobs: int, tell: Tell
 ) -> Iterator[tuple[Path, Report]]:
-    context = get_context("spawn")  # a copy of this process could hold a lock of one of its threads
+    context = get_context("fork" if _may_be_copied() else "spawn")
     shared = _Shared(context.Value(c_longlong, 0), context.Value(c_longlong, 0), context.Value(c_bool, False))
     pool = ProcessPoolExecutor(min(jobs, len(files)), context, _begin, (_Task(learned, work, shared),))
     try:
@@ -195,6 +197,12 @@ def _play_at_once(
     finally:
         shared.stop.value = True
         pool.shutdown(cancel_futures=True)
+
+
+def _may_be_copied() -> bool:
+    """A copy has all modules at hand, where a new process takes 0.2 s to load them. But it could hold a lock of one of
+    our threads, and the libraries of other systems have threads of their own."""
+    return sys.platform == "linux" and threading.active_count() == 1
 
 
 def _begin(task: _Task) -> None:
