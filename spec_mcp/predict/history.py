@@ -8,7 +8,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from spec_mcp.engine.calls import Arguments, Json
-from spec_mcp.predict.leaves import Leaf, Scalar, leaves
+from spec_mcp.predict.leaves import Leaf, Scalar, leaves, leaves_again
 
 MAX_STEPS = 48
 """Steps whose values are kept: a value shown longer ago is rarely used, and memory must stay bounded."""
@@ -198,7 +198,7 @@ class History:
             if self._under is None:
                 del self._looked_into[id(result)]
             return known[1]
-        values = _by_tail(leaves(result))
+        values = _by_tail(leaves_again(result))
         if self._under is not None and isinstance(result, dict | list):
             if len(self._looked_into) >= MAX_LOOKED_INTO:
                 del self._looked_into[next(iter(self._looked_into))]

@@ -31,6 +31,9 @@ MAX_TOKENS = 64
 MAX_NESTING = 24
 """Deeper values are left alone: the walk is recursive."""
 
+MAX_KEPT = 8
+"""Results of which the values are kept: whoever looks at one does so within a few calls."""
+
 DATA_KEYS = 12
 """An object with more members than this, all of one kind, is a table whose keys are data, not a record."""
 
@@ -61,6 +64,24 @@ def leaves(value: Json) -> list[Leaf]:
     found: list[Leaf] = []
     _walk(found, value, "", (), 0)
     return found[:MAX_LEAVES]
+
+
+class _Kept:
+    """The last results that were looked at, with what was found. Never changed, only replaced: several threads may look
+    at results."""
+
+    results: tuple[tuple[Json, list[Leaf]], ...] = ()
+
+
+def leaves_again(value: Json) -> list[Leaf]:
+    """The same of a result that others look at too, for as long as it is one of the last `MAX_KEPT`."""
+    for result, found in _Kept.results:
+        if result is value:
+            return found
+    found = leaves(value)
+    if isinstance(value, dict | list):
+        _Kept.results = ((value, found), *_Kept.results[: MAX_KEPT - 1])
+    return found
 
 
 def _walk(found: list[Leaf], value: Json, path: str, at: tuple[int, ...], depth: int) -> None:

@@ -105,9 +105,7 @@ class Evaluation:
         if self._learned is not None:  # each session starts from what the training taught, and teaches nothing
             predictor = options.make(self._policies, options.seed)
             predictor.load(self._learned)
-        bound = oracle.bound(script, self.constants)
-        tally.reachable += len(bound.reachable)
-        tally.oracle_hidden_s += bound.hidden_s
+        guesser = oracle.Guesser(self.constants)
         play = Play(
             script,
             stage,
@@ -118,10 +116,12 @@ class Evaluation:
             self._now_s,
             self.keeper,
             options.context,
-            bound.reachable,
+            guesser,
             options.speculators,
         )
         self._now_s = play.run() + GAP_BETWEEN_SESSIONS_S
+        tally.reachable += len(guesser.reachable)
+        tally.oracle_hidden_s += guesser.hidden_s
         if options.online:
             self.constants.learn(script)
 

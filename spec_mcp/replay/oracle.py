@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from spec_mcp.engine.calls import Json
-from spec_mcp.predict.leaves import leaves
-from spec_mcp.replay.script import Call, Script
+from spec_mcp.predict.leaves import leaves_again
+from spec_mcp.replay.script import Call, Script, Turn
 
 MIN_SEARCHED_CHARS = 4
 """Shorter texts are found anywhere, and say nothing."""
@@ -30,15 +30,6 @@ class Constants:
                 self.seen.add((call.tool, name, repr(value)))
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """What a perfect guesser gets from one session."""
-
-    reachable: frozenset[int]
-    """The reads whose values were visible, by their number."""
-    hidden_s: float
-
-
 @dataclass(slots=True)
 class _Visible:
     """When each value could be seen first, and the long texts to be searched."""
@@ -48,7 +39,7 @@ class _Visible:
 
     def show(self, value: Json, at_s: float) -> None:
         known = self.at_s
-        for _, _, scalar in leaves(value):
+        for _, _, scalar in leaves_again(value):
             identity = _identity(scalar)
             if identity not in known or at_s < known[identity]:
                 known[identity] = at_s
@@ -75,35 +66,49 @@ class _Visible:
         return found
 
 
-def bound(script: Script, constants: Constants) -> Bound:
-    """Play a session with the perfect guesser."""
-    visible = _Visible()
-    now_s, hidden_s = 0.0, 0.0
-    reachable: set[int] = set()
-    writes: list[tuple[float, Call]] = []
-    for turn in script.turns:
-        now_s += turn.think_s
+@dataclass(slots=True)
+class Guesser:
+    """The perfect guesser, at work on one session."""
+
+    constants: Constants
+    reachable: set[int] = field(default_factory=set[int])
+    """The reads whose values were visible, by their number."""
+    hidden_s: float = 0.0
+    _now_s: float = 0.0
+    _visible: _Visible = field(default_factory=_Visible)
+    _writes: list[tuple[float, Call]] = field(default_factory=list[tuple[float, Call]])
+
+    def play(self, turn: Turn) -> None:
+        """The next turn."""
+        now_s = self._now_s + turn.think_s
         ends: list[tuple[Call, float]] = []
         for call in turn.calls:
-            ready = None if call.writes or call.key is None else _launch_s(call, visible, constants)
+            ready = None if call.writes or call.key is None else _launch_s(call, self._visible, self.constants)
             if ready is None:
                 ends.append((call, now_s + call.latency_s))
                 continue
-            reachable.add(call.number)
-            conflicts = (at_s for at_s, write in writes if write.touches.overlaps(call.touches))
+            self.reachable.add(call.number)
+            conflicts = (at_s for at_s, write in self._writes if write.touches.overlaps(call.touches))
             if any(other.writes and other.touches.overlaps(call.touches) for other, _ in ends):
                 conflicts = iter((now_s,))  # a write of the same turn
             ends.append((call, min(now_s, max(ready, *conflicts, 0.0)) + call.latency_s))
         for call, end_s in ends:
-            visible.show(call.arguments, now_s)
+            self._visible.show(call.arguments, now_s)
             if not call.is_error:
-                visible.show(call.result, end_s)  # which may be before the call itself is made: a chain
+                self._visible.show(call.result, end_s)  # which may be before the call itself is made: a chain
             if call.writes:
-                writes.append((end_s, call))
+                self._writes.append((end_s, call))
         waited_s = max(max(now_s, end_s) for _, end_s in ends) - now_s
-        hidden_s += max(call.latency_s for call in turn.calls) - waited_s
-        now_s += waited_s
-    return Bound(frozenset(reachable), hidden_s)
+        self.hidden_s += max(call.latency_s for call in turn.calls) - waited_s
+        self._now_s = now_s + waited_s
+
+
+def bound(script: Script, constants: Constants) -> Guesser:
+    """Play a whole session with the perfect guesser."""
+    guesser = Guesser(constants)
+    for turn in script.turns:
+        guesser.play(turn)
+    return guesser
 
 
 def _launch_s(call: Call, visible: _Visible, constants: Constants) -> float | None:

@@ -53,6 +53,7 @@ from spec_mcp.predict.guessing import Answered, Ending, Merging, Question
 from spec_mcp.predict.keeper import ShareKeeper
 from spec_mcp.predict.predictor import CallBegan, CallEnded, Predictor, Supposed
 from spec_mcp.predict.surrogates import Surrogates
+from spec_mcp.replay.oracle import Guesser
 from spec_mcp.replay.script import LATENCY_S, SERVER, Call, Script, Stage, Turn, key_of, touched_by
 from spec_mcp.replay.tally import Tally
 
@@ -108,8 +109,8 @@ class Play:
     start_s: float = 0.0
     keeper: ShareKeeper | None = None
     context: bool = False
-    reachable: frozenset[int] = frozenset()
-    """The reads that a perfect guesser could have answered, to tell why a call was not answered."""
+    guesser: Guesser | None = None
+    """Plays along turn by turn, to tell why a call was not answered."""
     speculators: Speculators | None = None
     now_s: float = field(init=False)
     _engine: Engine = field(init=False)
@@ -174,6 +175,8 @@ class Play:
 
     def _begin(self, number: int, turn: Turn) -> None:
         """All calls of a turn are made before anything is guessed from one of them."""
+        if self.guesser is not None:
+            self.guesser.play(turn)
         self._score(turn)
         self._cancel_questions()
         self._playing = _Playing(turn, self.now_s, {call.number for call in turn.calls})
@@ -289,7 +292,8 @@ class Play:
             return "the result was an error" if call.is_error else "spoiled or too late"
         if call.key in self._foretold:
             return "foretold, not worth it"
-        return "never foretold" if call.number in self.reachable else "its values could not be seen"
+        was_visible = self.guesser is not None and call.number in self.guesser.reachable
+        return "never foretold" if was_visible else "its values could not be seen"
 
     def _ended(self, command: SpeculationEnded) -> None:
         used = command.state is State.ADOPTED
