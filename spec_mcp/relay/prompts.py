@@ -27,6 +27,8 @@ class Prompts:
 
     def passed_on(self, message: wire.Envelope) -> None:
         """The client has been asked."""
+        if len(message.id) > wire.ID_MAX_BYTES:
+            return
         self._passed_on[wire.id_value(message.id)] = message.method
         if len(self._passed_on) > PASSED_ON_MAX:
             self._passed_on.popitem(last=False)

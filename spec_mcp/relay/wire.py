@@ -32,6 +32,13 @@ ERROR_LOOKED_AT_BYTES = 2000
 PLAIN_MAX_BYTES = 256 * 1024
 """A longer call that is not written in the shortest way is not searched for members that do not belong there."""
 
+ID_MAX_BYTES = 1024
+"""Of what names a request, its progress or a task. It is kept while that is under way, and nobody needs a longer one:
+where many are remembered, a longer one is not."""
+
+URI_MAX_CHARS = 8192
+"""The same of what names a resource that is kept under its name."""
+
 SHORT_ID_CHARS = 15
 """Digits of a whole number that is the same in every reader."""
 

@@ -248,6 +248,14 @@ def test_a_server_that_asks_and_asks_is_bounded_and_the_answers_pass(rig: Rig) -
     assert rig.client(answer(0)).to_server == [answer(0)]
 
 
+def test_what_a_server_asks_under_a_very_long_id_passes_and_is_not_remembered(rig: Rig) -> None:
+    long = "i" * 2000
+    rig.server(request(long, "roots/list"))
+    assert len(rig.to_client) == 1
+    assert not rig.bridge.prompts._passed_on
+    assert rig.client(answer(json.dumps(long).encode())).to_server == [answer(json.dumps(long).encode())]
+
+
 def test_a_listing_that_is_void_at_once_is_not_made_again_until_the_client_is_served(rig: Rig) -> None:
     rig.bridge.listing.wanted = True
     rig.client(request(1, "tools/list")).server(answer(1, b'{"tools":[]}'))

@@ -16,9 +16,6 @@ from spec_mcp.relay.front import sdk
 from spec_mcp.relay.front.http import Refusal
 from spec_mcp.relay.wire import ABSENT, Envelope
 
-ID_MAX_BYTES = 1024
-"""It is kept while the request is under way; nobody needs a longer one."""
-
 BATCH_MAX_MESSAGES = 256
 """Each is a request of its own."""
 
@@ -92,7 +89,7 @@ def _message(text: bytes, version: str) -> Message:
 
 
 def _is_id(text: bytes) -> bool:
-    return len(text) <= ID_MAX_BYTES and (text[0] == ord('"') or text[0] in b"-0123456789")
+    return len(text) <= wire.ID_MAX_BYTES and (text[0] == ord('"') or text[0] in b"-0123456789")
 
 
 def _line(text: bytes) -> bytes:

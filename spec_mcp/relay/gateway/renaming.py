@@ -7,6 +7,13 @@ from spec_mcp.relay.gateway.eras.results import NO_RESULT
 from spec_mcp.relay.gateway.eras.text import answer, failure
 from spec_mcp.relay.gateway.splicing import spliced
 
+TOO_LONG = f"the id or the progress token is longer than {wire.ID_MAX_BYTES} bytes"
+
+
+def is_too_long(message: wire.Envelope) -> bool:
+    """Would a server's question have us keep a name of its that nobody needs so long?"""
+    return max(len(message.id), len(token_of(message.params))) > wire.ID_MAX_BYTES
+
 
 def token_of(params: bytes) -> bytes:
     """The raw progress token of a request's params; `ABSENT` where it asks for no progress."""

@@ -142,6 +142,9 @@ class GatewaySession:
             self._several.answered(message, line)
 
     def _on_request(self, message: wire.Envelope, line: bytes) -> None:
+        if len(message.id) > wire.ID_MAX_BYTES:
+            self._refuse(message.id, INVALID_REQUEST, f"the id is longer than {wire.ID_MAX_BYTES} bytes")
+            return
         if not self._is_introduced(message):
             return
         if (ours := self._requests.get(message.method)) is not None:

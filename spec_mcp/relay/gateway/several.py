@@ -21,12 +21,13 @@ from spec_mcp.relay.gateway.eras.words import (
     ACKNOWLEDGED,
     CANCELLED,
     CONNECTION_CLOSED,
+    INVALID_REQUEST,
     LISTEN,
     PROGRESS,
     SET_LEVEL,
 )
 from spec_mcp.relay.gateway.ports import ClientOut
-from spec_mcp.relay.gateway.renaming import answer_as
+from spec_mcp.relay.gateway.renaming import TOO_LONG, answer_as, is_too_long
 from spec_mcp.relay.gateway.splicing import spliced
 from spec_mcp.relay.gateway.streams import CHANGED_FLAGS, updates
 from spec_mcp.relay.gateway.waiting import Later
@@ -133,6 +134,9 @@ class Several:
                 self._answered(leg, one, text)
 
     def _prompt(self, leg: Leg, message: wire.Envelope) -> None:
+        if is_too_long(message):
+            leg.from_client(failure(message.id, error(INVALID_REQUEST, TOO_LONG)))
+            return
         our_id, params = self._prompts.add(leg, message)
         params = self._directory.tasks.shown_in_meta(leg.server, params)
         self._client.send(request(our_id, message.method, params))

@@ -40,7 +40,7 @@ class Subscribed:
 
     def has_room(self, uri: str) -> bool:
         """May somebody subscribe to this, too?"""
-        return uri in self._legs or len(self._legs) < URIS_MAX
+        return uri in self._legs or (len(self._legs) < URIS_MAX and len(uri) <= wire.URI_MAX_CHARS)
 
     def wants(self, leg: Leg, uri: str, is_agreed: bool) -> None:
         """It asks for this subscription, or has it."""

@@ -40,6 +40,8 @@ class Tasks:
 
     def remember(self, server: str, task: str) -> str:
         """A server speaks of a task; the id by which the client knows it."""
+        if len(task) > wire.ID_MAX_BYTES:
+            return task
         owned = Owned(server, task)
         shown = self._shown.get(owned)
         if shown is None:

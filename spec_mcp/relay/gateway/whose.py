@@ -27,7 +27,7 @@ from spec_mcp.relay.gateway.eras.words import (
     UNSUBSCRIBE,
     UPDATED,
 )
-from spec_mcp.relay.gateway.renaming import answer_as, token_of, with_token
+from spec_mcp.relay.gateway.renaming import TOO_LONG, answer_as, is_too_long, token_of, with_token
 from spec_mcp.relay.gateway.splicing import spliced, written
 from spec_mcp.relay.gateway.subscribed import Levels, Subscribed, uri_of
 
@@ -186,7 +186,8 @@ class Switchboard:
     def _subscribes(self, leg: Leg, message: wire.Envelope, uri: str) -> bool:
         """Note who is subscribed to what; must the server be asked?"""
         if message.method == SUBSCRIBE and not self._subscribed.has_room(uri):
-            leg.from_server(error_line(message.id, REFUSED, "too many resources are subscribed to"))
+            why = "too many resources are subscribed to, or this one has too long a name"
+            leg.from_server(error_line(message.id, REFUSED, why))
             return False
         is_needless = self._subscribed.is_needless(leg, message.method, uri)
         if message.method == SUBSCRIBE:
@@ -263,6 +264,9 @@ class Switchboard:
     def _prompt(self, message: wire.Envelope, line: bytes) -> list[tuple[Leg, bytes]]:
         if message.method == "ping":
             self.say(answer(message.id))
+            return []
+        if is_too_long(message):
+            self.say(error_line(message.id, REFUSED, TOO_LONG))
             return []
         if (leg := self._only_asker()) is None:
             self.say(error_line(message.id, REFUSED, "nobody can tell for which client of several this is"))

@@ -169,6 +169,15 @@ def test_what_is_no_message_is_answered_with_an_error_and_the_session_goes_on(se
     assert rig.server("a").last["method"] == "tools/call"
 
 
+@pytest.mark.parametrize("servers", [1, 2])
+def test_a_request_under_an_id_that_nobody_needs_so_long_is_refused_and_the_session_goes_on(servers: int) -> None:
+    rig = rig_of(servers)
+    client = rig.client().initializes()
+    assert "longer than" in client.calls("i" * 2000, named(servers)).error("i" * 2000)["message"]
+    client.calls(1, named(servers))
+    assert rig.server("a").last["id"] == 1
+
+
 def test_an_empty_line_is_nothing() -> None:
     assert one().client().says(b"", b"   ").take() == []
 

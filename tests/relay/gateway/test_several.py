@@ -302,6 +302,23 @@ def test_a_client_that_answers_nothing_keeps_no_server_waiting_for_ever(monkeypa
     assert [one["method"] for one in told].count("notifications/cancelled") == 2
 
 
+def test_a_question_under_an_id_that_nobody_needs_so_long_is_refused_and_the_client_hears_nothing() -> None:
+    rig, client = two()
+    rig.server("a").asks("i" * 2000, "roots/list")
+    (refused,) = rig.server("a").got
+    assert "longer than" in refused["error"]["message"]
+    assert client.take() == []
+
+
+def test_a_task_with_too_long_an_id_keeps_it_and_is_not_remembered() -> None:
+    rig, client = two()
+    client.calls(1, "a__echo")
+    task = "t" * 2000
+    rig.server("a").answers(1, {"task": {"taskId": task, "status": "working"}})
+    assert client.result(1)["task"]["taskId"] == task
+    assert not client.session._directory.tasks._owned
+
+
 def test_progress_and_logs_of_each_server_pass() -> None:
     rig, client = two()
     client.asks(1, "tools/call", name="a__echo", arguments={}, _meta={"progressToken": "t"})

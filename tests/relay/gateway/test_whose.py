@@ -217,6 +217,18 @@ def test_clients_that_answer_nothing_keep_the_server_waiting_for_nothing(monkeyp
     assert [(said["id"], "error" in said) for said in server.take()] == [(0, True), (1, True)]
 
 
+@pytest.mark.parametrize("more", [{"id": "i" * 2000}, {"id": 1, "params": {"_meta": {"progressToken": "t" * 2000}}}])
+def test_a_question_under_a_name_that_nobody_needs_so_long_is_refused(more: Message) -> None:
+    rig, (one, _) = shared()
+    one.calls(1, "echo")
+    server = rig.server("only")
+    server.take()
+    server.says({"method": "roots/list", **more})
+    (refused,) = server.take()
+    assert "longer than" in refused["error"]["message"]
+    assert one.take() == []
+
+
 # --- what it tells --------------------------------------------------------------------------------------------------
 
 
@@ -336,6 +348,11 @@ def test_there_is_a_bound_on_what_is_subscribed_to(monkeypatch: pytest.MonkeyPat
     subscribe(one, rig, "x://2")
     assert one.asks(1, "resources/subscribe", uri="x://3").error(1)["code"] == -32603
     assert subscribe(other, rig, "x://2") == 0
+
+
+def test_what_has_too_long_a_name_cannot_be_subscribed_to() -> None:
+    _, (one, _) = shared()
+    assert "too long a name" in one.asks(1, "resources/subscribe", uri="x://" + "y" * 10_000).error(1)["message"]
 
 
 # --- streams of the stateless era -----------------------------------------------------------------------------------

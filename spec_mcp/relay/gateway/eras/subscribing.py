@@ -88,8 +88,8 @@ class Subscribing:
             again.dropped.discard(uri)
             again.uris.add(uri)
             self._out.to_client(answer(id_raw))
-        elif len(self._uris) + len(self._pending) >= words.URIS_MAX:
-            why = f"a client can subscribe to {words.URIS_MAX} resources"
+        elif len(self._uris) + len(self._pending) >= words.URIS_MAX or len(uri) > wire.URI_MAX_CHARS:
+            why = f"a client can subscribe to {words.URIS_MAX} resources, with names of {wire.URI_MAX_CHARS} characters"
             self._out.to_client(failure(id_raw, error(words.INVALID_REQUEST, why)))
         else:
             self._pending.append((id_raw, uri))
