@@ -44,8 +44,10 @@ _URL = re.compile(r"https?://[^\s<>\"')\]}|]+")
 _FILE_PATH = re.compile(r"(?:~|\.{1,2})?/[\w.@+-]+(?:/[\w.@+-]+)*")
 _LABELLED = re.compile(r"^\W*([A-Za-z][\w .-]{0,30}?)\W*:\s+(.{1,200}?)\s*$")
 _MARKED = re.compile(r"^\s*(\[[A-Za-z]+\]|[-*•])\s+(.{1,200}?)\s*$")
-_IDENTIFIER = re.compile(r"#?\b(?=[\w.@/-]*\d)(?=[\w.@/-]*[A-Za-z_/-])[\w][\w.@/-]{2,63}\b|#\d+|\b\d{4,}\b")
-_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_IDENTIFIER = re.compile(r"#?\b(?=[\w.@/-]{0,63}\d)(?=[\w.@/-]{0,63}[A-Za-z_/-])[\w][\w.@/-]{2,63}\b|#\d+|\b\d{4,}\b")
+"""Looks ahead no further than a bound: a word of thousands of letters would else be read again from each of them."""
+_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+")
+"""What stands before the `@` has 64 characters at the most, and is looked for from its beginning alone."""
 _DIGIT = re.compile(r"\d")
 _NAME = re.compile(r"([A-Z](?<!\w[A-Z])[a-z]+(?:-[A-Z][a-z]+)?) ([A-Z][a-z]+(?:-[A-Z][a-z]+)?)\b")
 """The look behind is `\b`, said after the capital: what begins with one of a set of characters is found sooner."""
