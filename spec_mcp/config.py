@@ -231,6 +231,22 @@ class Store(Table, frozen=True, kw_only=True):
     redact: Annotated[
         tuple[str, ...], Meta(description="keys, as patterns, whose values are neither recorded nor shown to a model")
     ] = DEFAULT_REDACT
+    replica: Annotated[
+        str,
+        Meta(description="with PostgreSQL: this process's name among those that share the store; empty: the host's"),
+    ] = ""
+    posting_s: Annotated[
+        Patience,
+        Meta(description="with PostgreSQL: how long a request may take to be posted there before results are not used"),
+    ] = 0.1
+    """A hundred times what it takes."""
+    bury_after_s: Annotated[
+        Seconds,
+        Meta(
+            description="with PostgreSQL: after what silence a replica is taken for gone, with all that it was doing; "
+            "0: never, until its end is certain"
+        ),
+    ] = 0.0
 
 
 class Listen(Table, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from spec_mcp.engine import commands as do
 from spec_mcp.engine import events
 from spec_mcp.engine.effects import reads
 from spec_mcp.engine.engine import Engine
@@ -95,6 +96,10 @@ class Bridge:
     def held(self, number: events.SpeculationId) -> Held | None:
         """A speculation as far as a chain needs it."""
         return self.ours.held(number)
+
+    def take_over(self, command: do.Take, result: bytes) -> int | None:
+        """Hold what another replica gave for a speculation; its size, None where it is of no use."""
+        return self.ours.take_over(command, result)
 
     def connected(self) -> None:
         """A new process, or a new handshake with the old one."""

@@ -15,13 +15,16 @@ from spec_mcp.engine.engine import Engine
 from spec_mcp.engine.events import CallId, Compared, Event, Mode, SpeculationId, Ticked
 from spec_mcp.engine.policy import Settings
 from spec_mcp.engine.results import Verdict
+from spec_mcp.engine.states import State
 from spec_mcp.engine.timing import Timing
 from spec_mcp.relay.saying import LogLevel, say
 
 if TYPE_CHECKING:
     from spec_mcp.relay.account import Account
+    from spec_mcp.relay.board.replica import Replica
     from spec_mcp.relay.comparing import Side
     from spec_mcp.relay.learning import Held
+    from spec_mcp.relay.speculations import Speculation as Kept
     from spec_mcp.store.rows import Scope
 
 
@@ -35,6 +38,10 @@ class Carrying(Protocol):
 
     def held(self, number: SpeculationId) -> Held | None:
         """A speculation as far as a chain needs it."""
+        ...
+
+    def take_over(self, command: do.Take, result: bytes) -> int | None:
+        """Hold the result that another replica gave for a speculation; its size, None where it is of no use."""
         ...
 
     def go_on_as_plain_proxy(self) -> None:
@@ -65,6 +72,8 @@ class Deciding:
         self.on_demoted: Callable[[do.Demote], None] = lambda command: None
         self.scope_of: Callable[[str], Scope | None] = lambda server: None
         """Whose history a server's is."""
+        self._replica: Replica | None = None
+        """None: no other process shares our store."""
         self._settings = engine.world.settings
         self._timing = engine.world.timing
         self._clock = clock
@@ -127,6 +136,26 @@ class Deciding:
         """Time has passed."""
         self.feed(Ticked())
 
+    def share(self, replica: Replica) -> None:
+        """This process is one of several: what is held is put to their board."""
+        self._replica = replica
+        self._of_sessions.update(replica.commands)
+
+    def take_over(self, command: do.Take, result: bytes) -> int | None:
+        """As `Carrying`."""
+        bridge = self.bridges.get(command.connection)
+        return None if bridge is None else bridge.take_over(command, result)
+
+    def returned(self, held: Kept) -> None:
+        """A speculation was answered: where it is held, others may have it."""
+        if self._replica is None or self.engine is None:
+            return
+        found = self.engine.world.ledger.live.get(held.number)
+        if found is not None and found.state is State.READY:
+            from spec_mcp.relay.board.results import packed
+
+            self._replica.show(held.number, packed(held))
+
     def give_up(self, error: Exception) -> None:
         """Rule 17: be a plain proxy from now on."""
         if self.engine is None:
@@ -134,6 +163,8 @@ class Deciding:
             return
         say(f"speculation failed ({type(error).__name__}: {error}); going on as a plain proxy", LogLevel.ERROR)
         self.engine = None
+        if self._replica is not None:  # nobody posts any more what goes out
+            self._replica.give_up()
         for bridge in self.bridges.values():
             bridge.go_on_as_plain_proxy()
 
@@ -160,6 +191,8 @@ class Deciding:
                 carry_out(command)
             elif (bridge := self.bridges.get(cast("OfConnection", command).connection)) is not None:
                 bridge.commands[kind](command)
+            if kind is do.Drop and self._replica is not None:
+                self._replica.drop(cast("do.Drop", command))
 
     def _predict(self, command: do.Predict) -> None:
         if (account := self.accounts.get(command.session)) is not None:

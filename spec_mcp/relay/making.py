@@ -117,7 +117,8 @@ def advice_of(
     return Advice(config, environ, Taping.of(record, replay), deciding, policies)
 
 
-def settings_of(config: Config) -> Settings:
+def settings_of(config: Config, *, board: bool = False) -> Settings:
+    """What the engine goes by; `board`: other processes share the store, and what cannot be put to their board is off."""
     chosen = config.speculation
     return Settings(
         chosen.wasted_call_s,
@@ -125,11 +126,12 @@ def settings_of(config: Config) -> Settings:
         chosen.depth,
         chosen.in_flight,
         chosen.join,
-        chosen.reversible,
+        chosen.reversible and not board,
         frozenset(chosen.accept_unproven),
-        chosen.lossy,
+        chosen.lossy and not board,
         chosen.check_every,
-        chosen.attach,
+        attach=chosen.attach and not board,
+        board=board,
     )
 
 

@@ -78,7 +78,21 @@ class Speculating:
         self._feed(events.SpeculationReturned(number, outcome))
         if write_down is not None:
             write_down()
+        if (held := self._speculations.get(number)) is not None:
+            self._deciding.returned(held)
         return True
+
+    def take_over(self, command: do.Take, result: bytes) -> int | None:
+        """Hold what another replica gave for this speculation; its size, None where it is of no use."""
+        from spec_mcp.relay.board.results import unpacked
+
+        engine = self._deciding.engine
+        asked = None if engine is None else engine.world.ledger.live.get(command.speculation)
+        held = None if asked is None else unpacked(result, asked)
+        if held is None:
+            return None
+        self._speculations.take_over(held)
+        return len(held.line)
 
     def _with_extra(self, number: events.SpeculationId, outcome: Outcome) -> Outcome:
         """Attach mode: what it takes as an extra item, under the name that its client knows."""

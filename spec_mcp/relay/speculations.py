@@ -75,6 +75,10 @@ class Speculations:
         params = {"name": command.tool, "arguments": command.arguments, "_meta": meta}
         return line_of({"jsonrpc": "2.0", "id": own_id, "method": "tools/call", "params": params})
 
+    def take_over(self, held: Speculation) -> None:
+        """Hold what was asked elsewhere."""
+        self._held[held.number] = held
+
     def get(self, number: SpeculationId) -> Speculation | None:
         """What is kept of a speculation, until it is dropped."""
         return self._held.get(number)

@@ -71,7 +71,9 @@ class Modern:
         if request.method in sdk.HANDSHAKE_ONLY_METHODS:
             raise Refusal(404, "Method not found", code=sdk.METHOD_NOT_FOUND, id_raw=request.id)
         conversation = conversation_of(meta, http.header(b"traceparent"))
-        here = self._sessions.conversation(replace(visitor, conversation=conversation), request.params)
+        here = self._sessions.conversation(
+            replace(visitor, conversation=conversation, is_stateless=True), request.params
+        )
         exchange = here.ask(request, meta)
         try:
             await say_all(http, exchange.stream, exchange.reader, primes=False, slow_s=self._listen.slow_s)

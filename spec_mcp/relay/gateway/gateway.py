@@ -138,8 +138,11 @@ class ServersGateway:
         parts.deciding.accounts[name] = account
         self._telemetry.session_opened()
 
+        # a stateless conversation is the same one at whichever replica its next request arrives
+        whose = f"stateless {visitor.conversation}" if visitor.is_stateless else name
+
         def seat_at(connection: str) -> Seat:
-            return Seat(name, account, Identities(connection, f"{tenant.key}/{name}"))
+            return Seat(name, account, Identities(connection, f"{tenant.key}/{whose}"))
 
         visit = Visit(name, tenant, seat_at, visitor.headers)
 

@@ -27,6 +27,8 @@ class Visitor:
     principal: Principal = Principal()
     conversation: str = ""
     """What tells apart the stateless clients of one principal; empty where nothing does."""
+    is_stateless: bool = False
+    """All of it comes with each request: the next one may reach another replica."""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     """The client's own HTTP headers, names in lower case: for those that the configuration passes on."""
     until_s: float | None = None

@@ -1,0 +1,92 @@
+"""Makes a process a replica, where the configuration has it share a PostgreSQL store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from spec_mcp.config import Config, Server
+from spec_mcp.engine.events import WorldKnown
+from spec_mcp.relay.board.identity import own_name, this_process
+from spec_mcp.relay.board.posts import Later
+from spec_mcp.relay.board.replica import Replica, ReplicaSettings
+from spec_mcp.relay.board.worker import Soon
+from spec_mcp.relay.clock import now_s
+from spec_mcp.relay.deciding import Deciding
+from spec_mcp.relay.saying import say
+from spec_mcp.store.board import Board
+from spec_mcp.store.place import Remote
+
+if TYPE_CHECKING:
+    from spec_mcp.store.postgres.connecting import Database
+
+STATEMENT_S = 1.0
+"""What takes longer is of no use to anybody any more."""
+
+
+class _Boards:
+    """Opens boards in one database, which is connected to by the first thread that needs it."""
+
+    def __init__(self, remote: Remote) -> None:
+        self._remote = remote
+        self._turn = threading.Lock()
+        self._database: Database | None = None
+
+    def open(self) -> Board:
+        from spec_mcp.store.postgres.board import PostgresBoard
+        from spec_mcp.store.postgres.connecting import Database
+
+        with self._turn:
+            if self._database is None:
+                self._database = Database(
+                    self._remote, statement_timeout_s=STATEMENT_S, lock_timeout_s=STATEMENT_S, name="spec-mcp board"
+                )
+            return PostgresBoard(self._database)
+
+    def close(self) -> None:
+        if self._database is not None:
+            self._database.close()
+
+
+def share(
+    config: Config, remote: Remote, deciding: Deciding, soon: Soon, later: Later
+) -> tuple[Replica, Callable[[], None]]:
+    """The replica that this process is from now on, and what ends it."""
+    boards, kept = _Boards(remote), config.store
+    _say_what_is_off(config)
+    settings = ReplicaSettings(
+        this_process(kept.replica or own_name()), board_s=kept.posting_s, bury_after_s=kept.bury_after_s
+    )
+    replica = Replica(settings, boards.open, soon, later, now_s, deciding.feed, deciding.take_over)
+    deciding.share(replica)
+    replica.start()
+
+    def end() -> None:
+        replica.close()
+        boards.close()
+
+    return replica, end
+
+
+def serve(replica: Replica, deciding: Deciding, name: str, server: Server) -> None:
+    """This server is served from now on, by each of the replicas."""
+    if server.command is not None:
+        replica.children.add(name)
+    elif server.url:
+        deciding.feed(WorldKnown(name, world_of(server)))
+
+
+def world_of(server: Server) -> str:
+    """Equal where two replicas reach the same thing through a remote server, in the same name."""
+    own = server.client_credentials
+    told = [server.type, server.url, sorted(server.headers.items()), None if own is None else own.client_id]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def _say_what_is_off(config: Config) -> None:
+    for key in ("reversible", "lossy", "attach"):
+        if getattr(config.speculation, key):
+            say(f"{config.file}: [speculation] {key}: not where processes share a store; it is off")
