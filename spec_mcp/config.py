@@ -235,11 +235,14 @@ class Store(Table, frozen=True, kw_only=True):
         str,
         Meta(description="with PostgreSQL: this process's name among those that share the store; empty: the host's"),
     ] = ""
-    posting_s: Annotated[
+    lease_s: Annotated[
         Patience,
-        Meta(description="with PostgreSQL: how long a request may take to be posted there before results are not used"),
-    ] = 0.1
-    """A hundred times what it takes."""
+        Meta(
+            description="with PostgreSQL: how long the others count on a replica that says nothing; one that cannot "
+            "reach the database holds requests back for twice as long at most"
+        ),
+    ] = 1.0
+    """What a call waits at most twice where the database is out of reach, against how soon a slow one seems so."""
     bury_after_s: Annotated[
         Seconds,
         Meta(

@@ -118,7 +118,7 @@ def advice_of(
 
 
 def settings_of(config: Config, *, board: bool = False) -> Settings:
-    """What the engine goes by; `board`: other processes share the store, and what cannot be put to their board is off."""
+    """What the engine goes by; `board`: other processes share the store, and what cannot go by their board is off."""
     chosen = config.speculation
     return Settings(
         chosen.wasted_call_s,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from spec_mcp.config import Config, Server
@@ -51,32 +50,32 @@ class _Boards:
             self._database.close()
 
 
-def share(
-    config: Config, remote: Remote, deciding: Deciding, soon: Soon, later: Later
-) -> tuple[Replica, Callable[[], None]]:
-    """The replica that this process is from now on, and what ends it."""
-    boards, kept = _Boards(remote), config.store
-    _say_what_is_off(config)
-    settings = ReplicaSettings(
-        this_process(kept.replica or own_name()), board_s=kept.posting_s, bury_after_s=kept.bury_after_s
-    )
-    replica = Replica(settings, boards.open, soon, later, now_s, deciding.feed, deciding.take_over)
-    deciding.share(replica)
-    replica.start()
+class Shared:
+    """This process as one of those that share a store, from now on."""
 
-    def end() -> None:
-        replica.close()
-        boards.close()
+    def __init__(self, config: Config, remote: Remote, deciding: Deciding, soon: Soon, later: Later) -> None:
+        """Join, as soon as the database can be reached."""
+        kept = config.store
+        _say_what_is_off(config)
+        self._deciding = deciding
+        self._boards = _Boards(remote)
+        process = this_process(kept.replica or own_name())
+        settings = ReplicaSettings(process, kept.lease_s, bury_after_s=kept.bury_after_s)
+        self._replica = Replica(settings, self._boards.open, soon, later, now_s, deciding.feed, deciding.take_over)
+        deciding.share(self._replica)
+        self._replica.start()
 
-    return replica, end
+    def serve(self, name: str, server: Server) -> None:
+        """This server is served from now on, by each of the replicas."""
+        if server.command is not None:
+            self._replica.children.add(name)
+        elif server.url:
+            self._deciding.feed(WorldKnown(name, world_of(server)))
 
-
-def serve(replica: Replica, deciding: Deciding, name: str, server: Server) -> None:
-    """This server is served from now on, by each of the replicas."""
-    if server.command is not None:
-        replica.children.add(name)
-    elif server.url:
-        deciding.feed(WorldKnown(name, world_of(server)))
+    def end(self) -> None:
+        """Nothing is under way any more: leave. Blocks for a moment."""
+        self._replica.close()
+        self._boards.close()
 
 
 def world_of(server: Server) -> str:

@@ -17,7 +17,7 @@ SAID_AFTER_LEASES = 5
 
 
 class Silent:
-    """Looks after the others for one replica, once in each lease."""
+    """Looks after the others for one replica, twice in each lease: who dies is seen to be gone before its own ends."""
 
     def __init__(self, lease_s: float, bury_after_s: float, worker: Worker, later: Later) -> None:
         """`bury_after_s` is after what silence one counts as gone, by the user's word; 0: never."""
@@ -32,7 +32,7 @@ class Silent:
 
     def start(self) -> None:
         """Begin to look."""
-        self._later(self._lease_s * random.uniform(0.5, 1.0), self._look)
+        self._later(self._lease_s * random.uniform(0.4, 0.6), self._look)
 
     def close(self) -> None:
         """Look no more."""

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio import to_thread
@@ -66,10 +67,13 @@ from spec_mcp.relay.saying import LogLevel, say
 from spec_mcp.relay.seat import Seat
 from spec_mcp.relay.sharing import Sharing
 from spec_mcp.relay.validators import Validators
-from spec_mcp.store.place import locate
+from spec_mcp.store.place import Remote, locate
 from spec_mcp.store.recorder import Recorder
 from spec_mcp.store.rows import DemotionRow, LearnedRow, PinRow, Scope
 from spec_mcp.store.worker import Loaded, StoreState
+
+if TYPE_CHECKING:
+    from spec_mcp.relay.board.opening import Shared
 
 MODE_LOOK_S = 1.0
 """How often the mode switch is looked at."""
@@ -295,6 +299,8 @@ class ServersGateway:
     def _serve(self, name: str, config: Config) -> Served:
         served = Served(name, config, self._parts, partial(self._listed, name))
         self._load(served)
+        if not served.parked:
+            self._parts.on_serving(name, served.configured)
         return served
 
     def _look_at_files(self) -> None:
@@ -316,7 +322,7 @@ class ServersGateway:
             return
         before, self._config = self._config, config
         self._watch.watch(config)
-        self._engine.world.settings = settings_of(config)
+        self._engine.world.settings = settings_of(config, board=self._engine.world.settings.board)
         self.write_down()  # of the servers as they were
         for name in list(self._served):
             if name not in names or config.servers[name] != before.servers[name]:
@@ -421,9 +427,10 @@ async def serving(
     recorder = Recorder(store_settings_of(config, place))
     modes = Modes(own_mode, is_explicit, recorder.switch)
     policies: dict[str, ServerPolicy] = {}
-    engine = Engine(settings_of(config), policies, mode=modes.now())
+    engine = Engine(settings_of(config, board=place.remote is not None), policies, mode=modes.now())
     deciding = Deciding(engine, now_s)
     rounds = Rounds(deciding, now_s)
+    shared = None if place.remote is None else _one_of_several(config, place.remote, deciding, rounds)
     validators = Validators(rounds.call_at_once)
     exporting = export(environ, options.metrics)
     async with anyio.create_task_group() as tasks:
@@ -440,6 +447,7 @@ async def serving(
             Starts(),
             tasks,
             now_s,
+            *(() if shared is None else (shared.serve,)),
         )
         gateway = ServersGateway(config, options, parts, engine, modes)
         recorder.start()
@@ -455,7 +463,15 @@ async def serving(
             gateway.close()
             tasks.cancel_scope.cancel()
     validators.close()
+    if shared is not None:
+        shared.end()
     rounds.close()
     with anyio.CancelScope(shield=True):
         await to_thread.run_sync(recorder.close, LEAVING_RECORD_CLOSE_S if modes.is_over else RECORD_CLOSE_S)
         await to_thread.run_sync(exporting.close)
+
+
+def _one_of_several(config: Config, remote: Remote, deciding: Deciding, rounds: Rounds) -> Shared:
+    from spec_mcp.relay.board.opening import Shared  # the driver is there where it is needed
+
+    return Shared(config, remote, deciding, rounds.call_at_once, rounds.later)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import anyio.abc
 
-from spec_mcp.config import Config
+from spec_mcp.config import Config, Server
 from spec_mcp.engine.effects import ServerPolicy
 from spec_mcp.relay.back.starting import Starts
 from spec_mcp.relay.deciding import Deciding
@@ -34,6 +34,8 @@ class Parts:
     starts: Starts
     tasks: anyio.abc.TaskGroup
     clock: Callable[[], float]
+    on_serving: Callable[[str, Server], None] = lambda name, server: None
+    """Told each server that is served, as it is configured."""
 
     def start(self, what: str, task: Callable[[], Awaitable[None]]) -> None:
         """Have this done beside all else. Should it fail, `what` is said, and nothing else ends with it."""
