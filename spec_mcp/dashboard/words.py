@@ -7,6 +7,7 @@ from collections.abc import Mapping
 ENDS: Mapping[str, str] = {
     "cancelled": "the client cancelled the call that waited for it",
     "crashed": "the process that made it was killed",
+    "cut-off": "the database that the replicas share was out of reach, or another replica joined",
     "disconnected": "the connection to the server was lost",
     "error": "the server answered with an error",
     "evicted": "there was no room to hold it any longer",
@@ -20,6 +21,7 @@ ENDS: Mapping[str, str] = {
     "spoiled": "a write came first that could have changed it",
     "stale": "its validator showed that the world had changed",
     "switched-off": "the mode was switched, or spec-mcp ended",
+    "taken": "another replica gave it to a client of its own: it was of use",
     "unless": "the manifest forbids it in the state that was found",
     "unreadable": "the state that it changes could not be read",
     "unrecorded": "its undo could not be put on disk",
