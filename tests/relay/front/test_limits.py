@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -345,3 +346,12 @@ async def test_a_reader_that_lags_is_cut_off_where_there_is_no_room() -> None:
                 rig.gateway.session.notify("notifications/message", data="x" * 500_000)
                 await anyio.lowlevel.checkpoint()
             await closed_in_time(lazy)
+
+
+async def test_a_request_that_is_packed_is_no_message_and_unpacks_to_nothing() -> None:
+    async with serving(Scripted()) as rig:
+        session = await rig.initialize()
+        bomb = gzip.compress(b'{"jsonrpc":"2.0","id":1,"method":"' + b"x" * 2**20 + b'"}')
+        response = await rig.post(bomb, session, content_encoding="gzip")
+        assert response.status_code == 400
+        assert (await rig.post({"jsonrpc": "2.0", "method": "notifications/x"}, session)).status_code == 202
