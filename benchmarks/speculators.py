@@ -1,11 +1,13 @@
 """What merging, weighing and choosing of speculators is worth, with speculators whose quality is known.
 
 Recorded sessions are replayed with injected speculators (`benchmarks/injected.py`): no model is asked, and no figure
-says anything of one. The first half of each file's tasks is lived and not counted; everything starts from nothing.
+says anything of one. Everything starts from nothing with the first half of each file's tasks, and goes on with the
+other half.
 
-Quality: history alone, a free speculator alone, and both merged, for each recall; what is compared is the waiting
-hidden less what wasted calls are worth. Merging must not do worse than the better of both by more than noise: twice the
-standard error of the difference over seeds and files, and `NOISE` of all waiting.
+Quality: history alone, a free speculator alone, and both merged, for each kind of speculator and each recall, in the
+first sessions and after them; what is compared is the waiting hidden less what wasted calls are worth. Merging must not
+do worse than the better of both by more than noise: twice the standard error of the difference over seeds and files,
+and `NOISE` of all waiting; in the first sessions by `LEARNING` more, since nobody knows then which is the better.
 
 Costs: a small and a large speculator with prices, asked together, at several prices of an hour saved: what was spent,
 what might have been, and what was hidden. No more must be spent than might have been.
@@ -47,6 +49,15 @@ WASTED_CALL_S = Settings().wasted_call_s
 NOISE = 0.01
 """Of all waiting: what differs by less is the same."""
 
+LEARNING = 0.03
+"""Of all waiting in the first sessions: what it may cost to find out what a speculator is worth."""
+
+KINDS: Mapping[str, Callable[[float], Quality]] = {
+    "usual": Quality,
+    "quick, sure": lambda recall: Quality(recall, noise=0.1, latency_s=0.05),
+}
+"""By how well they know what they know: one that answers at once and all but tells right from wrong."""
+
 RECALLS = (0.0, 0.3, 0.6, 0.9)
 FILES = ("tau2-retail-gpt5mini", "livemcpbench-sonnet4")
 SESSIONS = 25
@@ -81,7 +92,7 @@ class Played:
     hidden_s: float
     wasted: int
     asked: int
-    """Questions, while nothing was counted too, as of all that follows."""
+    """Questions from the beginning, as of all that follows."""
     spent: float
     allowed: float
     """What might have been spent: `price_per_hour_saved` for the waiting saved, and for what may be tried."""
@@ -94,8 +105,8 @@ class Played:
 
 def play(
     recording: Recording, plan: Plan, qualities: Mapping[str, Quality], costs: Costs, seed: int, *, history: bool
-) -> Played:
-    """Live the first half of a recording, then measure on the second."""
+) -> tuple[Played, Played]:
+    """Live the first half of a recording from nothing, then the second half."""
     timing = Timing()
     stage = set_stage(recording.training, recording.tools, None)
     pool = [call for session in recording.training for call in write_script(session, stage, Timings()).calls]
@@ -111,27 +122,35 @@ def play(
 
     options = Options(Settings(WASTED_CALL_S), make=make, speculators=Injected(qualities, pool, seed))
     evaluation = Evaluation(options, timing=timing)
-    lived = evaluation.play(recording.training[: plan.sessions], recording.tools)
-    tally = evaluation.play(recording.test[: plan.sessions], recording.tools)
-    standings = merged[0].standings() if merged else ()
-    saved_s = sum(max(0.0, standing.saved_s) for standing in standings)
-    worth_s = saved_s + TRIAL_SHARE * (lived.wait_s + tally.wait_s) + TRIAL_S
-    return Played(
-        tally.wait_s,
-        tally.wait_hidden_s,
-        tally.speculations - tally.used,
-        sum(standing.asked for standing in standings),
-        sum(standing.price for standing in standings),
-        costs.price_per_hour_saved / HOUR_S * worth_s,
-    )
+    waited_s, found = 0.0, list[Played]()
+    for sessions in (recording.training, recording.test):
+        tally = evaluation.play(sessions[: plan.sessions], recording.tools)
+        waited_s += tally.wait_s
+        standings = merged[0].standings() if merged else ()
+        worth_s = sum(max(0.0, standing.saved_s) for standing in standings) + TRIAL_SHARE * waited_s + TRIAL_S
+        found.append(
+            Played(
+                tally.wait_s,
+                tally.wait_hidden_s,
+                tally.speculations - tally.used,
+                sum(standing.asked for standing in standings),
+                sum(standing.price for standing in standings),
+                costs.price_per_hour_saved / HOUR_S * worth_s,
+            )
+        )
+    return found[0], found[1]
+
+
+Both = list[tuple[Played, Played]]
+"""Of each seed and file, the first sessions and those after them."""
 
 
 def by_quality(recordings: Sequence[Recording], plan: Plan, advance: Callable[[], None]) -> list[dict[str, Any]]:
     """History, a speculator, and both."""
 
-    def arm(recall: float | None, *, history: bool) -> list[Played]:
-        qualities = {} if recall is None else {"injected": Quality(recall)}
-        found: list[Played] = []
+    def arm(quality: Quality | None, *, history: bool) -> Both:
+        qualities = {} if quality is None else {"injected": quality}
+        found: Both = []
         for seed in range(plan.seeds):
             for recording in recordings:
                 found.append(play(recording, plan, qualities, Costs(), seed, history=history))
@@ -140,28 +159,35 @@ def by_quality(recordings: Sequence[Recording], plan: Plan, advance: Callable[[]
 
     alone = arm(None, history=True)
     rows: list[dict[str, Any]] = []
-    for recall in plan.recalls:
-        arms = {"history": alone, "speculator": arm(recall, history=False), "merged": arm(recall, history=True)}
-        wait_s = sum(played.wait_s for played in alone)
-        net = {name: sum(played.net_s for played in of) / wait_s for name, of in arms.items()}
-        better = max(("history", "speculator"), key=lambda name: net[name])
-        pairs = zip(arms["merged"], arms[better], strict=True)
-        gains = [(one.net_s - other.net_s) / one.wait_s for one, other in pairs]
-        noise = NOISE + (2.0 * stdev(gains) / sqrt(len(gains)) if len(gains) > 1 else NOISE)
-        rows.append(
-            {
-                "recall": recall,
-                **{f"{name}_net_share": round(share, 4) for name, share in net.items()},
-                **{f"{name}_hidden_share": round(_hidden(of), 4) for name, of in arms.items()},
-                **{f"{name}_wasted": sum(played.wasted for played in of) for name, of in arms.items()},
-                "asked": sum(played.asked for played in arms["merged"]),
-                "gain": round(net["merged"] - net[better], 4),
-                "mean_gain": round(mean(gains), 4),
-                "noise": round(noise, 4),
-                "holds": net["merged"] >= net[better] - noise,
-            }
-        )
+    for kind, of in KINDS.items():
+        for recall in plan.recalls:
+            quality = of(recall)
+            arms = {"history": alone, "speculator": arm(quality, history=False), "merged": arm(quality, history=True)}
+            for is_later in (False, True):
+                part = {name: [pair[is_later] for pair in pairs] for name, pairs in arms.items()}
+                rows.append({"kind": kind, "recall": recall, "is_later": is_later, **_compare(part, is_later=is_later)})
     return rows
+
+
+def _compare(arms: Mapping[str, Sequence[Played]], *, is_later: bool) -> dict[str, Any]:
+    """Of history, a speculator and both the figures, and whether both together are as good as the better."""
+    wait_s = sum(played.wait_s for played in arms["history"])
+    net = {name: sum(played.net_s for played in of) / wait_s for name, of in arms.items()}
+    better = max(("history", "speculator"), key=lambda name: net[name])
+    pairs = zip(arms["merged"], arms[better], strict=True)
+    gains = [(one.net_s - other.net_s) / one.wait_s for one, other in pairs]
+    noise = NOISE + (2.0 * stdev(gains) / sqrt(len(gains)) if len(gains) > 1 else NOISE)
+    noise += 0.0 if is_later else LEARNING
+    return {
+        **{f"{name}_net_share": round(share, 4) for name, share in net.items()},
+        **{f"{name}_hidden_share": round(_hidden(of), 4) for name, of in arms.items()},
+        **{f"{name}_wasted": sum(played.wasted for played in of) for name, of in arms.items()},
+        "asked": sum(played.asked for played in arms["merged"]),
+        "gain": round(net["merged"] - net[better], 4),
+        "mean_gain": round(mean(gains), 4),
+        "noise": round(noise, 4),
+        "holds": net["merged"] >= net[better] - noise,
+    }
 
 
 def by_price(recordings: Sequence[Recording], plan: Plan, advance: Callable[[], None]) -> list[dict[str, Any]]:
@@ -172,7 +198,7 @@ def by_price(recordings: Sequence[Recording], plan: Plan, advance: Callable[[], 
         for seed in range(plan.seeds):
             for recording in recordings:
                 qualities = {"small": SMALL, "large": LARGE}
-                found.append(play(recording, plan, qualities, Costs(price_per_hour), seed, history=True))
+                found.append(play(recording, plan, qualities, Costs(price_per_hour), seed, history=True)[1])
                 advance()
         rows.append(
             {
@@ -198,7 +224,7 @@ def run(plan: Plan) -> dict[str, Any]:
 
     folder = traces()
     recordings = [recording for name in plan.files for recording in load(folder, name)]
-    replays = plan.seeds * len(recordings) * (1 + 2 * len(plan.recalls) + len(plan.prices_per_hour))
+    replays = plan.seeds * len(recordings) * (1 + 2 * len(KINDS) * len(plan.recalls) + len(plan.prices_per_hour))
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bar:
         task = bar.add_task("replays", total=replays)
         quality = by_quality(recordings, plan, lambda: bar.advance(task))
@@ -207,7 +233,9 @@ def run(plan: Plan) -> dict[str, Any]:
 
 
 QUALITY = (
+    Column("speculator is"),
     Column("recall"),
+    Column("sessions"),
     Column("history"),
     Column("speculator"),
     Column("merged"),
@@ -230,7 +258,9 @@ def show(figures: dict[str, Any]) -> None:
     console = Console(highlight=False)
     rows = [
         (
+            row["kind"],
             f"{row['recall']:.0%}",
+            "later" if row["is_later"] else "first",
             *(f"{row[f'{name}_net_share']:.1%}" for name in ("history", "speculator", "merged")),
             f"{100 * row['gain']:+.1f}",
             f"{100 * row['noise']:.1f}",
@@ -262,7 +292,7 @@ def plot(figures: dict[str, Any], path: Path) -> None:
     """
     rows = figures["costs"]
     across, up = [1e3 * row["spent"] for row in rows], [100 * row["hidden_share"] for row in rows]
-    history = 100 * figures["quality"][0]["history_hidden_share"]
+    history = next(100 * row["history_hidden_share"] for row in figures["quality"] if row["is_later"])
 
     def paint(axes: Any) -> None:
         axes.plot(across, up, "o-", color=BLUE, clip_on=False, label="by what an hour of waiting is worth")
@@ -274,7 +304,8 @@ def plot(figures: dict[str, Any], path: Path) -> None:
         axes.plot(
             [1e3 * row["allowed"] for row in rows], up, "|", color=ORANGE, markersize=12, label="might have been spent"
         )
-        free = [100 * row["merged_hidden_share"] for row in figures["quality"]]
+        rows_free = [row for row in figures["quality"] if row["is_later"] and row["kind"] == "usual"]
+        free = [100 * row["merged_hidden_share"] for row in rows_free]
         axes.plot([0.0] * len(free), free, "s", color=GREEN, clip_on=False, label="with a free one, by its recall")
         axes.set_xscale("symlog", linthresh=1.0)
         axes.set_xlabel("spent, thousandths of the prices' currency")

@@ -115,9 +115,9 @@ def speculators(
 ) -> int:
     """Measure what asking models would be worth, with injected guesses of known quality: no model is asked.
 
-    History alone, a speculator alone and both merged on recorded sessions; then two with prices, at several prices of
-    an hour saved. Exits with 1 where merging is worse than the better of both by more than noise, or where more was
-    spent than may be. About five minutes; [b]--quick[/b] takes ten seconds.
+    History alone, a speculator alone and both merged on recorded sessions, the first ones and those after them; then
+    two with prices, at several prices of an hour saved. Exits with 1 where merging is worse than the better of both by
+    more than noise, or where more was spent than may be. About five minutes; [b]--quick[/b] takes ten seconds.
     """
     arguments = ["--json"] * as_json + ["--quick"] * quick
     return _run("speculators", [*arguments, *(("--plot", str(plot.absolute())) if plot is not None else ())])

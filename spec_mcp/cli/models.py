@@ -9,6 +9,8 @@ from spec_mcp.config import ModelPredictor
 from spec_mcp.errors import UserError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from spec_mcp.speculators.api import ApiError
 
 NO_KEY = frozenset({401, 403})
@@ -21,15 +23,15 @@ SLOW_MEND = (
 )
 
 
-def configured(name: str) -> ModelPredictor:
-    """The model of the table `[predictors.NAME]`.
+def configured(name: str, config: Path | None) -> ModelPredictor:
+    """The model of the table `[predictors.NAME]`, in that configuration or the usual one.
 
     Raises:
         UserError: there is none.
     """
     from spec_mcp.config import find_config, home, load_config
 
-    path = find_config(None, os.environ)
+    path = find_config(config, os.environ)
     models = load_config(path).predictors.models
     if name not in models:
         there = f"there are {', '.join(models)}" if models else "docs/speculators.md shows how to write one"

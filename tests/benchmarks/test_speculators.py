@@ -42,7 +42,7 @@ def test_it_says_the_same_whoever_asks() -> None:
 def test_merging_and_costs_hold_on_recorded_sessions(tmp_path: Path) -> None:
     figures = run(QUICK)
     assert all(row["holds"] for row in (*figures["quality"], *figures["costs"]))
-    best = figures["quality"][-1]
+    best = next(row for row in reversed(figures["quality"]) if row["kind"] == "usual")
     assert best["merged_net_share"] > max(best["history_net_share"], best["speculator_net_share"])
     plot(json.loads(json.dumps(figures)), tmp_path / "frontier.png")
     assert (tmp_path / "frontier.png").stat().st_size > 10_000

@@ -84,6 +84,17 @@ def test_a_model_is_asked_once_and_its_word_is_a_comment_with_its_reason(model: 
     assert asked.body["max_tokens"] >= 600
 
 
+def test_the_model_is_that_of_the_configuration_that_is_named(
+    model: ModelServer, capsys: Capsys, spec_mcp_home: Path, tmp_path: Path
+) -> None:
+    named = (spec_mcp_home / "config.toml").rename(tmp_path / "other.toml")
+    model.then(says(("get_order", "read", "it looks one up")))
+    assert drafted(capsys).status == 2
+    told = tell(f"manifest draft --model small --config {named}", greeter(GET, DELETE), capsys)
+    assert (told.status, len(model.asked)) == (0, 1)
+    assert "what a model said" in plain(told.out)
+
+
 @pytest.mark.parametrize("text", ["I would not know", '{"tools": 3}', '{"tools": [{"tool": "other"}]}', "}{"])
 def test_an_answer_that_cannot_be_used_is_said_and_the_draft_is_made_without_it(
     model: ModelServer, capsys: Capsys, text: str

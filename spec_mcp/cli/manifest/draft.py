@@ -62,6 +62,16 @@ def command(
     history: Annotated[
         bool, typer.Option("--history/--no-history", help="Look also at what is recorded here of this very server.")
     ] = True,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            help="The configuration that names model and store. Default: SPEC_MCP_CONFIG, else config.toml in "
+            "SPEC_MCP_HOME.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Draft a manifest from a live server, for you to review.
 
@@ -77,13 +87,13 @@ def command(
         raise UserError("draft: --out and --save both say where to write: give one of them")
     if force and out is None and not save:
         raise UserError("draft: --force means nothing where no file is written: add --out FILE or --save")
-    asked = None if model is None else configured(model)
+    asked = None if model is None else configured(model, config)
     seen = look_at(server, tools, url, header)
     if seen is None:
         raise UserError("draft: say which server, after `--`: spec-mcp manifest draft -- COMMAND [ARG]…")
     if not seen.tools:
         raise Failed("the server lists no tools, so there is nothing to draft")
-    found = _flows(seen, sessions or [], (url or server or None) if history else None)
+    found = _flows(seen, sessions or [], (url or server or None) if history else None, config)
     advised = _advice(model, asked, seen)
     text, name = _draft(seen, _fallback(server or [], tools, url), trust_annotations, found, advised)
     before = _speaks_already(seen)
@@ -145,13 +155,15 @@ def _fallback(server: list[str], tools: Path | None, url: str | None) -> str:
     return file_name(tools.name.split(".")[0], "server") if tools else "server"
 
 
-def _flows(seen: Seen, files: Sequence[Path], launched_by: str | Sequence[str] | None) -> Mapping[str, Sequence[Flow]]:
+def _flows(
+    seen: Seen, files: Sequence[Path], launched_by: str | Sequence[str] | None, config: Path | None
+) -> Mapping[str, Sequence[Flow]]:
     """What follows what in recorded sessions."""
     from spec_mcp.cli.manifest.history import steps
     from spec_mcp.manifest.flows import flows
 
     names = [str(tool["name"]) for tool in seen.tools if isinstance(tool.get("name"), str)]
-    return flows(steps(files, launched_by, names), names)
+    return flows(steps(files, launched_by, names, config), names)
 
 
 def _speaks_already(seen: Seen) -> Path | None:

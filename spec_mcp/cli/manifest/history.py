@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from spec_mcp.store.store import SessionTrace
 
 
-def steps(files: Sequence[Path], launched_by: str | Sequence[str] | None, tools: Iterable[str]) -> list[list[Step]]:
-    """The calls of these tools, session by session: from the files, and from the store where `launched_by` names the
-    server's command line or address.
+def steps(
+    files: Sequence[Path], launched_by: str | Sequence[str] | None, tools: Iterable[str], config: Path | None = None
+) -> list[list[Step]]:
+    """The calls of these tools, session by session: from the files, and from the store of the configuration where
+    `launched_by` names the server's command line or address.
 
     Raises:
         UserError: a file, or the store, cannot be read.
@@ -28,14 +30,14 @@ def steps(files: Sequence[Path], launched_by: str | Sequence[str] | None, tools:
     known = frozenset(tools)
     found = [session for file in files for session in read_sessions(file)]
     if launched_by is not None:
-        found += _recorded(launched_by)
+        found += _recorded(launched_by, config)
     return [[step for step in _steps(session, known) if step.tool in known] for session in found]
 
 
-def _recorded(launched_by: str | Sequence[str]) -> list[Session]:
+def _recorded(launched_by: str | Sequence[str], config: Path | None) -> list[Session]:
     from spec_mcp.store.rows import Scope
 
-    store = open_store(store_place(None))
+    store = open_store(store_place(config))
     if store is None:
         return []
     launch = Scope.of("", launched_by).launch
