@@ -197,7 +197,8 @@ def start_and_end(rehearsal: Rehearsal) -> None:
     config = folder / "etc" / "spec-mcp" / "config.toml"
     config.parent.mkdir(parents=True)
     text = (ROOT / "deploy" / "config.toml").read_text()
-    config.write_text(text.replace("0.0.0.0:9464", "127.0.0.1:0").replace("notice_s = 5", "notice_s = 1"))
+    text = text.replace("0.0.0.0:9464", "127.0.0.1:0").replace("notice_s = 5", "notice_s = 1")
+    config.write_text(re.sub(r'"postgresql:.*"', '"sqlite:"', text))
     home = folder / "var" / "lib" / "spec-mcp"
     home.mkdir(parents=True)
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -212,7 +213,6 @@ def start_and_end(rehearsal: Rehearsal) -> None:
         "PATH": f"{folder}/opt/spec-mcp/bin:/usr/bin:/bin",
         "SPEC_MCP_HOME": str(home),
         "SPEC_MCP_TOKEN": "rehearsed",
-        "SPEC_MCP_DATABASE": "sqlite:",
     }
     user = unprivileged(rehearsal, home)
     print(f"starting {' '.join(command)} as {'this user' if user is None else f'user {user}'}", flush=True)

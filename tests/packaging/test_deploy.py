@@ -14,11 +14,15 @@ import kubernetes_validate  # pyright: ignore[reportMissingTypeStubs]
 import pytest
 import yaml
 
+from spec_mcp.__main__ import run
 from spec_mcp.config import Config, load_config
 from spec_mcp.relay import process
 from spec_mcp.relay.front.serve import LAST_WORDS_S
 from spec_mcp.relay.gateway.served import SETTLING_S
 from spec_mcp.relay.making import LEAVING_RECORD_CLOSE_S
+from tests import postgres
+from tests.cli.gateways import OverHttp, python
+from tests.cli.test_run_leaving import client_of
 from tests.servers.install import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -162,6 +166,24 @@ def test_what_compose_names_is_there_and_its_gateways_have_the_time_that_leaving
     balancer = (DEPLOY / "haproxy.cfg").read_text()
     assert f"server-template gateway {gateway['deploy']['replicas']} gateway:{GATEWAY_PORT} check" in balancer
     assert subprocess.run(["git", "check-ignore", "-q", "deploy/secrets/any"], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.postgres
+def test_replicas_of_it_keep_one_record_in_the_database(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    light = python("light")
+    server = f"[servers.light]\ncommand = {json.dumps(light['command'])}\nargs = {json.dumps(light['args'])}\n\n["
+    text = server + (DEPLOY / "config.toml").read_text().partition("\n[")[2].partition("\n[")[2]
+    text = text.replace("0.0.0.0:9464", "127.0.0.1:0").replace("notice_s = 5", "notice_s = 0")
+    path = tmp_path / "config.toml"
+    with postgres.database() as url:
+        path.write_text(re.sub(r'"postgresql:.*"', json.dumps(url), text))
+        with OverHttp(path) as one, OverHttp(path) as other:
+            for gateway in (one, other):
+                with client_of(gateway) as client:
+                    assert "result" in client.post("tools/call", {"name": "echo", "arguments": {"text": "hi"}}).text
+                assert gateway.terminate() == 0
+        assert run(["stats", "--json", "--config", str(path)]) == 0
+    assert json.loads(capsys.readouterr().out)["calls"] == 2
 
 
 # --- the image ------------------------------------------------------------------------------------------------------
