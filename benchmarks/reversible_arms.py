@@ -19,11 +19,10 @@ from typing import Any
 import anyio
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
-from mcp_types import TextContent
 
 from benchmarks.reversible_desk import Case, draw_cases, work
 from spec_mcp.cli.demo.agent import Answer, Think
-from spec_mcp.cli.demo.runner import LATENCY_S, WASTED_CALL_S, WRITE_LATENCY_S
+from spec_mcp.cli.demo.runner import LATENCY_S, WASTED_CALL_S, WRITE_LATENCY_S, answer_of
 from spec_mcp.engine.calls import Json
 from spec_mcp.records import CallEvent, Session, write_sessions
 from spec_mcp.store.place import locate
@@ -190,9 +189,7 @@ async def timed_call(client: Client, tool: str, arguments: Mapping[str, Any]) ->
     began_s = time.monotonic()
     with anyio.fail_after(CALL_DEADLINE_S):
         result = await client.call_tool(tool, dict(arguments))
-    wait_s = time.monotonic() - began_s
-    text = "".join(item.text for item in result.content if isinstance(item, TextContent))
-    return Answer(text, result.is_error), wait_s
+    return answer_of(result), time.monotonic() - began_s
 
 
 def _run_of(made: list[Made], records: list[str], home: Path) -> Run:

@@ -26,7 +26,9 @@ import tomlkit
 from benchmarks.environments import questions
 from benchmarks.environments.repeating import differences, hidden_shares, saved_shares, side_by_side
 from benchmarks.environments.reporting import Report, Row, as_command, spread
-from benchmarks.environments.running import ROOT, Agent, AgentSession, Answer, Arm, Environment, Run, answer_of, run_arm
+from benchmarks.environments.running import ROOT, Agent, AgentSession, Arm, Environment, Run, run_arm
+from spec_mcp.cli.demo.agent import Answer
+from spec_mcp.cli.demo.runner import answer_of
 from spec_mcp.cli.text import count
 from spec_mcp.engine.policy import Settings
 from spec_mcp.errors import UserError

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Protocol
 
-from benchmarks.environments.running import Answer
+from spec_mcp.cli.demo.agent import Answer
 from wrapped_servers.wiki.world import Kind, Relation, Thing, World
 
 MEDIAN_THINK_S = 1.5

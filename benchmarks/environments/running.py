@@ -15,8 +15,9 @@ from typing import Any
 import anyio
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
-from mcp_types import CallToolResult, TextContent
 
+from spec_mcp.cli.demo.agent import Answer
+from spec_mcp.cli.demo.runner import answer_of
 from spec_mcp.store.place import locate
 from spec_mcp.store.sqlite import SqliteStore
 from spec_mcp.store.store import ToolTotals, Totals
@@ -76,23 +77,6 @@ class Made:
     @property
     def wait_s(self) -> float:
         return self.answered_s - self.sent_s
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the agent is told."""
-
-    text: str
-    data: Any
-    """`structuredContent`, else the JSON that the text holds, else None."""
-    is_error: bool
-
-
-def answer_of(result: CallToolResult) -> Answer:
-    """What a result tells an agent."""
-    text = "".join(item.text for item in result.content if isinstance(item, TextContent))
-    data = result.structured_content if result.structured_content is not None else _parsed(text)
-    return Answer(text, data, result.is_error)
 
 
 class AgentSession:
@@ -223,10 +207,3 @@ def _totals(home: Path) -> Totals:
         return store.totals()
     finally:
         store.close()
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None

@@ -1,4 +1,4 @@
-"""How the commands reach the store: through the configuration, and without making one where there is none."""
+"""What commands have in common: options, and how they reach the store without making one where there is none."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spec_mcp.engine.events import Mode
+
 if TYPE_CHECKING:
-    from spec_mcp.engine.events import Mode
     from spec_mcp.store.place import Place
     from spec_mcp.store.store import Store
 
@@ -24,6 +25,20 @@ ConfigOption = Annotated[
 ]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program instead of a table.")]
+
+ModeOption = Annotated[
+    Mode | None, typer.Option("--mode", help="Speculate (on), only compare (shadow), or be a plain proxy (off).")
+]
+
+RecordOption = Annotated[
+    str | None,
+    typer.Option("--record", metavar="FILE", help="Write all exchanges with model speculators there."),
+]
+
+ReplayOption = Annotated[
+    str | None,
+    typer.Option("--replay", metavar="FILE", help="Answer for model speculators from what --record wrote; no network."),
+]
 
 HOW_TO_BEGIN = "put spec-mcp in front of a server with `spec-mcp wrap -- COMMAND`, and use it"
 

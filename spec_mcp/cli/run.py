@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from spec_mcp.cli import completing
-from spec_mcp.cli.opening import ConfigOption
+from spec_mcp.cli.opening import ConfigOption, ModeOption, RecordOption, ReplayOption
 from spec_mcp.config import Config, find_config, load_config
-from spec_mcp.engine.events import Mode
 from spec_mcp.errors import UserError
 from spec_mcp.relay.saying import LogFormat, LogLevel, log_as
 from spec_mcp.tables import nearest
@@ -33,22 +32,15 @@ def command(
             autocompletion=completing.configured_servers,
         ),
     ] = None,
-    mode: Annotated[
-        Mode | None, typer.Option(help="Speculate (on), only compare (shadow), or be a plain proxy (off).")
-    ] = None,
+    mode: ModeOption = None,
     log_format: Annotated[
         LogFormat, typer.Option(help="Write lines for people to standard error, or one JSON object a line.")
     ] = LogFormat.HUMAN,
     log_level: Annotated[
         LogLevel, typer.Option(help="Say nothing less than this; debug: each session and each call.")
     ] = LogLevel.INFO,
-    record: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Write all exchanges with model speculators there.")
-    ] = None,
-    replay: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Answer for model speculators from what --record wrote; no network."),
-    ] = None,
+    record: RecordOption = None,
+    replay: ReplayOption = None,
 ) -> int:
     """Serve all servers of a configuration as one MCP server, to one client over stdio or to many over HTTP.
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from spec_mcp.cli import completing
-from spec_mcp.engine.events import Mode
+from spec_mcp.cli.opening import ModeOption, RecordOption, ReplayOption
 
 CONTEXT = {"ignore_unknown_options": True}
 
@@ -29,9 +29,7 @@ def command(
         str | None, typer.Option(metavar="N", help="What to call the server in the record and the configuration.")
     ] = None,
     config: Annotated[str | None, typer.Option(metavar="FILE", help="The configuration to read.")] = None,
-    mode: Annotated[
-        Mode | None, typer.Option(help="Speculate (on), only compare (shadow), or be a plain proxy (off).")
-    ] = None,
+    mode: ModeOption = None,
     url: Annotated[
         str | None, typer.Option(help="A remote server, reached over HTTP, in the place of a command.")
     ] = None,
@@ -58,13 +56,8 @@ def command(
             autocompletion=completing.transports,
         ),
     ] = None,
-    record: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Write all exchanges with model speculators there.")
-    ] = None,
-    replay: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Answer for model speculators from what --record wrote; no network."),
-    ] = None,
+    record: RecordOption = None,
+    replay: ReplayOption = None,
 ) -> int:
     """Serve one MCP server over stdio, transparently: same tools, same names, same answers, in less time.
 

@@ -12,7 +12,8 @@ import anyio
 
 from benchmarks.environments import running
 from benchmarks.environments.repeating import differences
-from benchmarks.environments.running import DIRECT, AgentSession, Answer, Arm, Environment, run_arm
+from benchmarks.environments.running import DIRECT, AgentSession, Arm, Environment, run_arm
+from spec_mcp.cli.demo.agent import Answer
 from tests.parity.agent import Agent
 from tests.parity.rig import TAP, ArmName, Rig, Run
 from tests.parity.transcript import read_tap

@@ -62,6 +62,14 @@ class Answer:
     text: str
     is_error: bool
 
+    @property
+    def data(self) -> Any:
+        """The JSON that the text holds, else None."""
+        try:
+            return json.loads(self.text)
+        except ValueError:
+            return None
+
 
 Step = Think | Call | Listen
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TextIO, cast
 import anyio
 from mcp import Client, MCPError
 from mcp.client.stdio import StdioServerParameters, stdio_client
-from mcp_types import TextContent
+from mcp_types import CallToolResult, TextContent
 
 from spec_mcp.cli.demo.agent import Answer, Call, Listen, Think, work
 from spec_mcp.cli.demo.cases import Case
@@ -189,10 +189,14 @@ async def _call(client: Client, case: Case, call: Call, watcher: Watcher) -> Mad
     with anyio.fail_after(CALL_DEADLINE_S):
         result = await client.call_tool(call.tool, call.arguments)
     answered_s = time.monotonic()
-    text = "".join(item.text for item in result.content if isinstance(item, TextContent))
-    made = Made(case.number, call.tool, call.arguments, Answer(text, result.is_error), sent_s, answered_s)
+    made = Made(case.number, call.tool, call.arguments, answer_of(result), sent_s, answered_s)
     watcher.answered(made)
     return made
+
+
+def answer_of(result: CallToolResult) -> Answer:
+    """What a result tells an agent."""
+    return Answer("".join(item.text for item in result.content if isinstance(item, TextContent)), result.is_error)
 
 
 async def _follow(log: Path, watcher: Watcher) -> None:
