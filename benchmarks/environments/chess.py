@@ -21,6 +21,7 @@ from benchmarks.environments.repeating import differences, interleaved, saved_sh
 from benchmarks.environments.reporting import Report, Row, as_command, spread
 from benchmarks.environments.running import DIRECT, ROOT, Agent, AgentSession, Arm, Environment, Run, run_arm
 from spec_mcp.cli.text import count
+from spec_mcp.replay import plots
 
 MANIFEST = ROOT / "manifests" / "chess.toml"
 WIDTHS = (1, 3, 5)
@@ -156,12 +157,17 @@ def paint(report: Report, axes: Any) -> None:
     saved = [by["time saved", name] for name in names]
     low = [100 * (one.median - one.low) for one in saved]
     high = [100 * (one.high - one.median) for one in saved]
-    axes.errorbar(extra, [100 * one.median for one in saved], yerr=[low, high], marker="o", capsize=4)
+    axes.errorbar(extra, [100 * one.median for one in saved], yerr=[low, high], marker="o", capsize=4, color=plots.BLUE)
     for name, x, one in zip(names, extra, saved, strict=True):
-        axes.annotate(name, (x, 100 * one.median), textcoords="offset points", xytext=(8, -4))
+        axes.annotate(name, (x, 100 * one.median), textcoords="offset points", xytext=(8, -12))
+    axes.axhline(100 * PAPER_SAVED, color=plots.GREY, linestyle="--", label="the paper's time saved, k = 3")
+    axes.set_xlim(0, 1.15 * max(extra))
+    axes.set_ylim(min(0.0, *[100 * one.low for one in saved]), 50)
     axes.set_xlabel("thought for nothing, % of what was thought")
     axes.set_ylabel("time saved, %")
-    axes.set_title("Chess: what more guesses save, and what they cost")
+    axes.legend(fontsize=9, loc="lower right", framealpha=1.0)
+    caption = f"k guesses of each move, {count(report.repetitions, 'repetition')}, seed {report.seed}"
+    plots.titled(axes, "Chess: what more guesses save, and what they cost", caption)
 
 
 def main() -> int:

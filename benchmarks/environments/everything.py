@@ -13,12 +13,17 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from benchmarks.environments.reporting import Row, Spread, versions
+from benchmarks.environments.reporting import Report, Row, Spread, versions
 from benchmarks.environments.running import ROOT
 from spec_mcp.cli.progress import progress
+from spec_mcp.cli.text import count
+from spec_mcp.errors import UserError
+from spec_mcp.replay import plots
 
 RESULTS = ROOT / "benchmarks" / "results"
 
@@ -32,6 +37,11 @@ class Part:
     environment: bool = True
     """It prints rows beside the paper's, and draws; the others print a table of their own."""
     options: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """As `spec-mcp bench` calls an environment."""
+        return self.module.rpartition(".")[2]
 
 
 PARTS = (
@@ -55,6 +65,7 @@ class Found:
     part: Part
     status: int
     took_s: float
+    """0 for one that was measured before."""
     report: Mapping[str, Any] | None
     """Of an environment."""
     text: str
@@ -83,11 +94,36 @@ def run(part: Part, quick: bool, folder: Path) -> Found:
     return Found(part, done.returncode, time.monotonic() - began_s, report, text, drawn)
 
 
+def measured_before(part: Part, results: Path, folder: Path) -> Found | None:
+    """What `spec-mcp bench NAME --json` has printed into NAME.json among the results; None where it has not.
+
+    Raises:
+        UserError: it is no such report, or its plot cannot be drawn.
+    """
+    file = results / f"{part.name}.json"
+    if not part.environment or not file.is_file():
+        return None
+    told = _report(file.read_text(encoding="utf-8"))
+    try:
+        report = report_of(told or {})
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{file}: it is no report of `spec-mcp bench {part.name} --json`") from error
+    picture = folder / f"{part.module}.svg"
+    plots.draw(picture, partial(import_module(f"benchmarks.{part.module}").paint, report))
+    return Found(part, int(bool(report.differences)), 0.0, told, "", picture.read_text(encoding="utf-8"))
+
+
 def _report(text: str) -> Mapping[str, Any] | None:
     try:
         return json.loads(text)
     except ValueError:
         return None
+
+
+def report_of(told: Mapping[str, Any]) -> Report:
+    """The report that has been told as JSON."""
+    names = ("environment", "quick", "seed", "repetitions", "differences", "notes", "details")
+    return Report(rows=[_row(row) for row in told["rows"]], **{name: told[name] for name in names})
 
 
 def as_json(found: Sequence[Found], quick: bool) -> dict[str, Any]:
@@ -143,6 +179,7 @@ def _section(found: Found) -> str:
     if found.status:
         lines.append(f'<p class="bad">Ended with exit status {found.status}.</p>')
     if found.report:
+        lines.append(f"<p>{html.escape(_made_with(found.report))}</p>")
         lines.append(_table([_row(row) for row in found.report["rows"]]))
         lines += [f'<p class="bad">Not the same: {html.escape(text)}</p>' for text in found.report["differences"]]
         lines += [f"<p>{html.escape(note)}</p>" for note in found.report["notes"]]
@@ -151,6 +188,12 @@ def _section(found: Found) -> str:
     if found.picture:
         lines.append(f"<figure>{found.picture[found.picture.index('<svg') :]}</figure>")
     return "\n".join(lines)
+
+
+def _made_with(report: Mapping[str, Any]) -> str:
+    commit = report["versions"].get("commit")
+    runs = [f"seed {report['seed']}", count(report["repetitions"], "repetition")]
+    return ", ".join([*runs, *(["quick"] if report["quick"] else []), *([f"commit {commit}"] if commit else [])])
 
 
 def _row(row: Mapping[str, Any]) -> Row:
@@ -174,6 +217,9 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="little of everything: to see that it works")
     parser.add_argument("--json", action="store_true", help="print the report as one JSON object too")
     parser.add_argument("--only", default="", metavar="TEXT", help="those whose name holds this")
+    parser.add_argument(
+        "--from", dest="results", type=Path, metavar="DIR", help="take NAME.json there, where it is, in place of a run"
+    )
     parser.add_argument("--folder", type=Path, default=RESULTS, metavar="DIR", help="where the report is written")
     options = parser.parse_args()
     chosen = [part for part in PARTS if options.only in part.module]
@@ -181,7 +227,8 @@ def main() -> int:
     found: list[Found] = []
     with tempfile.TemporaryDirectory() as folder, progress("comparing", len(chosen)) as advance:
         for part in chosen:
-            found.append(run(part, options.quick, Path(folder)))
+            before = measured_before(part, options.results, Path(folder)) if options.results else None
+            found.append(before or run(part, options.quick, Path(folder)))
             advance()
     report = as_json(found, options.quick)
     (options.folder / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -196,4 +243,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except UserError as error:
+        print(f"spec-mcp: {error}", file=sys.stderr)
+        sys.exit(1)

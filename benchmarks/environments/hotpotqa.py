@@ -391,7 +391,9 @@ def paint(report: Report, axes: Any) -> None:
     axes.set_xlim(0, 100)
     axes.set_xlabel("%")
     axes.legend(fontsize=8, loc="lower right", framealpha=1.0)
-    plots.titled(axes, "Multi-hop search", f"Scripted agents, {report.repetitions} repetitions, seed {report.seed}")
+    plots.titled(
+        axes, "Multi-hop search", f"Scripted agents, {count(report.repetitions, 'repetition')}, seed {report.seed}"
+    )
 
 
 def main() -> int:

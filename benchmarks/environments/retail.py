@@ -24,7 +24,10 @@ from benchmarks.environments.retail_sessions import LATENCY_S, Customers, Turns,
 from benchmarks.environments.running import DIRECT, HOME, ROOT, Arm, Environment, Run, run_arm
 from spec_mcp.cli.text import count
 from spec_mcp.records import write_sessions
+from spec_mcp.replay import plots
 
+ANSWERED, HIDDEN, USED = "calls answered", "wait for tools hidden", "speculations used"
+AT_ONCE_TURNS = "turns without a wait"
 PAPER_LOW, PAPER_HIGH = 0.22, 0.38
 PAPER_TURNS = 1 / 3
 
@@ -122,10 +125,10 @@ def _rows(
         where = f"{customers.title}, {name}"
         paper = f"to {100 * PAPER_HIGH:.1f} % of calls predicted"
         rows += [
-            Row("calls answered", spread(answered), "%", PAPER_LOW, paper, where),
-            Row("speculations used", spread(used), "%", arm=where),
-            Row("wait for tools hidden", spread(hidden_shares(runs, name, DIRECT.name)), "%", arm=where),
-            Row("turns without a wait", spread(prompt), "%", PAPER_TURNS, "of turns", where),
+            Row(ANSWERED, spread(answered), "%", PAPER_LOW, paper, where),
+            Row(USED, spread(used), "%", arm=where),
+            Row(HIDDEN, spread(hidden_shares(runs, name, DIRECT.name)), "%", arm=where),
+            Row(AT_ONCE_TURNS, spread(prompt), "%", PAPER_TURNS, "of turns", where),
         ]
     return rows
 
@@ -164,14 +167,32 @@ async def measure(options: Any) -> Report:
 
 
 def paint(report: Report, axes: Any) -> None:
-    """Bars, the paper's range beside them."""
-    rows = [row for row in report.rows if row.unit == "%"]
-    names = [f"{row.figure}\n{row.arm}" for row in rows]
-    axes.barh(names, [100 * row.ours.median for row in rows], color="#0072b2")
-    axes.axvspan(100 * PAPER_LOW, 100 * PAPER_HIGH, color="#d55e00", alpha=0.2)
+    """What each arm reached, the paper's figures beside it."""
+    colours = {ANSWERED: plots.BLUE, HIDDEN: plots.ORANGE, AT_ONCE_TURNS: plots.GREEN, USED: plots.GREY}
+    arms = list(dict.fromkeys(row.arm for row in report.rows))
+    for offset, (figure, colour) in enumerate(colours.items()):
+        found = {row.arm: row.ours for row in report.rows if row.figure == figure}
+        axes.barh(
+            [number + 0.2 * (offset - 1.5) for number in range(len(arms))],
+            [100 * found[arm].median for arm in arms],
+            height=0.18,
+            color=colour,
+            label=figure,
+            xerr=[
+                [100 * (found[arm].median - found[arm].low) for arm in arms],
+                [100 * (found[arm].high - found[arm].median) for arm in arms],
+            ],
+        )
+    axes.axvspan(
+        100 * PAPER_LOW, 100 * PAPER_HIGH, color=plots.BLUE, alpha=0.12, label="the paper's calls predicted, by models"
+    )
+    axes.axvline(100 * PAPER_TURNS, color=plots.GREEN, linestyle="--", label="the paper's turns without a wait")
+    axes.set_yticks(range(len(arms)), [arm.replace(", ", ",\n", 1) for arm in arms])
     axes.invert_yaxis()
-    axes.set_xlabel("%; shaded: calls that the paper's models predicted")
-    axes.tick_params(axis="y", labelsize=7)
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("%")
+    axes.legend(fontsize=8, loc="lower right", framealpha=1.0)
+    plots.titled(axes, "A shop's customers", f"{count(report.repetitions, 'repetition')}, seed {report.seed}")
 
 
 def main() -> int:

@@ -26,6 +26,7 @@ from typing import Any
 from benchmarks.environments.repeating import interleaved
 from benchmarks.environments.reporting import Report, Row, as_command, spread
 from benchmarks.environments.running import AgentSession, Arm, Environment, Run, run_arm
+from spec_mcp.cli.text import count
 from spec_mcp.replay import plots
 from wrapped_servers.tuner import knob
 from wrapped_servers.tuner.server import MAX_US, MIN_US
@@ -201,7 +202,7 @@ def paint(report: Report, axes: Any) -> None:
     axes.set_ylabel("p95 latency, ms")
     axes.legend(fontsize=9)
     what = "a MODEL of EEVDF" if plan.model else "this kernel's EEVDF slice"
-    plots.titled(axes, "Recovery from a bad setting", f"{what}, medians of {plan.repetitions} repetitions")
+    plots.titled(axes, "Recovery from a bad setting", f"{what}, {count(plan.repetitions, 'repetition')}, medians")
 
 
 def main() -> int:

@@ -209,13 +209,18 @@ def everything(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON too.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Little of everything: to see that it works.")] = False,
     only: Annotated[str, typer.Option("--only", metavar="TEXT", help="Those whose name holds this.")] = "",
+    results: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FOLDER", help="Take an environment's NAME.json there, in place of a run."),
+    ] = None,
 ) -> int:
     """Run every comparison and write one report of them, as a web page and as JSON.
 
     The paper's tables and figures beside ours, on this machine: benchmarks/results/report.html and report.json. Some
     hours; [b]--quick[/b] takes ten minutes.
     """
-    return _run("environments.everything", ["--json"] * as_json + ["--quick"] * quick + ["--only", only])
+    arguments = ["--json"] * as_json + ["--quick"] * quick + ["--only", only]
+    return _run("environments.everything", arguments + (["--from", str(results.absolute())] if results else []))
 
 
 def _environment(
