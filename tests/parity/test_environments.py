@@ -70,7 +70,7 @@ def test_a_chess_player_cannot_tell_the_arms_apart(tmp_path: Path) -> None:
         ("board", {"game": "game-1"}),
     )
     runs = all_arms("chess", calls, tmp_path)
-    assert answered(runs["right"]) >= 4
+    assert answered(runs["right"]) >= 2
     assert early(runs) <= {"think", "glance", "legal_moves", "board"}
 
 
@@ -95,7 +95,7 @@ def test_a_shops_agent_cannot_tell_the_arms_apart(tmp_path: Path) -> None:
         ("get_user_details", user),
     )
     runs = all_arms("retail", calls, tmp_path)
-    assert answered(runs["right"]) >= 4
+    assert answered(runs["right"]) >= 2
     assert not early(runs) & {"modify_user_address", "cancel_pending_order"}
 
 
