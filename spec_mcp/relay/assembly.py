@@ -54,12 +54,13 @@ from spec_mcp.relay.validators import Validators
 from spec_mcp.relay.variables import telling as telling_variables
 from spec_mcp.relay.vouching import Vouching, named_manifest
 from spec_mcp.store.instance import Launch
-from spec_mcp.store.place import locate
+from spec_mcp.store.place import Remote, locate
 from spec_mcp.store.recorder import Recorder
 from spec_mcp.store.rows import LOCAL_USER, Scope
 from spec_mcp.store.worker import Loaded, StoreState
 
 if TYPE_CHECKING:
+    from spec_mcp.relay.board.opening import Shared
     from spec_mcp.relay.wrap import MakePredictor, WrapOptions
 
 STDIN, STDOUT = 0, 1
@@ -97,7 +98,10 @@ class Assembly:
         self._session = session.session
         self._recording = Recording(self._recorder, scope, session, time.time, now_s)
         self._policies: dict[str, ServerPolicy] = {}
-        self._engine = Engine(settings_of(self._config), self._policies, mode=self._modes.now())
+        self._remote = place.remote
+        self._shared: Shared | None = None
+        settings = settings_of(self._config, board=self._remote is not None)
+        self._engine = Engine(settings, self._policies, mode=self._modes.now())
         self._sharing = Sharing(self._config.speculation, self._engine)
         self._sharing.listen(self._recording)
         self._deciding = Deciding(self._engine, now_s)
@@ -162,6 +166,8 @@ class Assembly:
     def run(self) -> int:
         """Serve until the client leaves or a signal comes; then end the server and write down what was learned."""
         try:
+            if self._remote is not None:
+                self._shared = self._one_of_several(self._remote)
             self._bridge.connected()
             self._bridge.inheriting.look_at_start()
             self._recorder.start()
@@ -189,7 +195,18 @@ class Assembly:
         finally:
             self._link.join()
             self._validators.close()
+            if self._shared is not None:
+                self._shared.end()
             self._pump.close()
+
+    def _one_of_several(self, remote: Remote) -> Shared:
+        from spec_mcp.relay.board.alarms import Alarms
+        from spec_mcp.relay.board.opening import Shared
+
+        alarms = Alarms(self._call_at_once)
+        shared = Shared(self._config, remote, self._deciding, self._call_at_once, alarms.later, alarms.close)
+        shared.serve(self._name, Server(command=self._command[0], args=tuple(self._command[1:])))
+        return shared
 
     def _call_at_once(self, task: Callable[[], None]) -> None:
         self._pump.call_at_once(task)

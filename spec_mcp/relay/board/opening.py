@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from spec_mcp.config import Config, Server
@@ -53,11 +54,20 @@ class _Boards:
 class Shared:
     """This process as one of those that share a store, from now on."""
 
-    def __init__(self, config: Config, remote: Remote, deciding: Deciding, soon: Soon, later: Later) -> None:
-        """Join, as soon as the database can be reached."""
+    def __init__(
+        self,
+        config: Config,
+        remote: Remote,
+        deciding: Deciding,
+        soon: Soon,
+        later: Later,
+        ended: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Join, as soon as the database can be reached. `ended` is told when nothing of ours needs the loop more."""
         kept = config.store
         _say_what_is_off(config)
         self._deciding = deciding
+        self._ended = ended
         self._boards = _Boards(remote)
         process = this_process(kept.replica or own_name())
         settings = ReplicaSettings(process, kept.lease_s, bury_after_s=kept.bury_after_s)
@@ -76,6 +86,7 @@ class Shared:
         """Nothing is under way any more: leave. Blocks for a moment."""
         self._replica.close()
         self._boards.close()
+        self._ended()
 
 
 def world_of(server: Server) -> str:

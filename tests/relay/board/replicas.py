@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -45,14 +46,26 @@ touches = ["page:{name}"]
 """
 
 
-BOOKS = itertools.count(1)
+BOOKS, NAMES = itertools.count(1), itertools.count(1)
 
 
-class Pages:
-    """The server, and what it was asked."""
+class Told:
+    """What the server was asked, as it notes it."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+
+    def reads(self) -> Counter[str]:
+        """How often each page was read."""
+        asked = [json.loads(line) for line in self._log.read_text().splitlines()]
+        return Counter(one["arguments"]["name"] for one in asked if one["tool"] == "read_page")
+
+
+class Pages(Told):
+    """The server over HTTP."""
 
     def __init__(self, folder: Path) -> None:
-        self._log = folder / "pages.jsonl"
+        super().__init__(folder / "pages.jsonl")
         self._log.touch()
         self._process = subprocess.Popen(
             [sys.executable, str(PAGES), str(self._log), "--http", "0"], stdout=subprocess.PIPE
@@ -63,11 +76,6 @@ class Pages:
     def close(self) -> None:
         self._process.kill()
         self._process.communicate()
-
-    def reads(self) -> Counter[str]:
-        """How often each page was read."""
-        asked = [json.loads(line) for line in self._log.read_text().splitlines()]
-        return Counter(one["arguments"]["name"] for one in asked if one["tool"] == "read_page")
 
 
 class Wire:
@@ -181,7 +189,7 @@ def result_of(answer: httpx2.Response) -> Any:
 class Group:
     """Replicas that share a database and a server."""
 
-    def __init__(self, folder: Path, pages: Pages, url: str, *, lease_s: float = 10.0, mode: str = "on") -> None:
+    def __init__(self, folder: Path, pages: Told, url: str, *, lease_s: float = 10.0, mode: str = "on") -> None:
         self.pages = pages
         self.url = url
         self._folder = folder
@@ -191,10 +199,16 @@ class Group:
 
     def add(self, store_url: str | None = None) -> Replica:
         """One more, which has met the server and is known to the others."""
-        name = f"replica-{len(self.replicas)}"
+        assert isinstance(self.pages, Pages)
+        name = f"replica-{next(NAMES)}"
         one = Replica(self._folder, name, self.pages.url, store_url or self.url, self._lease_s, self._mode)
         self.replicas.append(one)
         return one
+
+    def add_at_once(self, count: int) -> None:
+        """So many more."""
+        with ThreadPoolExecutor(count) as starts:
+            list(starts.map(lambda _: self.add(), range(count)))
 
     def close(self) -> None:
         for one in self.replicas:

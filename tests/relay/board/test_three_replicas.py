@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle
@@ -16,8 +17,8 @@ import pytest
 from spec_mcp.store.place import Remote
 from spec_mcp.store.postgres.connecting import Database
 from tests import postgres
-from tests.pipes import eventually
-from tests.relay.board.replicas import Group, Pages, Wire, result_of
+from tests.pipes import RawClient, eventually
+from tests.relay.board.replicas import MANIFEST, PAGES, Group, Pages, Told, Wire, result_of
 from tests.relay.front.rig import BOTH, modern_request
 
 pytestmark = pytest.mark.postgres
@@ -35,8 +36,7 @@ def three(pages: Pages, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gr
     with postgres.database() as url:
         group = Group(tmp_path_factory.mktemp("three"), pages, url)
         try:
-            for _ in range(3):
-                group.add()
+            group.add_at_once(3)
             group.warm_up()
             yield group
         finally:
@@ -91,7 +91,7 @@ Step = tuple[str, str, str]
 def program(seed: int) -> list[Step]:
     """A client that mostly reads on, and writes what it will read."""
     chance, at, steps = random.Random(seed), {"x": 0, "y": 0}, list[Step]()
-    for number in range(40):
+    for number in range(24):
         book = chance.choice("xy")
         if chance.random() < 0.3:
             steps.append(("write_page", f"{book}-{at[book] + chance.randint(0, 2)}", f"text {number}"))
@@ -110,21 +110,21 @@ def transcript(steps: list[Step], arm: str, asks: Iterator[Callable[[str, dict[s
     return answers
 
 
-def asking(pages: Pages) -> Callable[[str, dict[str, Any]], Any]:
+def asking(url: str) -> Callable[[str, dict[str, Any]], Any]:
     """The server itself."""
 
     def ask(tool: str, arguments: dict[str, Any]) -> Any:
         body, named = modern_request("tools/call", {"name": tool, "arguments": arguments})
         headers = {name.replace("_", "-"): value for name, value in named.items()}
-        answer = httpx2.post(pages.url, json=body, headers={"accept": BOTH, **headers}, trust_env=False)
+        answer = httpx2.post(url, json=body, headers={"accept": BOTH, **headers}, trust_env=False)
         return result_of(answer)
 
     return ask
 
 
-def test_directly_through_one_replica_and_through_three_the_answers_are_the_same(three: Group) -> None:
+def test_directly_through_one_replica_and_through_three_the_answers_are_the_same(pages: Pages, three: Group) -> None:
     steps = program(7)
-    direct = transcript(steps, "direct", cycle([asking(three.pages)]))
+    direct = transcript(steps, "direct", cycle([asking(pages.url)]))
     one = transcript(steps, "one", cycle([three.replicas[0].call]))
     all_three = transcript(steps, "three", cycle([replica.call for replica in three.replicas]))
     assert one == direct
@@ -160,10 +160,12 @@ def forget_the_abandoned(group: Group) -> None:
     group.query("UPDATE postings SET abandoned_at = abandoned_at - interval '1 hour' WHERE abandoned_at IS NOT NULL")
 
 
+@pytest.mark.slow
 def test_a_replica_that_is_killed_stops_adoption_until_it_is_buried(pages: Pages, tmp_path: Path, url: str) -> None:
     group = Group(tmp_path, pages, url, lease_s=2.0)
     try:
-        a, b = group.add(), group.add()
+        group.add_at_once(2)
+        a, b = group.replicas
         group.warm_up()
         eventually(lambda: group.adopts(a, b), "it is used")
         group.query(
@@ -184,6 +186,7 @@ def test_a_replica_that_is_killed_stops_adoption_until_it_is_buried(pages: Pages
         group.close()
 
 
+@pytest.mark.slow
 def test_a_replica_without_its_database_goes_on_alone_and_comes_back(pages: Pages, tmp_path: Path, url: str) -> None:
     group, wire = Group(tmp_path, pages, url, lease_s=2.0), Wire(url)
     try:
@@ -200,3 +203,37 @@ def test_a_replica_without_its_database_goes_on_alone_and_comes_back(pages: Page
     finally:
         wire.close()
         group.close()
+
+
+def test_a_wrapped_server_is_a_replica_while_it_is_used(tmp_path: Path, url: str) -> None:
+    (tmp_path / "pages.toml").write_text(MANIFEST)
+    config, log = tmp_path / "config.toml", tmp_path / "pages.jsonl"
+    log.touch()
+    config.write_text(f'[speculation]\nwasted_call_s = 0.01\ndepth = 1\n[store]\nurl = "{url}"\nlease_s = 10\n')
+    command = [
+        sys.executable,
+        "-m",
+        "spec_mcp",
+        "wrap",
+        "--config",
+        str(config),
+        "--manifest",
+        str(tmp_path / "pages.toml"),
+    ]
+    group = Group(tmp_path, Told(log), url)
+    with RawClient([*command, "--", sys.executable, str(PAGES), str(log)]) as client:
+        client.initialize()
+        client.list_tools()
+
+        def uses_what_it_read_ahead() -> bool:
+            book = group.new_book()
+            client.call("read_page", {"name": f"{book}-1"})
+            eventually(lambda: group.pages.reads()[f"{book}-2"] > 0, "it reads ahead")
+            answer = client.call("read_page", {"name": f"{book}-2"}).message["result"]["structuredContent"]
+            assert answer == {"name": f"{book}-2", "text": "", "next": f"{book}-3"}
+            return group.pages.reads()[f"{book}-2"] == 1
+
+        client.call("read_page", {"name": "first-1"})
+        eventually(lambda: group.query("SELECT 1 FROM replicas WHERE is_active"), "it is a member")
+        eventually(uses_what_it_read_ahead, "it is used")
+    assert group.query("SELECT 1 FROM replicas") == []
