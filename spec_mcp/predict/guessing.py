@@ -47,8 +47,8 @@ class Terms:
     """On which terms a speculator may be asked."""
 
     prices: Prices
-    about: frozenset[About] = frozenset({About.NEXT_CALL, About.RUNNING_CALL})
-    """`About.NEXT_MESSAGE` only where the client shows the conversation."""
+    about: frozenset[About] = frozenset(About)
+    """It is asked about the next message only where the client shows the conversation."""
     most: int = 4
     """Guesses in one answer, at the most."""
 

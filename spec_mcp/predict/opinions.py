@@ -10,8 +10,8 @@ additive logistic modelling (Friedman, Hastie and Tibshirani, "Additive logistic
 
 A shift is counted per speculator and statement, then also per probability so far, then also per tool; each finer count
 backs off to the coarser, and the coarsest to a start which averages the log odds of history and of a speculator whose
-confidence is halved (models are overconfident), moved by as much as all such starts of this speculator were wrong: of
-what it means by its confidences a dozen guesses tell something, but a dozen of each confidence take long to come. While
+confidence is halved (models are overconfident), moved by as much as all such starts of its first guesses, or of its
+later ones, were wrong: a dozen guesses say what it means by its confidences, long before each was heard often. While
 evidence is thin a probability therefore stays near history's own; and as every group of calls is pulled to the share of
 it that was used, the merged probability tells at least what each source told.
 """
@@ -151,7 +151,7 @@ def _contexts(speculator: str, says: str, x: float, tool: str, *, is_told: bool)
     """The contexts in which a statement is counted, the coarsest first: that of the starts, in which what was expected
     is what was so by them, and those of the shifts, in which it is what was so without the statement."""
     told = "told" if is_told else "untold"
-    starts = (speculator, told, "all", SILENT if says.startswith(SILENT) else "named")
+    starts = (speculator, told, "all", says.split(maxsplit=1)[0])
     coarse = (speculator, told, says)
     finer = (*coarse, str(bisect_right(LOGITS, x)) if is_told else "")
     return (starts, coarse, finer, (*finer, tool))
