@@ -139,6 +139,8 @@ def test_a_pod_has_the_time_that_leaving_takes(kinds: dict[str, Any], pod: Any, 
     config = configured(kinds["ConfigMap"]["data"]["config.toml"], tmp_path)
     assert config.listen.metrics == f"0.0.0.0:{METRICS_PORT}"
     assert leaving_s(config) < pod["terminationGracePeriodSeconds"]
+    assert pod["containers"][0]["resources"]["limits"] == {"memory": "1Gi"}
+    assert 2 * config.listen.memory_bytes < 2**30
     readiness = pod["containers"][0]["readinessProbe"]
     assert config.listen.notice_s is not None
     assert readiness["periodSeconds"] * readiness["failureThreshold"] <= config.listen.notice_s
