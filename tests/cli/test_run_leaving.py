@@ -14,6 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from spec_mcp.__main__ import run
 from tests.cli.gateways import Gated, OverHttp
 from tests.pipes import LEGACY, WAIT_S, eventually, is_alive
 from tests.relay.graph import CONFIGURATION, MEMORY, Graph, entity
@@ -111,7 +112,9 @@ def test_a_call_in_flight_gets_its_answer_and_a_late_one_a_reason_to_ask_again(t
     assert "echo" not in [one["params"]["name"] for one in gated.told if one["method"] == "tools/call"]
 
 
-def test_an_early_write_that_nobody_used_is_taken_back_before_it_ends(tmp_path: Path, spec_mcp_home: Path) -> None:
+def test_an_early_write_that_nobody_used_is_taken_back_before_it_ends(
+    tmp_path: Path, spec_mcp_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     graph = Graph(tmp_path, spec_mcp_home)
     before = graph.file.read_bytes()
     server = ["[servers.memory]", 'command = "node"', f"args = [{json.dumps(str(MEMORY))}]"]
@@ -123,8 +126,10 @@ def test_an_early_write_that_nobody_used_is_taken_back_before_it_ends(tmp_path: 
         gateway.process.send_signal(signal.SIGTERM)
         eventually(lambda: "early" not in graph.file.read_text(), "it is taken back while clients are still served")
         assert "early" not in client.call("read_graph").text
-        assert graph.file.read_bytes() == before  # and nothing is done early any more
         gateway.process.send_signal(signal.SIGTERM)
         gateway.process.wait(WAIT_S)
     assert graph.file.read_bytes() == before
     assert graph.entries() == []
+    assert run(["trace", "last"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert "switched-off" in [line for line in told if "create_entities" in line][-1]  # the last that was made early
