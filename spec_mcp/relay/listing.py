@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from spec_mcp.engine.calls import OUR_META_PREFIX, UNMATCHED_META
 from spec_mcp.engine.events import ToolsListed
+from spec_mcp.engine.servers import LISTED_MAX
 from spec_mcp.manifest.fingerprint import fingerprint
 from spec_mcp.relay import wire
 
@@ -103,6 +104,8 @@ class Listing:
             self._ask(cursor)
             return
         pages, self._pages = self._pages, []
+        if len(pages) > LISTED_MAX:
+            return  # as above: to look at each would hold up whoever waits
         doubtful = self.on_tools(pages)
         found = {name: fingerprint(tool) for tool in pages if isinstance(name := tool.get("name"), str)}
         self.fingerprints = found

@@ -10,6 +10,7 @@ import pytest
 
 from spec_mcp.engine import commands as do
 from spec_mcp.engine.events import Mode
+from spec_mcp.engine.servers import LISTED_MAX
 from spec_mcp.relay import link as link_module
 from spec_mcp.relay.prompts import PASSED_ON_MAX
 from tests.relay.rig import TOOLS, Rig, answer, call, cancelled, notification, own_id, progress, request
@@ -278,6 +279,18 @@ def test_nonsense_in_answer_to_our_look_at_the_tools_costs_no_call(rig: Rig, non
     rig.server(answer(own_id(rig.to_server[1]), nonsense))
     assert rig.to_client == [answer(1, b'{"tools":[]}')]
     assert rig.client(call(2, "get")).server(answer(2)).to_client == [answer(2)]
+
+
+def test_a_server_with_more_tools_than_are_looked_at_is_a_plain_server(rig: Rig) -> None:
+    seen: list[int] = []
+    rig.bridge.listing.on_tools = lambda tools: frozenset(seen.append(len(tools)) or ())
+    rig.bridge.connected()
+    rig.bridge.listing.wanted = True
+    rig.client(request(1, "tools/list")).server(answer(1, b'{"tools":[]}'))
+    tools = b",".join(b'{"name":"t%d"}' % number for number in range(LISTED_MAX + 1))
+    rig.server(answer(own_id(rig.to_server[1]), b'{"tools":[%s]}' % tools))
+    assert seen == []
+    assert rig.client(call(2, "get")).server(answer(2)).to_client[-1] == answer(2)
 
 
 # --- a part of ours fails -------------------------------------------------------------------------------------------

@@ -17,6 +17,12 @@ PAGES_MAX = 1000
 LISTED_MAX_BYTES = 64 * 2**20
 """A list that does not end is cut here: its server may be lying, and others need the room."""
 
+CALLABLE_MAX = 10_000
+"""Tools, or prompts, of one server: no client takes a tenth of it, and each needs a name while all others wait."""
+
+READABLE_MAX = 100_000
+"""Resources, or templates."""
+
 RELIST_S = 1.0
 """How soon a list is asked for again: some servers say all the time that theirs has changed, or whenever it is read."""
 
@@ -30,6 +36,12 @@ class _Round:
     items: list[bytes] = field(default_factory=list[bytes])
     pages: int = 0
     listed_bytes: int = 0
+
+    @property
+    def room(self) -> int:
+        """How many items more are taken."""
+        most = CALLABLE_MAX if self.kind in (Kind.TOOLS, Kind.PROMPTS) else READABLE_MAX
+        return most - len(self.items)
 
 
 class Surveying:
@@ -150,10 +162,11 @@ class Surveying:
             known = self._catalogue.items(kind)
             self._know(kind, tuple(this_round.items) if known is None else known)
             return
-        this_round.items += page.items
+        this_round.items += page.items[: this_round.room]
         this_round.pages += 1
         this_round.listed_bytes += len(message.result)
-        if page.next_cursor and this_round.pages < PAGES_MAX and this_round.listed_bytes <= LISTED_MAX_BYTES:
+        may_go_on = this_round.pages < PAGES_MAX and this_round.listed_bytes <= LISTED_MAX_BYTES and this_round.room
+        if page.next_cursor and may_go_on:
             self._ask_page(this_round, page.next_cursor)
         else:
             self._know(kind, tuple(this_round.items))

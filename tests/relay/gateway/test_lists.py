@@ -279,6 +279,15 @@ def test_a_list_without_an_end_is_cut(names: tuple[str, ...], monkeypatch: pytes
     assert sum(one["method"] == "tools/list" for one in rig.server("a").own) == 20
 
 
+def test_of_very_many_tools_the_first_are_listed_and_the_other_servers_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surveying, "CALLABLE_MAX", 2)
+    tools = [{"name": f"t{number}", "inputSchema": {}} for number in range(4)]
+    pages = {"result": {"tools": tools, "nextCursor": "more"}}
+    rig = Rig({"a": Script(tools__list=pages), "b": Script()})
+    assert rig.client().initializes().listed() == ["a__t0", "a__t1", "b__echo"]
+    assert sum(one["method"] == "tools/list" for one in rig.server("a").own) == 1
+
+
 def test_a_server_that_lists_with_an_error_has_nothing_and_holds_up_nobody() -> None:
     rig = Rig({"a": Script(tools__list={"error": {"code": -32603, "message": "no"}}), "b": Script()})
     assert rig.client().initializes().listed() == ["b__echo"]
