@@ -17,6 +17,7 @@ from spec_mcp.speculators.api import (
     scrubbed,
     unreachable,
 )
+from spec_mcp.speculators.bounded import bounded
 
 if TYPE_CHECKING:
     from anthropic.types import Message
@@ -35,7 +36,10 @@ class MessagesApi:
         self._key = key
         # all is given, so that the library looks for no credentials of its own, in the environment or in files
         self._sdk = anthropic.AsyncAnthropic(
-            api_key=key or NO_KEY, base_url=settings.base_url or HOSTED_URL, max_retries=0
+            api_key=key or NO_KEY,
+            base_url=settings.base_url or HOSTED_URL,
+            max_retries=0,
+            http_client=bounded(anthropic.DefaultAsyncHttpxClient),
         )
 
     async def send(self, body: Body, within_s: float) -> Reply:

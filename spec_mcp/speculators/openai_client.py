@@ -8,6 +8,7 @@ from typing import TypeVar
 import openai
 
 from spec_mcp.speculators.api import Refused, TimedOut, retry_after_s, scrubbed, unreachable
+from spec_mcp.speculators.bounded import bounded
 
 HOSTED_URL = "https://api.openai.com/v1"
 
@@ -23,7 +24,12 @@ class Client:
 
     def __init__(self, base_url: str | None, key: str) -> None:
         self._key = key
-        self.sdk = openai.AsyncOpenAI(api_key=key or NO_KEY, base_url=base_url or HOSTED_URL, max_retries=0)
+        self.sdk = openai.AsyncOpenAI(
+            api_key=key or NO_KEY,
+            base_url=base_url or HOSTED_URL,
+            max_retries=0,
+            http_client=bounded(openai.DefaultAsyncHttpxClient),
+        )
 
     async def say(self, answer: Awaitable[T]) -> T:
         """What the server answers.

@@ -89,6 +89,7 @@ class Raw:
 
     body: bytes
     content_type: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -191,7 +192,7 @@ class ModelServer:
                 http, behaviour.status, json.dumps({"type": "error", "error": error}).encode(), behaviour.headers
             )
         elif isinstance(behaviour, Raw):
-            self._send(http, 200, behaviour.body, {"content-type": behaviour.content_type})
+            self._send(http, 200, behaviour.body, {"content-type": behaviour.content_type, **behaviour.headers})
         elif isinstance(behaviour, Waits):
             http.connection.settimeout(WAIT_S)
             try:

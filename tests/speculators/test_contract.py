@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib
 import json
 import time
@@ -13,6 +14,7 @@ from pydantic import ConfigDict, TypeAdapter, with_config
 
 from spec_mcp.predict.guessing import Ending, Guess
 from spec_mcp.predict.prompts import Scene
+from spec_mcp.speculators.bounded import ANSWER_MAX_BYTES
 from tests.servers.models import Cuts, Drips, Fails, ModelServer, Raw, RefusesTheForm, Says
 from tests.speculators.asking import KEY, KINDS, NEXT, RUNNING, SCENE, Fixture, Kind
 
@@ -95,6 +97,23 @@ def test_an_answer_that_is_none_of_the_api_fails_the_question(any_kind: Fixture,
     assert any_kind.ask().ending is Ending.FAILED
     any_kind.server.then(A)
     assert any_kind.ask().guesses == GUESSES, "and the next one is asked as before"
+
+
+def test_an_answer_without_end_or_packed_is_not_read_to_its_end(any_kind: Fixture) -> None:
+    packed = gzip.compress(b'{"x":"' + b"x" * 2**20 + b'"}')
+    endless = b'{"x":"' + b"x" * (ANSWER_MAX_BYTES + 2**20) + b'"}'
+    for behaviour in (Raw(endless), Raw(packed, headers={"content-encoding": "gzip"})):
+        any_kind.server.then(behaviour)
+        assert any_kind.ask().ending is Ending.FAILED
+    any_kind.server.then(A)
+    assert any_kind.ask().guesses == GUESSES
+
+
+def test_what_is_asked_goes_nowhere_else_when_a_server_says_so(any_kind: Fixture) -> None:
+    with ModelServer() as other:
+        any_kind.server.then(Fails(307, headers={"location": f"{other.url}/v1/chat/completions"}))
+        assert any_kind.ask().ending is Ending.FAILED
+        assert other.asked == []
 
 
 @pytest.mark.parametrize(
