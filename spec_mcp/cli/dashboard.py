@@ -70,5 +70,5 @@ def _place(config: Config, environ: Mapping[str, str]) -> Place:
     from spec_mcp.dashboard import Place
     from spec_mcp.store.settings import StoreSettings
 
-    store = StoreSettings.of(config, environ).place.path
-    return Place(store, home(environ), config, (sys.executable, "-m", "spec_mcp"))
+    place = StoreSettings.of(config, environ).place
+    return Place(place.path, home(environ), config, (sys.executable, "-m", "spec_mcp"), place.remote)

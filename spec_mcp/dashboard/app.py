@@ -58,7 +58,7 @@ class Dashboard:
         self._place = place
         self._prefix = prefix
         self._guard = Guard(token, password, checks_host=checks_host)
-        self._reader = Reader(place.store)
+        self._reader = Reader(place.store, place.remote)
         self._live = Live(place, self._reader)
         self._programs = Programs(place)
         self._readers = anyio.CapacityLimiter(READS_AT_ONCE)
@@ -198,8 +198,8 @@ class Dashboard:
         part = self._part(asked)
         newest = sessions.listed(self._reader, self._wall_s())["sessions"]
         return {
-            "mode": self._place.mode,
-            "store": str(self._place.store),
+            "mode": self._place.mode(self._reader.switched()),
+            "store": self._place.shown,
             "summary": figures.summary(self._reader, part),
             "sessions": newest[:8],
             "comparisons": comparisons.by_tool(self._reader),
@@ -233,7 +233,7 @@ class Dashboard:
             "curve": self._programs.curve,
             "drawing": self._programs.is_tuning,
             "now": self._place.config.speculation.wasted_call_s,
-            "calls": figures.summary(self._reader, Part())["calls"] if self._place.store.exists() else 0,
+            "calls": figures.summary(self._reader, Part())["calls"] if self._reader.is_there else 0,
         }
 
     def _manifest(self, asked: Mapping[str, str]) -> dict[str, Any] | None:

@@ -6,8 +6,8 @@ from typing import Any
 
 from spec_mcp.dashboard.reading import Reader
 from spec_mcp.store import comparing
-from spec_mcp.store.connection import Connection
 from spec_mcp.store.rows import ComparisonRow
+from spec_mcp.store.sql import Sql
 from spec_mcp.store.store import ToolComparisons
 
 SHOWN = 50
@@ -27,7 +27,7 @@ def by_tool(reader: Reader) -> list[dict[str, Any]]:
 def differences(reader: Reader) -> list[dict[str, Any]]:
     """The newest comparisons that found a difference, newest first."""
 
-    def newest(connection: Connection) -> list[ComparisonRow]:
+    def newest(connection: Sql) -> list[ComparisonRow]:
         return comparing.divergences(connection, SHOWN)
 
     return [_difference(row) for row in reader.ask(newest, [])]

@@ -21,8 +21,12 @@ LIVE_DAYS = 2
 """A session without an end that began earlier is not looked for any more: process ids come round again."""
 
 WASTED = "(state IN ('discarded', 'compensated', 'stuck') AND attached_to IS NULL)"
-RAN_S = "max(coalesce(returned_at, ended_at) - launched_at, 0)"
+RAN_S = "(coalesce(returned_at, ended_at) - launched_at)"
 """How long a server was busy with a speculation."""
+
+WAITED_S = "coalesce(sum(wait_s), 0.0)"
+WASTED_S = f"coalesce(sum(CASE WHEN {WASTED} AND {RAN_S} > 0 THEN {RAN_S} END), 0.0)"
+"""How long servers were, together, with those that no call used."""
 
 COLUMNS = (
     *("calls", "hits", "joins", "misses", "lossy", "speculations", "wasted", "compensated"),
@@ -53,12 +57,12 @@ def summary(reader: Reader, part: Part) -> Record:
     """All numbers of a part in one line."""
     where, values = part.where("t_start")
     calls = reader.rows(
-        f"SELECT {CALL_SUMS}, count(DISTINCT session) AS sessions, total(wait_s) AS waited_s FROM calls WHERE {where}",
+        f"SELECT {CALL_SUMS}, count(DISTINCT session) AS sessions, {WAITED_S} AS waited_s FROM calls WHERE {where}",
         values,
     )
     where, values = part.where("ended_at")
     speculations = reader.rows(
-        f"SELECT {SPECULATION_SUMS}, total(CASE WHEN {WASTED} THEN {RAN_S} END) AS wasted_s "
+        f"SELECT {SPECULATION_SUMS}, {WASTED_S} AS wasted_s "
         f"FROM speculations WHERE launched_at IS NOT NULL AND {where}",
         values,
     )
@@ -69,13 +73,13 @@ def by_tool(reader: Reader, part: Part) -> list[Record]:
     """A line for each tool, those that saved most first."""
     where, values = part.where("t_start")
     calls = reader.rows(
-        f"SELECT server, tool, {CALL_SUMS}, total(wait_s) AS waited_s, sum(kind = 'write') AS writes "
+        f"SELECT server, tool, {CALL_SUMS}, {WAITED_S} AS waited_s, count(*) FILTER (WHERE kind = 'write') AS writes "
         f"FROM calls WHERE {where} GROUP BY server, tool",
         values,
     )
     where, values = part.where("ended_at")
     speculations = reader.rows(
-        f"SELECT server, tool, {SPECULATION_SUMS}, total(CASE WHEN {WASTED} THEN {RAN_S} END) AS wasted_s "
+        f"SELECT server, tool, {SPECULATION_SUMS}, {WASTED_S} AS wasted_s "
         f"FROM speculations WHERE launched_at IS NOT NULL AND {where} GROUP BY server, tool",
         values,
     )
@@ -88,7 +92,7 @@ def by_tool(reader: Reader, part: Part) -> list[Record]:
 
 def skips(reader: Reader, part: Part, session: str = "") -> list[Record]:
     """Why candidates were not launched: reasons with their words, the most frequent first."""
-    terms, values = ["1"], list[object]()
+    terms, values = ["true"], list[object]()
     for column, value in (("server", part.server), ("tool", part.tool), ("session", session)):
         if value:
             terms.append(f"{column} = ?")
@@ -115,12 +119,13 @@ def over_time(reader: Reader, part: Part, now: float) -> dict[str, Any]:
     start = int(begin // step_s)
     bars = {index: _empty_bar(index * step_s) for index in range(start, int(last // step_s) + 1)}
     calls = reader.rows(
-        f"SELECT CAST(t_start / {step_s} AS INTEGER) AS bar, {CALL_SUMS} FROM calls WHERE {where} GROUP BY bar", values
+        f"SELECT {reader.whole(f't_start / {step_s}')} AS bar, {CALL_SUMS} FROM calls WHERE {where} GROUP BY bar",
+        values,
     )
     where, values = part.where("ended_at")
     speculations = reader.rows(
-        f"SELECT CAST(ended_at / {step_s} AS INTEGER) AS bar, {SPECULATION_SUMS}, "
-        f"total(CASE WHEN {WASTED} THEN {RAN_S} END) AS wasted_s FROM speculations "
+        f"SELECT {reader.whole(f'ended_at / {step_s}')} AS bar, {SPECULATION_SUMS}, "
+        f"{WASTED_S} AS wasted_s FROM speculations "
         f"WHERE launched_at IS NOT NULL AND {where} GROUP BY bar",
         values,
     )

@@ -57,7 +57,7 @@ class Live:
 
     def _state(self) -> dict[str, object]:
         try:
-            return {"version": str(self._reader.version()), "mode": self._place.mode}
+            return {"version": str(self._reader.version()), "mode": self._place.mode(self._reader.switched())}
         except StoreError as error:
             return {"trouble": str(error)}
 

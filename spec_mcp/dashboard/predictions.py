@@ -24,13 +24,14 @@ def predictions(reader: Reader, part: Part) -> dict[str, Any]:
     """What was expected of launched speculations, and how many of them were used."""
     where, values = part.where("ended_at")
     launched = f"FROM speculations WHERE launched_at IS NOT NULL AND {where}"
+    bin_ = f"CASE WHEN q < 1 THEN {reader.whole(f'q * {BINS}')} ELSE {BINS - 1} END"
     bins = reader.rows(
-        f"SELECT min(CAST(q * {BINS} AS INTEGER), {BINS - 1}) AS bin, count(*) AS count, avg(q) AS expected, "
-        f"sum({USED}) AS used {launched} GROUP BY bin ORDER BY bin",
+        f"SELECT {bin_} AS bin, count(*) AS count, avg(q) AS expected, "
+        f"count(*) FILTER (WHERE {USED}) AS used {launched} GROUP BY bin ORDER BY bin",
         values,
     )
     sources = reader.rows(
-        f"SELECT source, count(*) AS count, avg(q) AS expected, sum({USED}) AS used {launched} "
+        f"SELECT source, count(*) AS count, avg(q) AS expected, count(*) FILTER (WHERE {USED}) AS used {launched} "
         f"GROUP BY source ORDER BY 2 DESC LIMIT {MAX_SOURCES}",
         values,
     )

@@ -1,4 +1,4 @@
-"""One read-only connection to the store. It waits for nobody, and nobody waits for it."""
+"""One read-only connection to the store. Nobody waits for it, and it waits for nobody, or not for long."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from spec_mcp.engine.events import Mode
 from spec_mcp.store.connection import Connection, inode
-from spec_mcp.store.sql import Record
+from spec_mcp.store.mode import ModeSwitch
+from spec_mcp.store.opening import require_driver
+from spec_mcp.store.place import Remote
+from spec_mcp.store.sql import Record, Sql
 from spec_mcp.store.sqlite import SqliteStore
 from spec_mcp.store.store import StoreBusy
+from spec_mcp.store.tabled import switched
 
 T = TypeVar("T")
 
@@ -24,12 +29,23 @@ LOOK_EVERY_STEPS = 50_000
 """Of SQLite's machine: some milliseconds."""
 
 
+WRITTEN = """
+    SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) AS rows FROM pg_stat_user_tables
+    WHERE schemaname = current_schema()
+        AND relname IN ('calls', 'comparisons', 'learned', 'questions', 'sessions', 'skips', 'speculations')
+"""
+"""A database counts by itself what was written."""
+
+
 class Reader:
     """Opens the store when it is there, and again when another lies in its place. May be used by any thread."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, remote: Remote | None = None) -> None:
+        """`remote`: the store is this database, and the file is that of the undo journal alone."""
         self.path = path
+        self.remote = remote
         self._connection: Connection | None = None
+        self._distant: Sql | None = None
         self._lock = threading.Lock()
         self._until_s = 0.0
 
@@ -41,13 +57,36 @@ class Reader:
         """
         return self.ask(lambda connection: connection.query(sql, values), [])
 
-    def ask(self, work: Callable[[Connection], T], nothing: T) -> T:
+    @property
+    def is_there(self) -> bool:
+        """Was anything ever recorded? Of a database only asking tells."""
+        return self.remote is not None or self.path.exists()
+
+    def whole(self, expression: str) -> str:
+        """An expression without what comes after its point."""
+        return f"CAST({expression} AS INTEGER)" if self.remote is None else f"CAST(trunc({expression}) AS bigint)"
+
+    def switched(self) -> Mode | None:
+        """What the switch of the store says.
+
+        Raises:
+            StoreError: the store cannot be asked.
+        """
+        if self.remote is None:
+            return ModeSwitch(self.path).read()
+        return self.ask(switched, None)
+
+    def ask(self, work: Callable[[Sql], T], nothing: T) -> T:
         """The same for work that asks the connection itself; `nothing` where nothing was ever recorded.
 
         Raises:
             StoreError: the store cannot be used.
         """
         with self._lock:
+            if self.remote is not None:
+                distant = self._reached(self.remote)
+                with distant.translated():
+                    return work(distant)
             connection = self._opened()
             if connection is None:
                 return nothing
@@ -66,6 +105,8 @@ class Reader:
         Raises:
             StoreError: as `rows`.
         """
+        if self.remote is not None:
+            return None, self.rows(WRITTEN)[0]["rows"]
         with self._lock:
             connection = self._opened()
             if connection is None:
@@ -87,10 +128,23 @@ class Reader:
             self._connection.db.conn.set_progress_handler(self._is_late, LOOK_EVERY_STEPS)
         return self._connection
 
+    def _reached(self, remote: Remote) -> Sql:
+        if self._distant is None:
+            require_driver(remote)
+            from spec_mcp.store.postgres.connecting import Database
+            from spec_mcp.store.postgres.connection import Connection as Distant
+
+            name = "spec-mcp dashboard"
+            self._distant = Distant(Database(remote, statement_timeout_s=QUERY_BOUND_S, name=name, read_only=True))
+        return self._distant
+
     def _is_late(self) -> bool:
         return time.monotonic() > self._until_s
 
     def _close(self) -> None:
+        if self._distant is not None:
+            self._distant.close()
+            self._distant = None
         if self._connection is not None:
             self._connection.close()
             self._connection = None

@@ -10,7 +10,7 @@ from spec_mcp.dashboard.reading import Reader
 from spec_mcp.dashboard.words import ended
 from spec_mcp.store import consulted
 from spec_mcp.store.sql import Record
-from spec_mcp.store.tabled import CALL_SUMS, SPECULATION_SUMS
+from spec_mcp.store.tabled import CALL_SUMS, SESSION, SPECULATION_SUMS
 
 PAGE_SESSIONS = 40
 PAGE_CALLS = 200
@@ -39,7 +39,7 @@ class Cost:
 
 def listed(reader: Reader, now: float, before: float | None = None, server: str = "") -> dict[str, Any]:
     """Sessions, the newest first; `before` is the beginning of the last one that is known."""
-    terms, values = ["1"], list[object]()
+    terms, values = ["true"], list[object]()
     if before is not None:
         terms.append("started_at < ?")
         values.append(before)
@@ -47,7 +47,7 @@ def listed(reader: Reader, now: float, before: float | None = None, server: str 
         terms.append("session IN (SELECT session FROM calls WHERE server = ?)")
         values.append(server)
     found = reader.rows(
-        f"SELECT * FROM sessions WHERE {' AND '.join(terms)} ORDER BY started_at DESC, session LIMIT ?",
+        f"SELECT {SESSION} FROM sessions WHERE {' AND '.join(terms)} ORDER BY started_at DESC, session LIMIT ?",
         [*values, PAGE_SESSIONS + 1],
     )
     shown = found[:PAGE_SESSIONS]
@@ -60,7 +60,7 @@ def listed(reader: Reader, now: float, before: float | None = None, server: str 
 
 def timeline(reader: Reader, session: str, cost: Cost, now: float, before: int | None = None) -> dict[str, Any] | None:
     """One session with its newest calls, or with those before a number; None where there is no such session."""
-    found = reader.rows("SELECT * FROM sessions WHERE session = ?", [session])
+    found = reader.rows(f"SELECT {SESSION} FROM sessions WHERE session = ?", [session])
     if not found:
         return None
     # calls are numbered in the order in which they came

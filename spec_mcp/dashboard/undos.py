@@ -31,7 +31,12 @@ def entries(reader: Reader, redactor: Redactor) -> list[dict[str, Any]]:
     if not Markers(reader.path).any_open():
         return []
     owners = Owners(reader.path)
-    rows = reader.rows(f"{SELECT} ORDER BY number")
+    local = reader if reader.remote is None else Reader(reader.path)
+    try:
+        rows = local.rows(f"{SELECT} ORDER BY number")
+    finally:
+        if local is not reader:
+            local.close()
     found = msgspec.convert(rows, list[Entry], builtin_types=(bytes,))
     return [_entry(Left(entry, owners.is_alive(entry.owner)), redactor) for entry in found]
 

@@ -263,6 +263,17 @@ class _Overtaken(Exception):  # noqa: N818  named for what happened
     """Another process did the same first."""
 
 
+def switched(connection: Sql) -> Mode | None:
+    """What the switch says that lies in a database; a word that we do not know says off."""
+    found = connection.query("SELECT mode FROM switch")
+    if not found:
+        return None
+    try:
+        return Mode(found[0]["mode"])
+    except ValueError:
+        return Mode.OFF
+
+
 def add_up(parts: Sequence[ToolTotals]) -> ToolTotals:
     """The sum of several totals."""
     return ToolTotals(

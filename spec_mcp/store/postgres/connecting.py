@@ -71,10 +71,12 @@ class Database:
         statement_timeout_s: float = STATEMENT_TIMEOUT_S,
         lock_timeout_s: float = LOCK_TIMEOUT_S,
         name: str = "spec-mcp",
+        read_only: bool = False,
     ) -> None:
         """Connect, and bring the database to this version where need be.
 
-        `most` connections at once; `name` is what the server's own list of connections calls them.
+        `most` connections at once; `name` is what the server's own list of connections calls them. With `read_only`
+        nothing can be written by those that are borrowed.
 
         Raises:
             StoreError: it cannot be used now; `StoreNewer` where we are too old for it.
@@ -90,7 +92,7 @@ class Database:
             self._conninfo,
             connection_class=psycopg.Connection[Record],
             kwargs={"autocommit": True, "row_factory": dict_row},
-            configure=adapt,
+            configure=_for_reading if read_only else adapt,
             min_size=0,
             max_size=most,
             timeout=BORROW_TIMEOUT_S,
@@ -147,6 +149,11 @@ class Database:
                 if not (was_cut and attempts_left):
                     raise
         raise AssertionError("the last attempt returns or raises")
+
+
+def _for_reading(connection: Postgres) -> None:
+    adapt(connection)
+    connection.execute("SET default_transaction_read_only = on")
 
 
 @contextlib.contextmanager

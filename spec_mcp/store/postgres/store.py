@@ -9,7 +9,7 @@ from spec_mcp.store.place import Remote
 from spec_mcp.store.postgres.connecting import LOCK_TIMEOUT_S, STATEMENT_TIMEOUT_S, Database
 from spec_mcp.store.postgres.connection import Connection
 from spec_mcp.store.postgres.migrations import STEPS
-from spec_mcp.store.tabled import TabledStore
+from spec_mcp.store.tabled import TabledStore, switched
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,7 @@ class PostgresStore(TabledStore):
     def switched(self) -> Mode | None:
         """What the switch says, for everything that runs on the database; a word that we do not know says off."""
         with self._translated():
-            found = self._query("SELECT mode FROM switch")
-        if not found:
-            return None
-        try:
-            return Mode(found[0]["mode"])
-        except ValueError:
-            return Mode.OFF
+            return switched(self._connection)
 
     def turn(self, mode: Mode) -> None:
         """Set it."""
