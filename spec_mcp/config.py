@@ -138,7 +138,9 @@ class Speculation(Table, frozen=True, kw_only=True):
             description="answer ahead of time, only compare, or pass all through; `spec-mcp on` and its like overrule"
         ),
     ] = Mode.ON
-    reversible: Annotated[bool, Meta(description="may tools that can be taken back be called ahead of time?")] = False
+    reversible: Annotated[
+        bool, Meta(description="may tools that can be taken back be called ahead of time? Not with a PostgreSQL store")
+    ] = False
     accept_unproven: Annotated[
         tuple[str, ...],
         Meta(description='`"server.tool"`: reversible tools accepted without a proof by `spec-mcp manifest verify`'),

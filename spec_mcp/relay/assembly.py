@@ -81,7 +81,8 @@ class Assembly:
         self._home = home(os.environ)
         self._name = options.name or name_of(options.command)
         self._command = options.command
-        for key in not_kept(self._config, self._name):
+        place = locate(self._config.store_url(os.environ), folder=self._home)
+        for key in not_kept(self._config, place, self._name):
             say(f"{self._config.file}: {key}: `wrap` does not act on this yet; remove it, or do not rely on it")
         own_mode = resolve_mode(options.mode, os.environ, self._config)
         is_explicit = bool(options.mode or os.environ.get("SPEC_MCP_MODE"))
@@ -90,7 +91,6 @@ class Assembly:
         self._calls_at_last_dump = 0
         self._calls_served = 0
 
-        place = locate(self._config.store_url(os.environ), folder=self._home)
         self._recorder = Recorder(store_settings_of(self._config, place))
         self._modes = Modes(own_mode, is_explicit, self._recorder.switch)
         scope = Scope.of(self._name, options.command)

@@ -180,12 +180,14 @@ GATEWAY_ALONE = (
 """Keys of a server that are of no use where `wrap` serves its program alone: there it waits as its client does."""
 
 
-def not_kept(config: Config, wrapped: str | None = None) -> list[str]:
+def not_kept(config: Config, place: Place, wrapped: str | None = None) -> list[str]:
     """What the user set that this version does not act on: a bound that is silently ignored is none.
 
     `wrapped` is the server that `wrap` serves alone, where what concerns many servers or clients has no use.
     """
     keys: list[str] = []
+    if config.speculation.reversible and place.remote is not None:
+        keys.append("[speculation] reversible, with a PostgreSQL store")
     own = None if wrapped is None else config.servers.get(wrapped)
     if own is not None:
         unset = Server()

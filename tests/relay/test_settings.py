@@ -16,11 +16,11 @@ from spec_mcp.engine.states import Reason, State
 from spec_mcp.predict.default import DefaultPredictor
 from spec_mcp.predict.keeper import KIND, latest
 from spec_mcp.predict.silent import Silent
-from spec_mcp.relay.making import not_kept, predictor_of
+from spec_mcp.relay.making import not_kept, predictor_of, settings_of
 from spec_mcp.relay.recording import Recording
 from spec_mcp.relay.sharing import Sharing
 from spec_mcp.relay.vouching import unproven
-from spec_mcp.store.place import Place
+from spec_mcp.store.place import Place, Remote
 from spec_mcp.store.recorder import Recorder
 from spec_mcp.store.rows import Scope, SessionRow
 from spec_mcp.store.settings import StoreSettings
@@ -58,11 +58,20 @@ def test_what_is_set_and_not_acted_on_is_named_for_its_user(tmp_path: Path):
         "[speculation]\nprice_per_hour_saved = 1.0\nreversible = true\nbreadth = 2\n"
         '[predictors.local]\nkind = "openai"\nmodel = "qwen3:4b"\n'
     )
-    assert not_kept(load_config(configuration(tmp_path, text)), "shop") == [
+    here = Place(tmp_path / "store")
+    assert not_kept(load_config(configuration(tmp_path, text)), here, "shop") == [
         "[servers.shop] deny",
         "[servers.shop] isolation",
     ]
-    assert not_kept(load_config(None), "shop") == []
+    assert not_kept(load_config(None), here, "shop") == []
+
+
+def test_nothing_reversible_is_tried_early_where_other_machines_share_the_store(tmp_path: Path):
+    config = load_config(configuration(tmp_path, "[speculation]\nreversible = true\n"))
+    shared = Place(tmp_path / "store", Remote("postgresql://host/db"))
+    assert settings_of(config).reversible
+    assert not settings_of(config, board=True).reversible
+    assert not_kept(config, shared) == ["[speculation] reversible, with a PostgreSQL store"]
 
 
 def test_the_share_of_used_speculations_is_counted_over_those_that_were_launched(tmp_path: Path):

@@ -322,7 +322,8 @@ class ServersGateway:
             return
         before, self._config = self._config, config
         self._watch.watch(config)
-        self._engine.world.settings = settings_of(config, board=self._engine.world.settings.board)
+        board = self._engine.world.settings.board
+        self._engine.world.settings = settings_of(config, board=board)
         self.write_down()  # of the servers as they were
         for name in list(self._served):
             if name not in names or config.servers[name] != before.servers[name]:
@@ -418,12 +419,12 @@ async def serving(
     Raises:
         UserError: the configuration cannot be used.
     """
-    for key in not_kept(config):
+    folder = home(environ)
+    place = locate(config.store_url(environ), folder=folder)
+    for key in not_kept(config, place):
         say(f"{config.file}: {key}: nothing acts on this yet; remove it, or do not rely on it")
     own_mode = resolve_mode(options.mode, environ, config)
     is_explicit = bool(options.mode or environ.get("SPEC_MCP_MODE"))
-    folder = home(environ)
-    place = locate(config.store_url(environ), folder=folder)
     recorder = Recorder(store_settings_of(config, place))
     modes = Modes(own_mode, is_explicit, recorder.switch)
     policies: dict[str, ServerPolicy] = {}
@@ -438,7 +439,7 @@ async def serving(
             config,
             environ,
             folder,
-            place.path,
+            place,
             policies,
             deciding,
             rounds,

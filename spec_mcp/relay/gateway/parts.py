@@ -15,6 +15,7 @@ from spec_mcp.relay.deciding import Deciding
 from spec_mcp.relay.gateway.rounds import Rounds
 from spec_mcp.relay.saying import LogLevel, say
 from spec_mcp.relay.validators import Validators
+from spec_mcp.store.place import Place
 from spec_mcp.store.recorder import Recorder
 
 
@@ -25,7 +26,7 @@ class Parts:
     config: Config
     environ: Mapping[str, str]
     home: Path
-    store_path: Path
+    place: Place
     policies: dict[str, ServerPolicy]
     deciding: Deciding
     rounds: Rounds

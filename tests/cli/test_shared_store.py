@@ -1,0 +1,94 @@
+"""Programs of several machines on one PostgreSQL database: what one of them does the commands of another one show."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from spec_mcp.__main__ import run
+from tests import postgres
+from tests.pipes import eventually
+from tests.relay.running import ECHO, server
+
+pytestmark = pytest.mark.postgres
+
+Spoken = Callable[..., tuple[int, str]]
+
+BOUND_S = 60.0
+CALLS = 5
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with postgres.database() as made:
+        yield made
+
+
+def machine(folder: Path, url: str) -> dict[str, str]:
+    """The environment of a machine whose store is that database."""
+    folder.mkdir()
+    (folder / "config.toml").write_text('[store]\nurl = "${STORE}"\n')
+    return {**os.environ, "SPEC_MCP_HOME": str(folder), "STORE": url}
+
+
+@pytest.fixture
+def spec_mcp(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Spoken:
+    """Carries out a command as on that machine; its status and what it says."""
+
+    def spoken(environment: dict[str, str], *arguments: str) -> tuple[int, str]:
+        for name in ("SPEC_MCP_HOME", "STORE"):
+            monkeypatch.setenv(name, environment[name])
+        capsys.readouterr()
+        status = run(list(arguments))
+        return status, capsys.readouterr().out
+
+    return spoken
+
+
+def calls(environment: dict[str, str]) -> tuple[list[int], str]:
+    """Which calls of a client are answered, and what is said meanwhile."""
+    lines = [
+        json.dumps({"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": {"name": "look"}})
+        for number in range(CALLS)
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "spec_mcp", "wrap", "--name", "echo", "--", *server(ECHO)],
+        input="\n".join(lines) + "\n",
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=BOUND_S,
+        check=False,
+    )
+    return [json.loads(line)["id"] for line in done.stdout.splitlines()], done.stderr
+
+
+def test_what_one_machine_records_another_one_shows_and_forgets(tmp_path: Path, url: str, spec_mcp: Spoken) -> None:
+    one, other = machine(tmp_path / "one", url), machine(tmp_path / "other", url)
+    assert calls(one)[0] == list(range(CALLS))
+
+    def counted() -> bool:
+        return json.loads(spec_mcp(other, "stats", "--json")[1])["calls"] == CALLS
+
+    eventually(counted, "the calls in the database", BOUND_S)
+    assert spec_mcp(other, "off")[0] == 0
+    assert "switched by hand" in " ".join(spec_mcp(one, "doctor")[1].split())
+    assert "sessions: 1" in spec_mcp(other, "forget", "--all")[1]
+    assert json.loads(spec_mcp(one, "stats", "--json")[1])["calls"] == 0
+
+
+def test_calls_go_through_where_the_database_does_not_answer(tmp_path: Path, spec_mcp: Spoken) -> None:
+    alone = machine(tmp_path / "alone", f"postgresql://me:hidden@127.0.0.1:{postgres.free_port()}/db")
+    answered, said = calls(alone)
+    assert answered == list(range(CALLS))
+    assert "calls go on unrecorded meanwhile" in said
+    assert "hidden" not in said
+    status, looked = spec_mcp(alone, "doctor")
+    assert status == 1
+    assert "see whether it runs and lets us in" in " ".join(looked.split())
