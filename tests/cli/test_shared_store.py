@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -51,32 +52,30 @@ def spec_mcp(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     return spoken
 
 
-def calls(environment: dict[str, str]) -> tuple[list[int], str]:
-    """Which calls of a client are answered, and what is said meanwhile."""
-    lines = [
-        json.dumps({"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": {"name": "look"}})
-        for number in range(CALLS)
-    ]
-    done = subprocess.run(
-        [sys.executable, "-m", "spec_mcp", "wrap", "--name", "echo", "--", *server(ECHO)],
-        input="\n".join(lines) + "\n",
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=BOUND_S,
-        check=False,
-    )
-    return [json.loads(line)["id"] for line in done.stdout.splitlines()], done.stderr
+@contextlib.contextmanager
+def calling(environment: dict[str, str]) -> Generator[subprocess.Popen[str]]:
+    """A client that has its calls answered and stays; which they were is checked."""
+    command = [sys.executable, "-m", "spec_mcp", "wrap", "--name", "echo", "--", *server(ECHO)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as wrapped:
+        assert wrapped.stdin is not None
+        assert wrapped.stdout is not None
+        for number in range(CALLS):
+            call = {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": {"name": "look"}}
+            wrapped.stdin.write(json.dumps(call) + "\n")
+        wrapped.stdin.flush()
+        assert [json.loads(wrapped.stdout.readline())["id"] for _ in range(CALLS)] == list(range(CALLS))
+        yield wrapped
 
 
 def test_what_one_machine_records_another_one_shows_and_forgets(tmp_path: Path, url: str, spec_mcp: Spoken) -> None:
     one, other = machine(tmp_path / "one", url), machine(tmp_path / "other", url)
-    assert calls(one)[0] == list(range(CALLS))
 
     def counted() -> bool:
         return json.loads(spec_mcp(other, "stats", "--json")[1])["calls"] == CALLS
 
-    eventually(counted, "the calls in the database", BOUND_S)
+    with calling(one):
+        eventually(counted, "the calls in the database", BOUND_S)
     assert spec_mcp(other, "off")[0] == 0
     assert "switched by hand" in " ".join(spec_mcp(one, "doctor")[1].split())
     assert "sessions: 1" in spec_mcp(other, "forget", "--all")[1]
@@ -85,8 +84,9 @@ def test_what_one_machine_records_another_one_shows_and_forgets(tmp_path: Path, 
 
 def test_calls_go_through_where_the_database_does_not_answer(tmp_path: Path, spec_mcp: Spoken) -> None:
     alone = machine(tmp_path / "alone", f"postgresql://me:hidden@127.0.0.1:{postgres.free_port()}/db")
-    answered, said = calls(alone)
-    assert answered == list(range(CALLS))
+    with calling(alone) as wrapped:
+        assert wrapped.stderr is not None
+        said = wrapped.stderr.readline()
     assert "calls go on unrecorded meanwhile" in said
     assert "hidden" not in said
     status, looked = spec_mcp(alone, "doctor")
