@@ -102,7 +102,7 @@ class Connection:
         environ = {**parts.environ, **configured.env}
         names = telling_variables(environ)
         launch = Launch(command[0], command[1:], configured.cwd or os.getcwd(), env_names=names)
-        return Disk(parts.place.path, self.contact.server, launch, environ, principal, parts.rounds.call_at_once)
+        return Disk(parts.store_path, self.contact.server, launch, environ, principal, parts.rounds.call_at_once)
 
     async def _run(self, link: StdioBack | Remote) -> None:
         try:

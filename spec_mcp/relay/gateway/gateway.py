@@ -322,8 +322,7 @@ class ServersGateway:
             return
         before, self._config = self._config, config
         self._watch.watch(config)
-        board = self._engine.world.settings.board
-        self._engine.world.settings = settings_of(config, board=board)
+        self._engine.world.settings = settings_of(config, board=self._engine.world.settings.board)
         self.write_down()  # of the servers as they were
         for name in list(self._served):
             if name not in names or config.servers[name] != before.servers[name]:
@@ -439,7 +438,7 @@ async def serving(
             config,
             environ,
             folder,
-            place,
+            place.path,
             policies,
             deciding,
             rounds,

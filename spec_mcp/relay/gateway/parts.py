@@ -15,7 +15,6 @@ from spec_mcp.relay.deciding import Deciding
 from spec_mcp.relay.gateway.rounds import Rounds
 from spec_mcp.relay.saying import LogLevel, say
 from spec_mcp.relay.validators import Validators
-from spec_mcp.store.place import Place
 from spec_mcp.store.recorder import Recorder
 
 
@@ -26,7 +25,7 @@ class Parts:
     config: Config
     environ: Mapping[str, str]
     home: Path
-    place: Place
+    store_path: Path
     policies: dict[str, ServerPolicy]
     deciding: Deciding
     rounds: Rounds
