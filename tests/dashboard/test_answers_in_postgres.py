@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.postgres
 
 MORE = (*ROWS, comparison(), comparison(verdict="same", is_check=True), demotion(), question())
 
-ASKED = (
+ASKED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("overview", {}),
     ("overview", {"hours": 1, "server": "files"}),
     ("over-time", {}),
