@@ -247,4 +247,4 @@ if __name__ == "__main__":
         sys.exit(main())
     except UserError as error:
         print(f"spec-mcp: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(2)

@@ -8,6 +8,7 @@ import anyio
 
 from benchmarks.environments.running import Run
 from spec_mcp.cli.progress import progress
+from spec_mcp.errors import Failed
 
 RunOne = Callable[[str, int], Awaitable[Run]]
 """Runs the named arm for the so-manieth time, from 0."""
@@ -27,18 +28,28 @@ async def interleaved(title: str, arms: Sequence[str], repetitions: int, run: Ru
 
 async def side_by_side(title: str, arms: Sequence[str], repetitions: int, run: RunOne) -> dict[str, list[Run]]:
     """All arms at once, then all again: for agents and servers that wait most of the time, and would take long one
-    after the other. Never where the work itself needs the processor."""
+    after the other. Never where the work itself needs the processor.
+
+    Raises:
+        Failed: one of them failed.
+    """
     runs: dict[str, list[Run]] = {arm: [] for arm in arms}
+    failures: list[Failed] = []
     with progress(title, repetitions * len(arms)) as advance:
 
         async def one(arm: str, repetition: int) -> None:
-            runs[arm].append(await run(arm, repetition))
+            try:
+                runs[arm].append(await run(arm, repetition))
+            except Failed as failed:
+                failures.append(failed)
             advance()
 
         for repetition in range(repetitions):
             async with anyio.create_task_group() as tasks:
                 for arm in arms:
                     tasks.start_soon(one, arm, repetition)
+            if failures:
+                raise failures[0]
     return runs
 
 

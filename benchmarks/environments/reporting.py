@@ -19,7 +19,7 @@ from typing import Any
 import anyio
 
 from benchmarks.environments.running import ROOT
-from spec_mcp.errors import UserError
+from spec_mcp.errors import Failed, UserError
 from spec_mcp.replay import plots
 
 LIBRARIES = ("spec-mcp", "mcp", "anyio")
@@ -110,7 +110,7 @@ def as_command(
     add_options: Callable[[argparse.ArgumentParser], object] | None = None,
 ) -> int:
     """Measure what the command line says, print it, and let `paint` fill the axes (matplotlib's) of the plot that was
-    asked for: the exit status, 1 where arms differ that must not, or where the user is at fault, who is told so.
+    asked for: the exit status, 1 where arms differ that must not or a server failed, 2 where the user is at fault.
 
     `measure` gets the options that all environments have in common, `json`, `plot`, `quick`, `seed` and `repetitions`,
     and those that are added.
@@ -130,9 +130,9 @@ def as_command(
             show(report)
         if chosen.plot is not None:
             plots.draw(chosen.plot, partial(paint, report))
-    except UserError as error:
+    except (UserError, Failed) as error:
         print(f"spec-mcp: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, UserError) else 1
     return 1 if report.differences else 0
 
 

@@ -13,17 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from mcp import Client
+from mcp import Client, MCPError
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
 from spec_mcp.cli.demo.agent import Answer
-from spec_mcp.cli.demo.runner import answer_of
+from spec_mcp.cli.demo.runner import answer_of, ended
 from spec_mcp.store.place import locate
 from spec_mcp.store.sqlite import SqliteStore
 from spec_mcp.store.store import ToolTotals, Totals
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME, CONFIG, STDERR = "home", "config.toml", "stderr.txt"
+OF_SERVER = (MCPError, OSError, TimeoutError)
+"""What is raised where a server does not start, died or hangs."""
 CALL_DEADLINE_S = 120.0
 """A call that takes longer hangs."""
 
@@ -160,21 +162,26 @@ async def run_arm(environment: Environment, arm: Arm, agents: Sequence[Agent], f
     `folder` is made; the arm's files and the proxy's home lie in it.
 
     Raises:
-        TimeoutError, OSError, MCPError: the server does not start, died or hangs; what it said is in `STDERR`.
+        Failed: the server does not start, died or hangs.
     """
     _lay_out(environment, arm, folder)
     made: list[Made] = []
     began_s = time.monotonic()
     wall_s = 0.0
-    with (folder / STDERR).open("w") as stderr:
-        for number, agent in enumerate(agents):
-            async with Client(stdio_client(_parameters(environment, arm, folder), errlog=stderr)) as client:
-                await client.list_tools()
-                session = AgentSession(client, number, began_s)
-                first_s = session.now_s()
-                await agent(session)
-                wall_s += session.now_s() - first_s
-            made += session.made
+    try:
+        with (folder / STDERR).open("w") as stderr:
+            for number, agent in enumerate(agents):
+                async with Client(stdio_client(_parameters(environment, arm, folder), errlog=stderr)) as client:
+                    await client.list_tools()
+                    session = AgentSession(client, number, began_s)
+                    first_s = session.now_s()
+                    await agent(session)
+                    wall_s += session.now_s() - first_s
+                made += session.made
+    except (*OF_SERVER, ExceptionGroup) as error:
+        if isinstance(error, ExceptionGroup) and error.split(OF_SERVER)[1] is not None:
+            raise
+        raise ended(f"{environment.name}, {arm.name}", error, folder / STDERR) from error
     return Run(arm.name, made, environment.snapshot(folder), wall_s, _totals(folder / HOME))
 
 

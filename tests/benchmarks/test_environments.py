@@ -15,6 +15,7 @@ import pytest
 from benchmarks.environments.repeating import differences, hidden_shares, interleaved, saved_shares
 from benchmarks.environments.reporting import Report, Row, spread
 from benchmarks.environments.running import DIRECT, AgentSession, Arm, Environment, Run, run_arm
+from spec_mcp.errors import Failed
 
 SHOP = Environment(
     "retail",
@@ -63,6 +64,13 @@ def test_the_proxys_own_store_says_what_it_did(runs: dict[str, list[Run]]) -> No
     assert on.counts.calls == len(on.made)
     assert on.counts.speculations > 0
     assert on.counts.hits + on.counts.joins + on.counts.misses == on.counts.calls
+
+
+@pytest.mark.parametrize("arm", ["direct", "on"])
+def test_a_server_that_does_not_start_is_said_with_its_own_words(arm: str, tmp_path: Path) -> None:
+    chess = Environment("chess", [sys.executable, "-m", "wrapped_servers.chess", "--engine", "no-such-engine"])
+    with pytest.raises(Failed, match=rf"^chess, {arm}: .*'no-such-engine' starts no program: name a UCI engine by"):
+        anyio.run(run_arm, chess, ARMS[arm], [agent], tmp_path / arm)
 
 
 def test_a_call_that_was_answered_otherwise_is_found(runs: dict[str, list[Run]]) -> None:

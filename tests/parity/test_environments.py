@@ -101,11 +101,11 @@ def test_a_shops_agent_cannot_tell_the_arms_apart(tmp_path: Path) -> None:
 
 def test_a_reader_cannot_tell_the_arms_apart(tmp_path: Path) -> None:
     world = make_world(SEED)
-    film = world[Kind.FILM][0].title
+    film, other = (thing.title for thing in world[Kind.FILM][:2])
     calls: Calls = (
         ("search", {"entity": film}),
         ("search", {"entity": f"{film} x"}),
-        ("search", {"entity": film.upper()}),
+        ("search", {"entity": other.upper()}),
         ("lookup", {"title": film, "keyword": "it"}),
         ("lookup", {"title": film, "keyword": "IT", "index": 2}),
         ("lookup", {"title": "nobody", "keyword": "it"}),

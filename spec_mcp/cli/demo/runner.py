@@ -146,8 +146,7 @@ async def run_cases(target: Target, cases: Sequence[Case], pace: float, watcher:
                     made += await _converse(target, case, pace, watcher, stderr)
                 tasks.cancel_scope.cancel()
     except (MCPError, OSError, TimeoutError, ExceptionGroup) as error:
-        last = target.stderr.read_text(encoding="utf-8").strip().splitlines()[-3:]
-        raise Failed(f"demo: {_reason(error)}: {' '.join(last)}") from error
+        raise ended("demo", error, target.stderr) from error
     duration_s = time.monotonic() - began_s
     # the server has ended by now: its files are complete
     return Run(tuple(made), tuple(read_log(target.log)), _records(target.database), duration_s)
@@ -224,6 +223,12 @@ def read_log(log: Path) -> list[Executed]:
         )
         for entry in entries
     ]
+
+
+def ended(what: str, error: Exception, stderr: Path) -> Failed:
+    """The server did not start, died or hung: what is said of it, with what it said itself last."""
+    last = stderr.read_text(encoding="utf-8").strip().splitlines()[-3:]
+    return Failed(f"{what}: {_reason(error)}: {' '.join(last)}")
 
 
 def _reason(error: BaseException) -> str:
