@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from benchmarks.environments.retail import at_once, live
 from benchmarks.environments.retail_sessions import Turns, simulated
 from benchmarks.environments.running import DIRECT, Arm
 from spec_mcp.records import CallEvent, TextEvent
-from tests.parity.rig import BIN
+from tests.benchmarks.quick import quick_round
 
 PACE = 0.005
 
@@ -50,11 +48,7 @@ def test_a_turn_is_without_a_wait_only_where_no_call_of_it_was_waited_for() -> N
 
 @pytest.mark.slow
 def test_a_quick_round_serves_everybody_the_same_in_all_arms() -> None:
-    command = [str(BIN / "spec-mcp"), "bench", "retail", "--quick", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    said = json.loads(done.stdout)
-    assert said["identical"], said["differences"]
+    said = quick_round("retail")
     answered = [row["ours"]["median"] for row in said["rows"] if row["figure"] == "calls answered"]
     assert len(answered) in (2, 4), "simulated customers, and recorded ones where there are any"
     assert max(answered) > 0

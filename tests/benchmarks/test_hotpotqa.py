@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from collections import Counter
 
 import anyio
 import pytest
 
 from benchmarks.environments.hotpotqa import record
-from tests.parity.rig import BIN
+from tests.benchmarks.quick import quick_round
 
 
 def test_the_scripts_do_the_same_again_and_answer_all_questions() -> None:
@@ -35,11 +33,7 @@ def test_the_scripts_have_variety() -> None:
 
 @pytest.mark.slow
 def test_a_quick_round_finds_the_same_transcripts_in_all_arms() -> None:
-    command = [str(BIN / "spec-mcp"), "bench", "hotpotqa", "--quick", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
-    assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
-    assert said["identical"], said["differences"]
+    said = quick_round("hotpotqa")
     arms = {row["arm"] for row in said["rows"]}
     assert {"history, top 3", "and equal, top 3", "perfect guesser"} <= arms
     predicted = {row["arm"]: row["ours"]["median"] for row in said["rows"] if row["figure"] == "calls predicted"}

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-
 import pytest
 
 from benchmarks.environments.tuning import BOTH, PAPER_MS, TARGET, Actor, Point
-from tests.parity.rig import BIN
+from tests.benchmarks.quick import quick_round
 
 
 def test_the_actor_goes_between_the_best_and_what_lies_below_it() -> None:
@@ -28,11 +25,7 @@ def test_the_target_is_the_papers_own_ratio() -> None:
 
 @pytest.mark.slow
 def test_a_quick_round_guesses_early_and_ends_with_what_the_client_set() -> None:
-    command = [str(BIN / "spec-mcp"), "bench", "tuning", "--quick", "--model", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["differences"] == []
+    found = quick_round("tuning", "--model")
     assert found["environment"] == "Tuning (model)", "a model is called one"
     guesses = next(row for row in found["rows"] if row["figure"] == "guesses that came into force")
     assert guesses["ours"]["median"] >= 1
