@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections import deque
 from itertools import islice
+from typing import ClassVar
+from weakref import WeakSet
 
 READ_BYTES = 1 << 18
 """How much is read at once: more than a pipe holds by default, so that one wake-up empties it."""
@@ -15,6 +17,9 @@ WRITE_PARTS = 64
 LINE_MAX_BYTES = 256 * 2**20
 """How much of a line is collected to be looked into, where nothing else is said. A longer line is passed on in pieces
 as they come."""
+
+ALL_LINES_MAX_BYTES = 2**30
+"""The same of all lines of a process at once: a gateway has many servers, and a hostile one need not come alone."""
 
 PIECE_BYTES = 4 * 2**20
 """What was collected of a line before it was too long is given out in such pieces: it is copied only once."""
@@ -29,6 +34,9 @@ class LineReader:
 
     A line may come in any number of parts; each is looked at once.
     """
+
+    _long: ClassVar[WeakSet[LineReader]] = WeakSet()
+    """Those that have, or had, the beginning of a line longer than a piece."""
 
     def __init__(self, fd: int, max_bytes: int | None = None) -> None:
         """No more than `max_bytes` of a line are collected; without it `LINE_MAX_BYTES`."""
@@ -76,13 +84,20 @@ class LineReader:
         if self.is_passing:
             return [Piece(data)]
         self._rest += data
-        if len(self._rest) <= self.max_bytes:
+        if len(self._rest) <= self.max_bytes and not self._is_one_too_many():
             return []
         self.is_passing = True
         with memoryview(self._rest) as rest:
             pieces: list[bytes] = [Piece(rest[at : at + PIECE_BYTES]) for at in range(0, len(rest), PIECE_BYTES)]
         self._rest.clear()
         return pieces
+
+    def _is_one_too_many(self) -> bool:
+        """Do all lines of this process take too much together, and this one has a large part in it?"""
+        if len(self._rest) <= PIECE_BYTES:
+            return False
+        self._long.add(self)
+        return sum(len(reader._rest) for reader in self._long) > ALL_LINES_MAX_BYTES
 
     def _take_rest(self) -> bytes:
         rest = bytes(self._rest)

@@ -104,6 +104,28 @@ def _split(data: bytes) -> list[bytes]:
     return [line + b"\n" for line in whole] + ([rest] if rest else [])
 
 
+def test_of_all_lines_together_no_more_is_held_than_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines_module, "PIECE_BYTES", 1 << 14)
+    monkeypatch.setattr(lines_module, "ALL_LINES_MAX_BYTES", 1 << 18)
+    pipes = [os.pipe() for _ in range(6)]
+    readers = [LineReader(read) for read, _ in pipes]
+    try:
+        given = 0
+        for reader, (_, write) in zip(readers, pipes, strict=True):
+            os.write(write, b"x" * (1 << 16))
+            given += len(b"".join(reader.read()))
+        assert sum(len(reader._rest) for reader in readers) <= 1 << 18
+        assert given == 2 * (1 << 16)
+        os.write(pipes[-1][1], b"\nnext\n")
+        assert readers[-1].read() == [b"\n", b"next\n"]
+        os.write(pipes[0][1], b"\n")
+        assert readers[0].read() == [b"x" * (1 << 16) + b"\n"]
+    finally:
+        for pair in pipes:
+            for fd in pair:
+                os.close(fd)
+
+
 def test_thousands_of_lines_in_one_read_come_in_order(pipe: tuple[int, int]) -> None:
     reader = LineReader(pipe[0])
     lines = [b"%d\n" % number for number in range(10_000)]

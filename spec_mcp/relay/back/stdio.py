@@ -199,7 +199,10 @@ class StdioBack(StdioLink):
     def _hear(self, line: bytes) -> None:
         self._spoken.set()
         if type(line) is Piece:
-            self._end_it(f"the server sent a message of more than {mib(self._bounds.message_bytes)}, and was ended")
+            most = mib(self._bounds.message_bytes)
+            self._end_it(
+                f"the server sent a message of more than {most}, or too much at once with others, and was ended"
+            )
         elif line.endswith(b"\n"):
             self._safely(self.on_line, line)
         elif wire.read(line) is not None:  # it died before the newline; half a line is nobody's
