@@ -314,6 +314,8 @@ def _unusable(world: World, standing: Standing, key: CallKey, proposal: Proposal
     """Rules 5 to 7: what could not be adopted, or is there already."""
     if key in world.ledger.by_key or world.calls.ask_for(key):
         return Reason.KNOWN
+    if sharing.is_offered(world, standing.connection, key):
+        return Reason.KNOWN
     policy = standing.policy
     if policy.fresh is None and key in world.ledger.answered:
         return Reason.POLL

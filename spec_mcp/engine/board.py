@@ -69,6 +69,10 @@ class Board:
         """What others offer for a call with this digest. It answers one call."""
         return self._offers.pop(digest, None) if digest else None
 
+    def offers(self, digest: str) -> bool:
+        """Does another replica offer a result of that call?"""
+        return digest in self._offers
+
     def forget_offers(self) -> None:
         """Nothing is known of what others offer."""
         self._offers.clear()

@@ -11,6 +11,7 @@ from functools import partial
 
 from spec_mcp.engine import admission, lifecycle, posting
 from spec_mcp.engine.board import digest_of
+from spec_mcp.engine.calls import CallKey
 from spec_mcp.engine.commands import How, Offer, Take
 from spec_mcp.engine.connections import ConnectionState, footprint_by
 from spec_mcp.engine.events import (
@@ -39,18 +40,23 @@ TAKE_S = 0.25
 # --- speculations -----------------------------------------------------------------------------------------------------
 
 
-def digest(world: World, connection: ConnectionState, tool: str, speculation: Speculation | CallState) -> str:
+def digest(world: World, connection: ConnectionState, key: CallKey) -> str:
     """What the call is to all replicas; empty where its result is of use to this one alone.
 
     What a validator says of a file here says nothing of one elsewhere.
     """
-    server, board, key = connection.server, world.board, speculation.key
-    if board is None or key is None or server.name not in board.worlds:
+    server, board = connection.server, world.board
+    if board is None or server.name not in board.worlds:
         return ""
-    entry, fingerprints = server.evidence.entry(tool), connection.fingerprints
-    if entry is None or fingerprints is None or connection.tool(tool).fresh is not None:
+    entry, fingerprint = server.evidence.entry(key.tool), (connection.fingerprints or {}).get(key.tool)
+    if entry is None or fingerprint is None or connection.tool(key.tool).fresh is not None:
         return ""
-    return digest_of(board.worlds[server.name], entry, fingerprints[tool], server.name, key)
+    return digest_of(board.worlds[server.name], entry, fingerprint, server.name, key)
+
+
+def is_offered(world: World, connection: ConnectionState, key: CallKey) -> bool:
+    """Does another replica offer its result, so that it need not be speculated here?"""
+    return world.board is not None and world.board.offers(digest(world, connection, key))
 
 
 def offer(world: World, connection: ConnectionState, speculation: Speculation) -> None:
@@ -62,7 +68,7 @@ def offer(world: World, connection: ConnectionState, speculation: Speculation) -
         Offer(
             connection.name,
             speculation.id,
-            digest(world, connection, speculation.tool, speculation),
+            digest(world, connection, speculation.key),
             speculation.footprint,
             policy.ttl_s,
             speculation.may_be_overtaken,
@@ -124,7 +130,7 @@ def foreign(world: World, call: CallState) -> Speculation | None:
     if board is None or board.cut_off or call.key is None or world.mode is not Mode.ON or call.arguments is None:
         return None
     connection = world.connection(call.connection)
-    if (found := board.take_up(digest(world, connection, call.tool, call))) is None:
+    if (found := board.take_up(digest(world, connection, call.key))) is None:
         return None
     standing = standing_of(world, connection, call.tool)
     footprint = footprint_by(connection.server, standing.policy, call.arguments)

@@ -1,0 +1,1 @@
+"""Several replicas over the board that they share, in virtual time."""

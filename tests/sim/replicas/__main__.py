@@ -1,0 +1,13 @@
+"""`python -m tests.sim.replicas --seeds 0-9999 [--theme THEME] [--rule-off NAME]`: any number of seeds by hand."""
+
+from __future__ import annotations
+
+import sys
+
+from tests.sim.byhand import main
+from tests.sim.replicas.mutations import RULES
+from tests.sim.replicas.plan import THEMES
+from tests.sim.replicas.simulation import simulate
+
+if __name__ == "__main__":
+    sys.exit(main("tests.sim.replicas", __doc__, THEMES, RULES, simulate))
