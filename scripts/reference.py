@@ -89,7 +89,10 @@ def page() -> str:
     parts += ["### Made, and not used\n", _rows(("reason", "meaning"), ENDS.items())]
     parts += ["## Environment variables\n", _rows(("variable", "meaning"), ENVIRONMENT.items())]
     parts += ["## Exit statuses\n", _rows(("status", "meaning"), EXIT_STATUSES.items())]
-    parts += ["A serving process that is told to stop by a signal ends with 128 and the signal's number.\n"]
+    parts += [
+        "A serving process that is told to stop by a signal ends with 128 and the signal's number; `run --http` that\n"
+        "had the time to leave in good order on SIGTERM ends with 0.\n"
+    ]
     return "\n".join(parts)
 
 

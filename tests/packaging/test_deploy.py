@@ -11,6 +11,7 @@ from typing import Any
 
 import jsonschema
 import kubernetes_validate  # pyright: ignore[reportMissingTypeStubs]
+import psycopg
 import pytest
 import yaml
 
@@ -185,6 +186,8 @@ def test_replicas_of_it_keep_one_record_in_the_database(tmp_path: Path, capsys: 
                     assert "result" in client.post("tools/call", {"name": "echo", "arguments": {"text": "hi"}}).text
                 assert gateway.terminate() == 0
         assert run(["stats", "--json", "--config", str(path)]) == 0
+        with psycopg.connect(url) as connection:
+            assert connection.execute("SELECT replica FROM spec_mcp.replicas").fetchall() == []  # all have left
     assert json.loads(capsys.readouterr().out)["calls"] == 2
 
 
