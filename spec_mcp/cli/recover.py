@@ -59,16 +59,31 @@ def command(
             show_default=False,
         ),
     ] = None,
+    bury: Annotated[
+        str | None,
+        typer.Option(
+            "--bury",
+            metavar="REPLICA",
+            help="With PostgreSQL: strike out a silent replica whose process is certainly gone.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Take back early writes that nobody used and that a crash left behind.
 
     Each server is started as it was then, and what is there is undone if it is exactly what was left; anything else is
-    reported and kept until you close it with `--forget`. What a running spec-mcp has under way is left alone.
+    reported and kept until you close it with `--forget`. What a running spec-mcp has under way is left alone. With
+    PostgreSQL it also says which replica is silent and keeps the others from using anything early.
     """
+    from spec_mcp.cli import replicas
     from spec_mcp.store.leftovers import left_behind
 
-    store = store_place(config).path
+    place = store_place(config)
+    if bury is not None:
+        replicas.bury(place.remote, bury)
+        return
+    store = place.path
     found = [left for left in left_behind(store) if server is None or left.entry.server == server]
     if forget is not None:
         _forget(store, found, forget)
@@ -78,6 +93,8 @@ def command(
         typer.echo(json.dumps([_as_object(left, ends) for left in found], indent=2))
     else:
         _show(found, ends, dry_run)
+        for line in () if place.remote is None else replicas.silent(place.remote):
+            typer.echo(line)
     still = sum(end.word in ("stuck", "open") for end in ends.values())
     if still:
         noun = "entry is" if still == 1 else "entries are"
