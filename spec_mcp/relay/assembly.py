@@ -204,7 +204,9 @@ class Assembly:
         from spec_mcp.relay.board.opening import Shared
 
         alarms = Alarms(self._call_at_once)
-        shared = Shared(self._config, remote, self._deciding, self._call_at_once, alarms.later, alarms.close)
+        shared = Shared(
+            self._config, remote, self._home, self._deciding, self._call_at_once, alarms.later, alarms.close
+        )
         shared.serve(self._name, Server(command=self._command[0], args=tuple(self._command[1:])))
         return shared
 

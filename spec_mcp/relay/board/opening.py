@@ -6,6 +6,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spec_mcp.config import Config, Server
@@ -58,6 +59,7 @@ class Shared:
         self,
         config: Config,
         remote: Remote,
+        home: Path,
         deciding: Deciding,
         soon: Soon,
         later: Later,
@@ -66,6 +68,7 @@ class Shared:
         """Join, as soon as the database can be reached. `ended` is told when nothing of ours needs the loop more."""
         kept = config.store
         _say_what_is_off(config)
+        self._home = home
         self._deciding = deciding
         self._ended = ended
         self._boards = _Boards(remote)
@@ -79,7 +82,7 @@ class Shared:
         """This server is served from now on, by each of the replicas."""
         if server.command is not None:
             self._replica.children.add(name)
-        elif server.url:
+        elif not _is_logged_in(server, self._home):
             self._deciding.feed(WorldKnown(name, world_of(server)))
 
     def end(self) -> None:
@@ -94,6 +97,20 @@ def world_of(server: Server) -> str:
     own = server.client_credentials
     told = [server.type, server.url, sorted(server.headers.items()), None if own is None else own.client_id]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def _is_logged_in(server: Server, home: Path) -> bool:
+    """Is it reached in the name of whoever logged in on this machine, whom another machine does not know?"""
+    from spec_mcp.relay.back.address import Address
+    from spec_mcp.relay.back.tokens import keeping_in
+
+    try:
+        address = Address(server.url or "", server.headers)
+    except ValueError:  # it cannot be reached at all
+        return True
+    if address.has_credentials or server.client_credentials is not None:
+        return False
+    return keeping_in(home).get(str(address)) is not None
 
 
 def _say_what_is_off(config: Config) -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -430,7 +431,7 @@ async def serving(
     engine = Engine(settings_of(config, board=place.remote is not None), policies, mode=modes.now())
     deciding = Deciding(engine, now_s)
     rounds = Rounds(deciding, now_s)
-    shared = None if place.remote is None else _one_of_several(config, place.remote, deciding, rounds)
+    shared = None if place.remote is None else _one_of_several(config, place.remote, folder, deciding, rounds)
     validators = Validators(rounds.call_at_once)
     exporting = export(environ, options.metrics)
     async with anyio.create_task_group() as tasks:
@@ -471,7 +472,7 @@ async def serving(
         await to_thread.run_sync(exporting.close)
 
 
-def _one_of_several(config: Config, remote: Remote, deciding: Deciding, rounds: Rounds) -> Shared:
+def _one_of_several(config: Config, remote: Remote, folder: Path, deciding: Deciding, rounds: Rounds) -> Shared:
     from spec_mcp.relay.board.opening import Shared  # the driver is there where it is needed
 
-    return Shared(config, remote, deciding, rounds.call_at_once, rounds.later)
+    return Shared(config, remote, folder, deciding, rounds.call_at_once, rounds.later)
