@@ -21,7 +21,7 @@ from tests.pipes import RawClient, eventually
 from tests.relay.board.replicas import MANIFEST, PAGES, Group, Pages, Told, Wire, result_of
 from tests.relay.front.rig import BOTH, modern_request
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.xdist_group("replicas")]
 
 
 @pytest.fixture(scope="module")
