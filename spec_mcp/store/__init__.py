@@ -1,9 +1,10 @@
 """Remembers: sessions, calls, speculations and what was learned, in one SQLite file that several processes share.
 
 The relay talks to a `Recorder` (recorder.py), which never blocks the event loop: rows go into a bounded queue, and a
-worker thread opens the file, leaves out what must not be kept (redaction.py) and writes in batches. The commands read
-through a `Store` (store.py), of which `SqliteStore` (sqlite.py) is one implementation. The mode switch (mode.py) is a
-small file beside the store. A store that cannot be used costs recording and learning, never a call.
+worker thread opens the store (opening.py), leaves out what must not be kept (redaction.py) and writes in batches. The
+commands read through a `Store` (store.py). It is one file (sqlite.py) or a PostgreSQL database (postgres/); what both
+do is said once (tabled.py), in statements for either (sql.py). The mode switch (mode.py) is a small file beside the
+store, or a row of the database. A store that cannot be used costs recording and learning, never a call.
 
 The undo journal (journal.py) lies in the same file. What takes a reversible speculation back is in it before the
 launch; a `JournalThread` (journal_thread.py) waits for the disk in the relay's place. Locks on small files beside the

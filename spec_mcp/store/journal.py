@@ -18,6 +18,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from spec_mcp.store.store import StoreError
+
 EntryState = Literal["intended", "compensating", "stuck"]
 Claim = Literal["adopted", "compensating"]
 Outcome = Literal["", "result", "error"]
@@ -65,6 +67,16 @@ class Entry:
 def id_of(owner: str, number: int) -> str:
     """The id of an owner's entry; each number is used once."""
     return f"{owner}-{number}"
+
+
+def bounded(where: object, *parts: bytes | None) -> None:
+    """See that an entry is not too large to be kept there.
+
+    Raises:
+        StoreError: it is.
+    """
+    if sum(len(part) for part in parts if part is not None) > MAX_ENTRY_BYTES:
+        raise StoreError(f"{where}: more than {MAX_ENTRY_BYTES >> 20} MB to keep for one undo: it is not tried early")
 
 
 class Journal(Protocol):

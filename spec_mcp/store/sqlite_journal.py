@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from spec_mcp.store.connection import Connection, inode
-from spec_mcp.store.journal import MAX_ENTRY_BYTES, Claim, Entry, Outcome
+from spec_mcp.store.journal import Claim, Entry, Outcome, bounded
 from spec_mcp.store.locks import explained, sync_names, turn
 from spec_mcp.store.markers import Markers, checked_name
 from spec_mcp.store.owners import Owners
@@ -77,7 +77,7 @@ class SqliteJournal:
             raise
 
     def intend(self, entry: Entry) -> None:
-        _bounded(self.path, entry.launch, entry.arguments, entry.reversal, entry.before, entry.result)
+        bounded(self.path, entry.launch, entry.arguments, entry.reversal, entry.before, entry.result)
         checked_name(entry.instance)
         self.owners.hold(entry.owner)
         with self._step(), _refused():
@@ -85,7 +85,7 @@ class SqliteJournal:
             self._connection.run(INTEND, [getattr(entry, name) for name in NAMES])
 
     def returned(self, entry_id: str, owner: str, outcome: Outcome, result: bytes | None) -> bool:
-        _bounded(self.path, result)
+        bounded(self.path, result)
         return self._change("outcome = ?, result = ?", [outcome, result], entry_id, owner, "outcome = ''")
 
     def left(self, entry_id: str, owner: str, digest: str) -> bool:
@@ -195,11 +195,6 @@ class SqliteJournal:
     def _check_place(self) -> None:
         if inode(self.path) != self._connection.inode:
             raise StoreError(f"{self.path}: removed while in use: nothing reversible is tried early until a new start")
-
-
-def _bounded(path: Path, *parts: bytes | None) -> None:
-    if sum(len(part) for part in parts if part is not None) > MAX_ENTRY_BYTES:
-        raise StoreError(f"{path}: more than {MAX_ENTRY_BYTES >> 20} MB to keep for one undo: it is not tried early")
 
 
 @contextlib.contextmanager

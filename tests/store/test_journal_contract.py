@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from spec_mcp.store.journal import MAX_ENTRY_BYTES, Journal
+from spec_mcp.store.place import Remote
 from spec_mcp.store.sqlite_journal import SqliteJournal
 from spec_mcp.store.store import StoreError
+from tests import postgres
+from tests.store.conftest import POSTGRES
 from tests.store.entries import FILES, GRAPH, entry
 from tests.store.rows import NOW
 
@@ -20,10 +23,18 @@ Open = Callable[[], Journal]
 """Another process's journal on the same store."""
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", POSTGRES])
 def open_one(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    def in_a_database() -> Journal:
+        from spec_mcp.store.postgres.journal import PostgresJournal
+
+        # whose lease has run out at once anybody may take over from, as from one whose lock was seized
+        remote = Remote(request.getfixturevalue("shared_database"))
+        return PostgresJournal(remote, lease_s=0.0, wall_clock=lambda: LATER)
+
     openers: dict[str, Open] = {
-        "sqlite": lambda: SqliteJournal(tmp_path / "home" / "store.sqlite3", wall_clock=lambda: LATER)
+        "sqlite": lambda: SqliteJournal(tmp_path / "home" / "store.sqlite3", wall_clock=lambda: LATER),
+        "postgres": in_a_database,
     }
     opened: list[Journal] = []
 
@@ -34,6 +45,8 @@ def open_one(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     yield open_another
     for journal in opened:
         journal.close()
+    if request.param == "postgres":
+        postgres.empty(request.getfixturevalue("shared_database"))
 
 
 @pytest.fixture

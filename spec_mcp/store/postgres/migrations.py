@@ -14,6 +14,7 @@ from psycopg import errors
 
 from spec_mcp.store.place import Remote
 from spec_mcp.store.postgres.board_tables import BOARD
+from spec_mcp.store.postgres.journal_tables import JOURNAL
 from spec_mcp.store.store import StoreNewer
 
 if TYPE_CHECKING:
@@ -178,7 +179,11 @@ SESSIONS_AND_LEARNING: Final = """
     CREATE TABLE switch (one boolean PRIMARY KEY DEFAULT true CHECK (one), mode text NOT NULL);
 """
 
-STEPS = (Step("0001-sessions-and-learning", SESSIONS_AND_LEARNING), Step("0002-board", BOARD))
+STEPS = (
+    Step("0001-sessions-and-learning", SESSIONS_AND_LEARNING),
+    Step("0002-board", BOARD),
+    Step("0003-journal", JOURNAL),
+)
 """All steps, in order."""
 
 STEPS_TABLE: Final = f"""
