@@ -11,7 +11,7 @@ additive logistic modelling (Friedman, Hastie and Tibshirani, "Additive logistic
 A shift is counted per speculator and statement, then also per probability so far, then also per tool; each finer count
 backs off to the coarser, and the coarsest to a start which averages the log odds of history and of a speculator whose
 confidence is halved (models are overconfident), moved by as much as all such starts of its first guesses, or of its
-later ones, were wrong: a dozen guesses say what it means by its confidences, long before each was heard often. While
+later ones, were wrong: a few dozen guesses say what it means by its confidences, before each was heard often. While
 evidence is thin a probability therefore stays near history's own; and as every group of calls is pulled to the share of
 it that was used, the merged probability tells at least what each source told.
 """
@@ -36,8 +36,8 @@ TRUST = 0.5
 DOUBTS = (6.0, 8.0, 10.0)
 """Observations that what a count backs off to counts for, from the coarsest to the finest."""
 
-START_DOUBT = 4.0
-"""The same of how wrong the starts are."""
+START_DOUBT = 20.0
+"""The same of how wrong the starts are: one guess that came true by chance must not have all others believed."""
 
 KNOWN = 20.0
 """Calls that were spoken of, or not, before it is guessed what a speculator will say of the next one."""
