@@ -19,7 +19,7 @@ from enum import StrEnum
 from typing import TypeVar, cast
 
 from spec_mcp.engine.calls import Json
-from spec_mcp.engine.events import NOTHING_KNOWN, Known
+from spec_mcp.engine.events import NOTHING_KNOWN, Known, Mode
 from spec_mcp.store.cleaning import Cleaner
 from spec_mcp.store.intake import Intake
 from spec_mcp.store.mode import SeenSwitch
@@ -380,12 +380,14 @@ class Worker:
     # --- the switch ---------------------------------------------------------------------------------------------
 
     def _look(self, switch: SeenSwitch) -> None:
+        self._look_at = time.monotonic() + LOOK_S
         store = self._opened()
+        if self._newer:
+            switch.saw(Mode.OFF)
         if store is None:
             return
         try:
             switch.saw(store.switched())
-            self._look_at = time.monotonic() + LOOK_S
         except StoreError as error:
             self._trouble(error)
 

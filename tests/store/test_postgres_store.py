@@ -16,17 +16,22 @@ from spec_mcp.store import opening
 from spec_mcp.store.mode import HOLDS_S, SeenSwitch, switched, turn
 from spec_mcp.store.opening import open_at
 from spec_mcp.store.place import Place, Remote
+from spec_mcp.store.postgres.migrations import STEPS
 from spec_mcp.store.postgres.store import PostgresStore
 from spec_mcp.store.recorder import Recorder
 from spec_mcp.store.settings import StoreSettings
 from spec_mcp.store.store import StoreBusy, StoreError
 from spec_mcp.store.worker import StoreState
 from tests import postgres
+from tests.pipes import eventually
 from tests.store.rows import FILES, call, learned, pin, session
 
 pytestmark = pytest.mark.postgres
 
 BOUND_S = 30.0
+
+NEXT = len(STEPS) + 1
+"""The version of a newer program."""
 
 Make = Callable[..., Recorder]
 
@@ -195,3 +200,22 @@ def test_without_the_driver_it_is_said_what_to_install(place: Place, monkeypatch
     monkeypatch.setattr(opening, "DRIVER", ("a_driver_that_is_not_there",))
     with pytest.raises(StoreError, match=r"pip install 'spec-mcp\[postgres\]'"):
         open_at(place)
+
+
+def test_a_program_that_has_become_too_old_stops_and_says_so_once(make: Make, url: str, said: list[str]) -> None:
+    recorder = make()
+    recorder.record(session())
+    assert recorder.flush(BOUND_S)
+    with psycopg.connect(url) as newer:
+        version = len(STEPS) + 1
+        newer.execute(
+            "INSERT INTO spec_mcp.steps (version, name, min_version) VALUES (%s, 'x', %s)", [version, version]
+        )
+    recorder.record(call(1))
+    assert not recorder.flush(BOUND_S)
+    assert [line for line in said if "plain proxy" in line] == said
+    assert len(said) == 1
+    assert recorder.load(FILES, "local").result(BOUND_S).state is StoreState.NEWER
+    eventually(lambda: recorder.switch.read() is Mode.OFF, "off", BOUND_S)
+    with psycopg.connect(url) as newer:
+        assert newer.execute("SELECT count(*) FROM spec_mcp.calls").fetchone() == (0,)
