@@ -188,18 +188,6 @@ def _forgets_the_buried(strike: Callable[..., None]) -> Callable[..., None]:
     return strikes
 
 
-def _forgets_what_was_unseen(strike: Callable[..., None]) -> Callable[..., None]:
-    def strikes(self: BoardModel, member: Registered) -> None:
-        strike(self, member)
-        self.posted = [post for post in self.posted if post.footprint is not None]
-
-    return strikes
-
-
-def _reads_no_clock(self: BoardModel, member: Registered) -> bool:
-    return member.is_active and member.life == self.life and self.clock() - member.renewed_at <= member.lease_s
-
-
 RULES: dict[str, Rule] = {
     "requests are posted": Rule("calm", _put(posting, "needs_posting", _needs_no_posting)),
     "reads are posted": Rule("sight", _wrap(posting, "needs_posting", _posts_writes_alone)),  # type: ignore[arg-type]
@@ -228,7 +216,5 @@ RULES: dict[str, Rule] = {
     "a late renewal makes no lease": Rule("cut", _put(BoardModel, "is_in_time", _always_fresh)),
     "one result answers one call": Rule("lossy", _wrap(ModelBoard, "_take", _gives_again)),
     "what the buried asked for counts": Rule("deaths", _wrap(BoardModel, "strike", _forgets_the_buried)),
-    "what the buried did unseen counts": Rule("deaths", _wrap(BoardModel, "strike", _forgets_what_was_unseen)),
-    "a clock set back ends leases": Rule("clock", _put(BoardModel, "is_fresh", _reads_no_clock)),
 }
 """By what is promised."""

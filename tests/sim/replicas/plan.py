@@ -11,7 +11,7 @@ from spec_mcp.engine.effects import Effect, ToolPolicy
 THEMES = ("calm", "sight", "slow", "lossy", "cut", "deaths", "database", "clock")
 """What goes wrong there."""
 
-BUSY = frozenset({"sight", "cut", "deaths", "database"})
+BUSY = frozenset({"sight", "cut", "deaths", "database", "clock"})
 """There clients think less and want the same things, so that more happens about the same time."""
 
 ITEMS = 3
@@ -99,15 +99,15 @@ def draw(seed: int, theme: str = "") -> Plan:
         {"lossy": 0.7, "calm": 0.0}.get(theme, 0.1),
         tuple(
             (at_s(), random.randrange(replicas), random.choice([0.1, 1.5, 3.4, 4.0, 4.5]))
-            for _ in some(theme == "cut", 6)
+            for _ in some(theme in ("cut", "deaths", "clock"), 6)
         ),
         tuple(
-            (at_s(), random.randrange(replicas), random.choice([0.0, 0.5, 3.0, None]))
+            (at_s(), random.randrange(replicas), random.choice([0.0, 0.5, 3.0, None, None]))
             for _ in some(theme == "deaths", 3)
         ),
         random.choice([1.0, 2.0, 5.0]),
         tuple(at_s() for _ in some(theme == "database", 6)),
-        tuple((at_s(), random.choice([0.3, 5.0, 100.0])) for _ in some(theme == "clock", 2)),
+        tuple((at_s(), random.choice([0.3, 2.0, 4.0, 100.0])) for _ in some(theme == "clock", 5)),
     )
 
 

@@ -16,7 +16,12 @@ SEEDS = 12
 STEP = 6
 SEEDS_TRIED = 500
 """Seeds within which a switched-off rule must show."""
-LOOK_FROM = {"the cut off wait out their lease": 400, "all leases are fresh": 120}
+LOOK_FROM = {
+    "the cut off wait out their lease": 400,
+    "all leases are fresh": 120,
+    "a late renewal makes no lease": 120,
+    "what the buried asked for counts": 180,
+}
 """Where a seed shows it sooner than from the first on."""
 
 

@@ -21,6 +21,7 @@ class Server:
 
     def __init__(self, plan: Plan, clock: Clock, random: Random) -> None:
         self.clock, self.random = clock, random
+        self._takes_s = [0.05, 0.2, 0.2, 0.6, 1.5] + ([4.0] if plan.theme == "deaths" else [])
         self.histories: defaultdict[str, History] = defaultdict(History)
         self.written: Counter[str] = Counter()
         """How often each call that writes had its effect."""
@@ -36,7 +37,7 @@ class Server:
     def request(self, call: Planned, principal: str, place: str, answered: Callable[[bytes], None]) -> None:
         """Do it. `place`: whose call, empty for a speculation."""
         self.requests[place] += bool(place)
-        takes_s = self.random.choice([0.05, 0.2, 0.2, 0.6, 1.5])
+        takes_s = self.random.choice(self._takes_s)
         moment_s = self.random.uniform(0.0, takes_s)
         seen: Seen = {}
 
