@@ -3,7 +3,7 @@
 The paper's first environment. Both players are one engine that looks at a fixed number of positions and answers after
 a fixed time at the earliest, as a model does that reasons for a while on other people's machines. What is guessed is
 said by a shallow look of the same engine, by the manifest's `surrogate`; so accuracy is that of a good guesser, not of
-a small model.
+a model that is told to reason little.
 """
 
 from __future__ import annotations
@@ -136,8 +136,8 @@ async def measure(options: Any) -> Report:
     notes = [
         f"{count(games, 'game')} of {half_moves} half-moves, {nodes:,} positions a move, {min_s} s at the least; "
         f"the direct run took {direct.median:.1f} s.",
-        "The paper's players were models that think for seconds to minutes, and its guesses a smaller model's; here "
-        "both are one engine, deep and shallow, so the share of moves guessed is not comparable.",
+        "The paper's players were a model that thinks for seconds to minutes, and its guesses the same model's, told to "
+        "reason little; here both are one engine, deep and shallow: the share of moves guessed is not comparable.",
     ]
     if not quick:
         saved = spread(saved_shares(runs, "k = 3", DIRECT.name)).median
