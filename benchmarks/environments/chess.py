@@ -136,8 +136,8 @@ async def measure(options: Any) -> Report:
     notes = [
         f"{count(games, 'game')} of {half_moves} half-moves, {nodes:,} positions a move, {min_s} s at the least; "
         f"the direct run took {direct.median:.1f} s.",
-        "The paper's players were a model that thinks for seconds to minutes, and its guesses the same model's, told to "
-        "reason little; here both are one engine, deep and shallow: the share of moves guessed is not comparable.",
+        "The paper's players were a model that thinks for seconds to minutes, and its guesses the same model's, told "
+        "to reason little; here both are one engine, deep and shallow: the share of moves guessed is not comparable.",
     ]
     if not quick:
         saved = spread(saved_shares(runs, "k = 3", DIRECT.name)).median
