@@ -104,7 +104,10 @@ def test_a_write_that_is_posted_before_a_take_is_always_seen_by_it(boards: Board
     assert not any(both == (True, True) for both in zip(left, right, strict=True))
 
 
-def test_a_join_that_comes_late_changes_nothing(boards: Boards) -> None:
+@pytest.mark.parametrize(
+    ("process", "word"), [(Process("a"), "joined again"), (Process("a", pid=2), "another process is the replica")]
+)
+def test_a_join_that_comes_late_changes_nothing(boards: Boards, process: Process, word: str) -> None:
     """It has its number already, and waits for its turn while the replica gives up and joins again."""
     _board, fence = boards.joined("a")
     patient = Database(boards.database.remote, lock_timeout_s=BOUND_S, statement_timeout_s=BOUND_S)
@@ -112,13 +115,13 @@ def test_a_join_that_comes_late_changes_nothing(boards: Boards) -> None:
     with boards.database.connection() as connection, ThreadPoolExecutor(1) as pool:
         with connection.transaction():
             connection.execute(statements.WAIT_FOR_TURN)
-            joining = pool.submit(late.join, Process("a"), [Posting(1, file("x"), True)], LEASE_S)
+            joining = pool.submit(late.join, process, [Posting(1, file("x"), True)], LEASE_S)
             while not connection.execute(WAITING).fetchall():
                 assert not joining.done()
             again = connection.execute(
                 "UPDATE replicas SET fence = nextval('board_numbers') RETURNING fence"
             ).fetchall()
-        with pytest.raises(StoreError, match="joined again"):
+        with pytest.raises(StoreError, match=word):
             joining.result(BOUND_S)
         assert connection.execute("SELECT fence FROM replicas").fetchall() == again != [{"fence": fence}]
         assert connection.execute("SELECT 1 FROM postings").fetchall() == []
@@ -126,6 +129,7 @@ def test_a_join_that_comes_late_changes_nothing(boards: Boards) -> None:
     patient.close()
 
 
+JOINED_AGAIN = "UPDATE replicas SET fence = nextval('board_numbers'), is_active = false RETURNING fence"
 WAITING = """
     SELECT 1 FROM pg_locks JOIN pg_database d ON d.oid = database
     WHERE locktype = 'advisory' AND NOT granted AND d.datname = current_database()

@@ -172,8 +172,8 @@ class Posts:
 
     def _closed(self, fence: Fence, over: list[PostId], answer: StoreError | None) -> None:
         self._is_closing = False
-        if answer is None:
-            self._close_some()
-        elif fence == self._fence:  # else all of that is gone
+        if answer is not None and fence == self._fence:
             self._over = over + self._over
             self._later(RETRY_S, self._close_some)
+        else:  # of another membership all is gone
+            self._close_some()

@@ -127,9 +127,9 @@ class PostgresBoard:
                 connection.execute(statements.DURABLY)
                 connection.execute(statements.MAKE_LIFE)
                 for before in _members(connection, replica=process.replica):
-                    if before.fence > fence:
+                    if before.fence > fence and before.process == process:
                         raise StoreError(f"{process.replica}: has joined again meanwhile")
-                    self._make_room(connection, process, before)
+                    self._make_room(connection, process, fence, before)
                 connection.execute(statements.NOTICE_CLOCK)
                 connection.execute(
                     statements.JOIN,
@@ -173,10 +173,10 @@ class PostgresBoard:
             return _members(connection)
 
     @staticmethod
-    def _make_room(connection: Postgres, process: Process, before: Member) -> None:
+    def _make_room(connection: Postgres, process: Process, fence: Fence, before: Member) -> None:
         if before.process == process:
             connection.execute(statements.FORGET_POSTINGS, {"fence": before.fence})
-        elif before.is_current:
+        elif before.is_current or before.fence > fence:
             raise NameTaken(f"{process.replica}: another process is the replica of this name")
         else:
             _strike(connection, before)

@@ -155,6 +155,25 @@ def test_a_closing_that_fails_is_made_again(loop: Loop, a: Replica) -> None:
     assert a.on_board == []
 
 
+def test_what_ends_while_we_join_again_is_closed_though_an_older_closing_fails(
+    loop: Loop, a: Replica, model: BoardModel
+) -> None:
+    a.post(1)
+    a.post(2)
+    a.aside.is_stuck = a.renewing.is_stuck = True
+    a.posts.unpost(1)
+    model.crash()
+    a.post(3)
+    a.posts.unpost(2)
+    a.renewing.go_on()
+    a.faults.by_step["unpost"] = Fault.UNREACHED
+    a.aside.do_one()
+    a.faults.by_step.clear()
+    a.aside.go_on()
+    loop.pass_time(1.0)
+    assert a.on_board == [3]
+
+
 # --- being cut off ----------------------------------------------------------------------------------------------------
 
 
