@@ -49,6 +49,8 @@ class Posts:
         """On their way to the board."""
         self._batch = 0
         """Counts batches: what is said of another one comes late."""
+        self._brief: set[PostId] = set()
+        """What is over, and has to be known of all the same: no request that never went out, but what a server said."""
         self._over: list[PostId] = []
         self._is_closing = False
         self._when_posted: Callable[[], None] | None = None
@@ -68,6 +70,9 @@ class Posts:
 
     def unpost(self, post: PostId) -> None:
         """It is over."""
+        if post < 0 and post in self._unsent:
+            self._brief.add(post)
+            return
         self.in_flight.pop(post, None)
         self._waiting.pop(post, None)
         if post in self._unsent:
@@ -83,6 +88,7 @@ class Posts:
         self._stop_sending()
         self._fence, self._is_apart = fence, False
         known = list(known)
+        self._end_brief(known)
         self._over = [post for post in known if post not in self.in_flight]
         self._let_out(known)
         self._unsent = {post: None for post in self.in_flight if post not in set(known)}
@@ -100,6 +106,7 @@ class Posts:
         """No lease of ours can be fresh any more: all may go out."""
         self.void()
         self._is_apart = True
+        self._end_brief(self._unsent)
         self._unsent.clear()
         self._let_out(list(self._waiting))
 
@@ -136,6 +143,7 @@ class Posts:
             return
         if answer is True:
             sent, self._sent = self._sent, ()
+            self._end_brief(sent)
             self._over += [post for post in sent if post not in self.in_flight]
             self._let_out(sent)
             self.on_flowing()
@@ -153,6 +161,12 @@ class Posts:
             self._unsent = {post: None for post in (*self._sent, *self._unsent) if post in self.in_flight}
             self._sent = ()
             self._send()
+
+    def _end_brief(self, known: Iterable[PostId]) -> None:
+        """Of these others know now, or use nothing any more."""
+        for post in self._brief.intersection(known):
+            self._brief.discard(post)
+            self.in_flight.pop(post, None)
 
     def _let_out(self, posts: Iterable[PostId]) -> None:
         for post in posts:

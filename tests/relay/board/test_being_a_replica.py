@@ -132,6 +132,30 @@ def test_what_is_over_before_it_is_posted_does_not_stay_on_the_board(a: Replica)
     assert a.on_board == []
 
 
+def test_what_a_server_said_speaks_against_what_was_launched_before_however_soon_it_is_over(
+    a: Replica, b: Replica
+) -> None:
+    offer = offered(b)
+    a.calls.is_stuck = True
+    a.post(-1, Y)
+    a.post(-2, X)
+    a.posts.unpost(-1)
+    a.posts.unpost(-2)
+    a.calls.go_on()
+    assert a.on_board == []
+    assert not may_take(b, offer)
+
+
+def test_what_was_said_while_nobody_used_anything_is_not_kept(loop: Loop, a: Replica) -> None:
+    a.faults.cut = True
+    a.post(1)
+    a.post(-1)
+    a.posts.unpost(-1)
+    loop.pass_time(3 * LEASE_S)
+    assert a.out == [1]
+    assert list(a.posts.in_flight) == [1]
+
+
 def test_a_posting_whose_answer_was_lost_is_made_again_and_closed_both_times(loop: Loop, a: Replica) -> None:
     a.faults.by_step["post"] = Fault.UNANSWERED
     a.post(1)
