@@ -191,7 +191,7 @@ def paint(report: Report, axes: Any) -> None:
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
     axes.set_xlabel("%")
-    axes.legend(fontsize=8, loc="lower right", framealpha=1.0)
+    axes.figure.legend(fontsize=8, loc="outside lower center", ncols=3)
     plots.titled(axes, "A shop's customers", f"{count(report.repetitions, 'repetition')}, seed {report.seed}")
 
 
