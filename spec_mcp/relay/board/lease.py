@@ -32,6 +32,13 @@ BACK_OFF_S = (0.1, 5.0)
 NAMES_MAX = 100
 """Replicas of one name on a host: each tries the next number."""
 
+TAKEN_LEASES = 3
+"""So many leases long a name is tried that another process has: as a rule that one has just died."""
+
+
+class LivesHere(NameTaken):
+    """A living process of this host has the name."""
+
 
 class Lease:
     """Of one replica. `on_member` is told each new membership, `on_cut_off` the end of one."""
@@ -59,6 +66,8 @@ class Lease:
         self._is_closed = False
         self._has_said_so = False
         self._name, self._number = process.replica, 1
+        self._taken_until_s: float | None = None
+        """Until when our name is tried, where another process has it."""
         self._pause_s = BACK_OFF_S[0]
         posts.on_stalled, posts.on_flowing, posts.on_void = self._stalled, self._flowing, self._lost
 
@@ -95,18 +104,28 @@ class Lease:
             self._try_again(answer)
             return
         self.fence, self._joined_at_s, self._is_stalled = answer, self._clock(), False
+        self._taken_until_s = None
         self._posts.member(answer, known, self._begin)
 
     def _try_again(self, error: StoreError) -> None:
         if isinstance(error, NameTaken):
-            self._number = self._number % NAMES_MAX + 1
-            name = self._name if self._number == 1 else f"{self._name}-{self._number}"
-            self.process = replace(self.process, replica=name)
+            self._try_name(is_lasting=isinstance(error, LivesHere))
         elif not self._has_said_so:
             self._has_said_so = True
             say(f"{error}; until it can be reached nothing is used ahead of time", LogLevel.WARNING)
         pause_s, self._pause_s = self._pause_s, min(2 * self._pause_s, BACK_OFF_S[1])
         self._later(pause_s * random.uniform(0.5, 1.0), self._join)
+
+    def _try_name(self, *, is_lasting: bool) -> None:
+        """The same again, or the next one where whoever has ours keeps it."""
+        if self._taken_until_s is None:
+            self._taken_until_s = self._clock() + TAKEN_LEASES * self._lease_s
+        if not is_lasting and self._clock() < self._taken_until_s:
+            return
+        self._taken_until_s = None
+        self._number = self._number % NAMES_MAX + 1
+        name = self._name if self._number == 1 else f"{self._name}-{self._number}"
+        self.process = replace(self.process, replica=name)
 
     def _begin(self) -> None:
         """All that is in flight is posted, and all that comes will be."""
@@ -187,9 +206,9 @@ def _require_free(board: Board, process: Process) -> None:
     """Another living process here must not be buried because we have its name.
 
     Raises:
-        NameTaken: there is one.
+        LivesHere: there is one.
     """
     for member in board.members():
         other = member.process
         if other.replica == process.replica and other != process and is_alive(other):
-            raise NameTaken(f"{process.replica}: another process is the replica of this name")
+            raise LivesHere(f"{process.replica}: another process is the replica of this name")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +11,7 @@ from spec_mcp.engine import commands as do
 from spec_mcp.engine import events
 from spec_mcp.engine.resources import Footprint, Pattern
 from spec_mcp.relay.board.held import Held
+from spec_mcp.relay.board.identity import this_process
 from spec_mcp.relay.board.lease import START_S, Lease
 from spec_mcp.relay.board.posts import Posts
 from spec_mcp.store.board import LEASE_S, Offering, Posting, Process
@@ -324,10 +326,37 @@ def test_another_living_process_of_our_name_is_left_alone(
     other = make("a")
     other.lease.process = Process("a", pid=99)
     other.start()
-    loop.pass_time(1.0)
+    loop.pass_time(20.0)
     assert a.lease.is_member
     assert other.lease.is_member
     assert other.lease.process.replica == "a-2"
+
+
+def test_who_takes_the_place_of_one_that_has_just_died_gets_its_name(
+    loop: Loop, a: Replica, make: Callable[[str], Replica], model: BoardModel
+) -> None:
+    a.lease.close()
+    again = make("a")
+    again.lease.process = Process("a", pid=99)
+    again.start()
+    loop.pass_time(10.0)
+    assert again.lease.is_member
+    assert list(model.members) == ["a"]
+
+
+def test_a_living_process_of_this_host_keeps_its_name_also_while_it_is_silent(
+    loop: Loop, make: Callable[[str], Replica], model: BoardModel
+) -> None:
+    a, other = make("a"), make("a")
+    a.lease.process = this_process("a")
+    a.start()
+    a.faults.cut = True
+    loop.pass_time(10.0)
+    other.lease.process = Process("a", a.lease.process.host, os.getppid(), "another")
+    other.start()
+    loop.pass_time(1.0)
+    assert other.lease.process.replica == "a-2"
+    assert set(model.members) == {"a", "a-2"}
 
 
 # --- offering and taking ----------------------------------------------------------------------------------------------
