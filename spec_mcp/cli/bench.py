@@ -154,14 +154,23 @@ def chess(
 
 @app.command("retail")
 def retail(
-    as_json: AsJson = False, plot: Plot = "", quick: Quick = False, seed: Seed = 1, repetitions: Repetitions = None
+    as_json: AsJson = False,
+    plot: Plot = "",
+    quick: Quick = False,
+    seed: Seed = 1,
+    repetitions: Repetitions = None,
+    pace: Annotated[
+        float | None,
+        typer.Option("--pace", metavar="X", min=0.001, help="Of life's times; 0.05, or 0.02 with --quick."),
+    ] = None,
 ) -> int:
     """Serve a shop's customers through the proxy: lookups are made while the customer types.
 
     The paper's second environment, its figures beside ours: simulated customers, and recorded sessions of τ-bench where
     they lie beside the checkout. About half an hour; [b]--quick[/b] takes one minute.
     """
-    return _environment("retail", as_json, plot, quick, seed, repetitions)
+    more = ["--pace", str(pace)] if pace else []
+    return _environment("retail", as_json, plot, quick, seed, repetitions, more)
 
 
 @app.command("hotpotqa")
