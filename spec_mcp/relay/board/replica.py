@@ -89,14 +89,15 @@ class Replica:
 
     def close(self) -> None:
         """Leave in good order, nothing being under way any more. Blocks for a moment."""
-        fence = self._lease.fence
+        process = self._lease.process
         self._lease.close()
         self._silent.close()
         self._listener.close()
 
         def leave(board: Board) -> None:
-            if fence is not None:
-                board.leave(fence)
+            for member in board.members():  # we may have joined without having heard of it
+                if member.process == process:
+                    board.leave(member.fence)
 
         self._workers[-1].do(leave, lambda _: None)
         for worker in self._workers:
