@@ -1,14 +1,15 @@
 """Pages that name the next one, kept in memory, over HTTP: `python tests/servers/pages.py LOG --http 0`.
 
 `read_page` gives a page's text and the name of the one after it, `write_page` changes the text. Every call is noted in
-the log with what it was given and answered, one line of JSON each, in the order in which it took effect. Pages whose
-names begin with `slow` take their time.
+the log with what it was given and answered and when, one line of JSON each, in the order in which it took effect.
+Pages whose names begin with `slow` take their time.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ async def call_tool(context: Any, params: types.CallToolRequestParams) -> types.
         answer = {"name": name, "written": True}
     else:
         answer = {"name": name, "text": TEXTS.get(name, ""), "next": after(name)}
-    note({"tool": params.name, "arguments": arguments, "answer": answer})
+    note({"tool": params.name, "arguments": arguments, "answer": answer, "at": time.monotonic()})
     if params.name == "read_page":
         await anyio.sleep(SLOW_S if name.startswith("slow") else PAUSE_S)
     return types.CallToolResult(content=[], structured_content=answer)

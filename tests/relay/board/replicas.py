@@ -55,10 +55,13 @@ class Told:
     def __init__(self, log: Path) -> None:
         self._log = log
 
+    def log(self) -> list[dict[str, Any]]:
+        """All of it, in the order in which it took effect."""
+        return [json.loads(line) for line in self._log.read_text().splitlines()]
+
     def reads(self) -> Counter[str]:
         """How often each page was read."""
-        asked = [json.loads(line) for line in self._log.read_text().splitlines()]
-        return Counter(one["arguments"]["name"] for one in asked if one["tool"] == "read_page")
+        return Counter(one["arguments"]["name"] for one in self.log() if one["tool"] == "read_page")
 
 
 class Pages(Told):
