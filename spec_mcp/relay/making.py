@@ -186,8 +186,9 @@ def not_kept(config: Config, place: Place, wrapped: str | None = None) -> list[s
     `wrapped` is the server that `wrap` serves alone, where what concerns many servers or clients has no use.
     """
     keys: list[str] = []
-    if config.speculation.reversible and place.remote is not None:
-        keys.append("[speculation] reversible, with a PostgreSQL store")
+    if place.remote is not None:  # see `settings_of`
+        on = [key for key in ("reversible", "lossy", "attach") if getattr(config.speculation, key)]
+        keys += [f"[speculation] {key}, with a PostgreSQL store" for key in on]
     own = None if wrapped is None else config.servers.get(wrapped)
     if own is not None:
         unset = Server()

@@ -15,7 +15,8 @@ import anyio.abc
 from spec_mcp.config import Config
 from spec_mcp.errors import Failed, UserError
 from spec_mcp.relay.front.stdio import serve_stdio
-from spec_mcp.relay.gateway.gateway import GatewayOptions, serving
+from spec_mcp.relay.gateway.gateway import GatewayOptions
+from spec_mcp.relay.gateway.serving import serving
 from spec_mcp.relay.interpreter import prefer_lines
 from spec_mcp.relay.lines import LineReader
 from spec_mcp.relay.saying import STDERR, say

@@ -17,7 +17,6 @@ from spec_mcp.relay.board.replica import Replica, ReplicaSettings
 from spec_mcp.relay.board.worker import Soon
 from spec_mcp.relay.clock import now_s
 from spec_mcp.relay.deciding import Deciding
-from spec_mcp.relay.saying import say
 from spec_mcp.store.board import Board
 from spec_mcp.store.place import Remote
 
@@ -67,7 +66,6 @@ class Shared:
     ) -> None:
         """Join, as soon as the database can be reached. `ended` is told when nothing of ours needs the loop more."""
         kept = config.store
-        _say_what_is_off(config)
         self._home = home
         self._deciding = deciding
         self._ended = ended
@@ -111,9 +109,3 @@ def _is_logged_in(server: Server, home: Path) -> bool:
     if address.has_credentials or server.client_credentials is not None:
         return False
     return keeping_in(home).get(str(address)) is not None
-
-
-def _say_what_is_off(config: Config) -> None:
-    for key in ("reversible", "lossy", "attach"):
-        if getattr(config.speculation, key):
-            say(f"{config.file}: [speculation] {key}: not where processes share a store; it is off")

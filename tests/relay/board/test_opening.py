@@ -11,10 +11,10 @@ from spec_mcp.engine.engine import Engine
 from spec_mcp.engine.policy import Settings
 from spec_mcp.relay.back.address import Address
 from spec_mcp.relay.back.tokens import FileKeeping
-from spec_mcp.relay.board import opening
 from spec_mcp.relay.board.opening import Shared, world_of
 from spec_mcp.relay.deciding import Deciding
-from spec_mcp.store.place import Remote
+from spec_mcp.relay.making import not_kept, settings_of
+from spec_mcp.store.place import Place, Remote
 
 URL = "http://127.0.0.1:9/mcp"
 
@@ -59,8 +59,12 @@ def test_a_world_is_told_by_its_address_and_what_is_shown_there() -> None:
     assert len({world_of(server) for server in (one, *others)}) == 5
 
 
-def test_what_cannot_be_shared_is_said_to_be_off(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    config = tmp_path / "config.toml"
-    config.write_text("[speculation]\nlossy = true\n")
-    opening._say_what_is_off(load_config(config))
-    assert "lossy: not where processes share a store" in capfd.readouterr().err
+@pytest.mark.parametrize("key", ["reversible", "lossy", "attach"])
+def test_what_cannot_go_by_the_board_is_off_and_said_to_be(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(f"[speculation]\n{key} = true\n")
+    config, here, shared = load_config(path), Place(tmp_path), Place(tmp_path, Remote("postgresql://h/d"))
+    assert not_kept(config, here) == []
+    assert [word for word in not_kept(config, shared) if key in word]
+    assert getattr(settings_of(config), key)
+    assert not getattr(settings_of(config, board=True), key)

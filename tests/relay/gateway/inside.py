@@ -21,8 +21,9 @@ from spec_mcp.config import Server, load_config
 from spec_mcp.relay.back.due import Due
 from spec_mcp.relay.clock import now_s
 from spec_mcp.relay.gateway import connection
-from spec_mcp.relay.gateway.gateway import GatewayOptions, ServersGateway, serving
+from spec_mcp.relay.gateway.gateway import GatewayOptions, ServersGateway
 from spec_mcp.relay.gateway.ports import Principal, Visitor
+from spec_mcp.relay.gateway.serving import serving
 from spec_mcp.relay.link import ServerLink
 
 WAIT_S = 60
