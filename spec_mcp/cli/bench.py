@@ -69,6 +69,21 @@ def gateway(
     return _run("gateway.overhead", [*arguments, *(("--rounds", str(rounds)) if rounds else ())])
 
 
+@app.command("scale")
+def scale(
+    as_json: AsJson = False,
+    quick: Quick = False,
+    rounds: Annotated[int | None, typer.Option(metavar="N", min=1, help="Rounds; 5, or 1 with --quick.")] = None,
+) -> int:
+    """Measure what one and three replicas on PostgreSQL add to a call, beside one gateway on SQLite.
+
+    An echo server over HTTP, interleaved rounds, ratios within a round; the PostgreSQL server is that of the tests.
+    About three minutes; [b]--quick[/b] takes half of one.
+    """
+    arguments = ["--json"] * as_json + ["--quick"] * quick + (["--rounds", str(rounds)] if rounds else [])
+    return _run("gateway.scale", arguments)
+
+
 @app.command("load")
 def load(
     session_count: Annotated[int, typer.Option("--sessions", metavar="N", min=1, help="Clients at once.")] = 200,

@@ -28,6 +28,17 @@ def test_a_quick_round_measures_every_case_against_its_own_and_answers_nothing_f
         assert all(row["p50_us"] > 0 and row["calls_per_s"] > 0 for row in rows.values())
 
 
+@pytest.mark.postgres
+def test_one_and_three_replicas_are_measured_beside_one_gateway() -> None:
+    command = [str(BIN / "spec-mcp"), "bench", "scale", "--quick", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=BENCH_S, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = {row["arm"]: row for row in json.loads(done.stdout)["rows"]}
+    assert [*rows] == ["direct call", "one gateway, SQLite", "one replica, PostgreSQL", "three replicas, PostgreSQL"]
+    assert all(row["p50_us"] > 0 and row["calls_per_s"] > 0 for row in rows.values())
+    assert rows["three replicas, PostgreSQL"]["rss_mb"] > rows["one replica, PostgreSQL"]["rss_mb"] > 0
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
 def test_twenty_clients_get_their_own_answers_while_servers_are_killed_and_nothing_is_left_behind() -> None:
     command = [str(BIN / "spec-mcp"), "bench", "load", "--sessions", "20", "--seconds", "6", "--json"]
