@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
-from spec_mcp.engine import posting, reversing, undoing
+from spec_mcp.engine import lossy, posting, reversing, undoing
 from spec_mcp.engine.commands import (
     CallSettled,
     CancelSpeculation,
@@ -256,6 +256,8 @@ def what_blocks(world: World, call: CallState) -> Blocker | None:
     """What it has to wait for; what it must not see is being taken back from now on."""
     if in_its_way := reversing.clear_the_way(world, call):
         return Undo(in_its_way[0].id)
+    if (guess := lossy.still_setting(world, call)) is not None:
+        return Undo(guess.id)
     if awaits_silence(world, call):
         return Silence(call.connection)
     if (older := follows_one_that_waits(world, call)) is not None:
@@ -265,15 +267,20 @@ def what_blocks(world: World, call: CallState) -> Blocker | None:
 
 def keep_back(world: World, call: CallState, blocker: Blocker) -> None:
     """Let it wait. For what is taken back it waits no longer than the manifest says."""
-    waits_s = [held.policy.undo_wait_s for held in reversing.in_the_way(world, call)]
+    waits_s = [held.policy.undo_wait_s for held in _in_the_way(world, call)]
     if waits_s and call.kept_until is None:
         call.kept_until = world.now_s + max(waits_s)
     world.waiting.keep(call, blocker, None if call.method in TOUCHES_NOTHING else world.footprint(call))
 
 
+def _in_the_way(world: World, call: CallState) -> list[Speculation]:
+    guess = lossy.still_setting(world, call)
+    return reversing.in_the_way(world, call) + ([] if guess is None else [guess])
+
+
 def fail(world: World, call: CallState) -> None:
     """Rule 12: what a speculation left could not be taken back in time, and the call must not see it."""
-    in_its_way = reversing.in_the_way(world, call)
+    in_its_way = _in_the_way(world, call)
     tools = " and ".join(dict.fromkeys(f"{held.server}.{held.tool}" for held in in_its_way)) or "an earlier call"
     world.ledger.writes.drop(call.id)
     settle(world, call)
@@ -326,7 +333,7 @@ def release(world: World) -> None:
 def wait_no_longer(world: World, connection: ConnectionName) -> None:
     """Make all the calls that wait there, but for those that must not see what is not taken back."""
     for call in sorted(world.waiting.on(connection), key=lambda call: call.id):
-        if reversing.in_the_way(world, call) or follows_one_that_waits(world, call) is not None:
+        if _in_the_way(world, call) or follows_one_that_waits(world, call) is not None:
             continue
         if posting.needs_posting(world, call):
             keep_back(world, call, posting.post(world, call))

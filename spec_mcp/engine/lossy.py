@@ -1,8 +1,9 @@
 """Tools of which the last write wins (the paper's section 4): not lossless, and counted apart.
 
 A tool that sets a knob is speculated without isolation and without an undo, where manifest and user both say so. What
-it sets stays set when the guess was wrong, until the client's own call sets it again. Apart from that it is a write as
-any other: it spoils what is held of the same things when it goes out, and while it runs nothing there is launched.
+it sets stays set when the guess was wrong, until the client's own call sets it again, which waits until the guess is
+answered. Apart from that it is a write as any other: it spoils what is held of the same things when it goes out, and
+while it runs nothing there is launched.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from spec_mcp.engine import lifecycle
 from spec_mcp.engine.events import Answer, Outcome
 from spec_mcp.engine.inflight import CallState
+from spec_mcp.engine.methods import TOUCHES_NOTHING
 from spec_mcp.engine.speculation import Speculation
 from spec_mcp.engine.states import Reason, State
 from spec_mcp.engine.world import World
@@ -44,6 +46,15 @@ def meet(world: World, call: CallState, speculation: Speculation) -> None:
     world.ledger.forget_answers(world.footprint(call))
     write = OpenWrite(world.footprint(call), call.connection, speculation.policy.settle_s)
     world.ledger.writes.open(call.id, write, world.now_s)
+
+
+def still_setting(world: World, call: CallState) -> Speculation | None:
+    """A guess that the server is still at, and that the client's call is to overwrite: it must not come last."""
+    if call.reads or not world.settings.lossy or call.method in TOUCHES_NOTHING:
+        return None
+    running = [held for held in world.ledger.outstanding.at(call.server) if held.policy.lossy]
+    touched = world.footprint(call) if running else None
+    return next((held for held in running if touched is not None and touched.overlaps(held.footprint)), None)
 
 
 def _spoil_others(world: World, speculation: Speculation) -> None:

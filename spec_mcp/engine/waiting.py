@@ -19,7 +19,7 @@ from spec_mcp.engine.touching import Touching
 
 
 class Undo(NamedTuple):
-    """Until this speculation is adopted or taken back."""
+    """Until this speculation is adopted or taken back; one of which the last write wins, until it is answered."""
 
     speculation: SpeculationId
 

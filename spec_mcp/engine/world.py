@@ -226,6 +226,8 @@ class World:
     def no_longer_outstanding(self, number: SpeculationId) -> Speculation | None:
         """The server works on it no more; None where it did not."""
         speculation = self.ledger.outstanding.pop(number)
+        if speculation is not None and speculation.policy.lossy:
+            self.waiting.wake(Undo(number))
         if speculation is not None and not self.ledger.outstanding.on(speculation.connection):
             self.waiting.wake(Silence(speculation.connection))
         return speculation

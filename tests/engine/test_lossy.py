@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from spec_mcp.engine.admission import SURE
-from spec_mcp.engine.commands import How
+from spec_mcp.engine.commands import Fail, How
 from spec_mcp.engine.effects import Effect, ToolPolicy
+from spec_mcp.engine.events import Disconnected
 from spec_mcp.engine.policy import Settings
 from spec_mcp.engine.states import Reason
-from tests.engine.playbook import ERROR, Playbook, ended, guess, invoke, launch, reading, reply, skipped
+from tests.engine.playbook import ERROR, Playbook, Wanted, ended, guess, invoke, launch, reading, reply, skipped
 
 TOOLS = {
     "get": reading(),
@@ -43,6 +44,34 @@ def test_a_call_that_comes_early_joins_it():
 def test_a_wrong_one_is_simply_overwritten():
     book = play().holds("knob", id=1, to=3)
     with book << book.call(5, "knob", id=1, to=4) >> ended("spoiled") >> invoke(5):
+        pass
+
+
+def test_what_overwrites_a_guess_waits_until_that_is_answered_so_that_it_comes_last():
+    book = play().launches("knob", id=1, to=3)
+    _ = book << book.call(5, "knob", id=1, to=4) >> ended("spoiled")
+    with book << book.returned() >> invoke(5):
+        pass
+
+
+def test_a_guess_that_is_never_answered_fails_what_would_overwrite_it():
+    book = play().launches("knob", id=1, to=3)
+    _ = book << book.call(5, "knob", id=1, to=4)
+    wait_s = TOOLS["knob"].undo_wait_s
+    with book.wait(wait_s) >> Wanted(Fail, {"call": 5}):
+        pass
+
+
+def test_a_guess_whose_server_is_gone_holds_nobody_up():
+    book = play().launches("knob", id=1, to=3)
+    _ = book << book.call(5, "knob", id=1, to=4)
+    with book << Disconnected("s") >> invoke(5):
+        pass
+
+
+def test_a_read_does_not_wait_for_a_guess():
+    book = play().launches("knob", id=1, to=3)
+    with book << book.call(5, "get", id=1) >> invoke(5):
         pass
 
 
