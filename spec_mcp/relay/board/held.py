@@ -10,7 +10,7 @@ from functools import partial
 from spec_mcp.engine import commands as do
 from spec_mcp.engine import events
 from spec_mcp.engine.events import OfferId, SpeculationId
-from spec_mcp.relay.board.posts import Later
+from spec_mcp.relay.board.posts import RETRY_S, Later
 from spec_mcp.relay.board.worker import Worker
 from spec_mcp.store.board import (
     SHARED_MAX_BYTES,
@@ -117,7 +117,13 @@ class Held:
         fence, offer = self.fence, self._offers.get(speculation, 0)
         if fence is not None and offer and speculation in self._shareable:
             shown = result if len(result) <= SHARED_MAX_BYTES else None
-            self._aside.do(lambda board: board.show(fence, offer, shown), lambda _: None)
+            self._aside.do(
+                lambda board: board.show(fence, offer, shown), partial(self._shown, fence, speculation, result)
+            )
+
+    def _shown(self, fence: Fence, speculation: SpeculationId, result: bytes, answer: StoreError | None) -> None:
+        if answer is not None and fence == self.fence:
+            self._later(RETRY_S, partial(self.show, speculation, result))
 
     def drop(self, command: do.Drop) -> None:
         """It is of no use any more."""
@@ -141,11 +147,15 @@ class Held:
             return
         self._is_withdrawing = True
         gone, self._gone = self._gone, []
-        self._aside.do(lambda board: board.withdraw(fence, gone), self._withdrawn)
+        self._aside.do(lambda board: board.withdraw(fence, gone), partial(self._withdrawn, fence, gone))
 
-    def _withdrawn(self, answer: StoreError | None) -> None:
-        self._is_withdrawing = False  # what the board did not hear of it ends by its age
-        self._withdraw_some()
+    def _withdrawn(self, fence: Fence, gone: list[OfferId], answer: StoreError | None) -> None:
+        self._is_withdrawing = False
+        if answer is not None and fence == self.fence:
+            self._gone = gone + self._gone
+            self._later(RETRY_S, self._withdraw_some)
+        else:  # of another membership all is gone
+            self._withdraw_some()
 
     # --- for a call ---------------------------------------------------------------------------------------------------
 

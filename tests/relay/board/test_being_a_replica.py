@@ -441,6 +441,18 @@ def test_what_is_dropped_before_it_is_on_the_board_is_withdrawn(a: Replica, mode
     assert len(a.held) == 0
 
 
+def test_what_the_board_did_not_hear_is_said_again(loop: Loop, a: Replica, b: Replica, model: BoardModel) -> None:
+    hear(b)
+    a.held.offer(offer_of(7))
+    a.held.offer(offer_of(8, "e"))
+    a.faults.by_step.update(show=Fault.UNREACHED, withdraw=Fault.UNREACHED)
+    a.held.show(7, b"bytes")
+    a.held.drop(do.Drop("c", 8))
+    a.faults.by_step.clear()
+    loop.pass_time(0.1)
+    assert [offered.result for offered in model.offers.values()] == [b"bytes"]
+
+
 def test_who_is_cut_off_offers_and_takes_nothing(loop: Loop, a: Replica) -> None:
     a.held.offer(offer_of(7))
     a.faults.cut = True
