@@ -129,7 +129,7 @@ class PostgresBoard:
                 for before in _members(connection, replica=process.replica):
                     if before.fence > fence and before.process == process:
                         raise StoreError(f"{process.replica}: has joined again meanwhile")
-                    self._make_room(connection, process, fence, before)
+                    self._make_room(connection, process, fence, lease_s, before)
                 connection.execute(statements.NOTICE_CLOCK)
                 connection.execute(
                     statements.JOIN,
@@ -173,10 +173,10 @@ class PostgresBoard:
             return _members(connection)
 
     @staticmethod
-    def _make_room(connection: Postgres, process: Process, fence: Fence, before: Member) -> None:
+    def _make_room(connection: Postgres, process: Process, fence: Fence, lease_s: float, before: Member) -> None:
         if before.process == process:
             connection.execute(statements.FORGET_POSTINGS, {"fence": before.fence})
-        elif before.is_current or before.fence > fence:
+        elif before.is_current or before.fence > fence or 0 <= before.silent_s <= lease_s:  # it may be about to begin
             raise NameTaken(f"{process.replica}: another process is the replica of this name")
         else:
             _strike(connection, before)
