@@ -24,6 +24,7 @@ kind = "openai"
 model = "scripted"
 base_url = "{url}"
 timeout_s = 20.0
+concurrency = 16
 """
 
 
