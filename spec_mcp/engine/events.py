@@ -462,6 +462,7 @@ class WorldKnown:
 
     server: str
     identity: str
+    """Empty: each replica reaches a world of its own."""
 
 
 @value

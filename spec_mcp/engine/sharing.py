@@ -164,9 +164,13 @@ def foreign(world: World, call: CallState) -> Speculation | None:
 
 
 def world_known(world: World, event: WorldKnown) -> None:
-    """Results of this server are of use to all replicas."""
-    if world.board is not None:
+    """Results of this server are of use to all replicas, or to this one alone."""
+    if world.board is None:
+        return
+    if event.identity:
         world.board.worlds[event.server] = event.identity
+    else:
+        world.board.worlds.pop(event.server, None)
 
 
 def announced(world: World, event: Announced) -> None:

@@ -387,9 +387,10 @@ def test_nothing_of_others_is_asked_for_when_speculation_is_not_on(mode: events.
         pass
 
 
-def test_a_server_that_leads_each_replica_to_a_world_of_its_own_offers_nothing_to_others() -> None:
+def test_a_server_that_leads_each_replica_to_a_world_of_its_own_from_now_on_offers_nothing_to_others() -> None:
     play = Replica()
-    play.engine.world.board = Board()
+    assert play.digest(id=1)
+    _ = play << events.WorldKnown(SERVER, "")
     assert play.digest(id=1) == ""
 
 

@@ -77,11 +77,13 @@ class Shared:
         self._replica.start()
 
     def serve(self, name: str, server: Server) -> None:
-        """This server is served from now on, by each of the replicas."""
+        """This server is served from now on, by each of the replicas; one of its name may have been another."""
         if server.command is not None:
             self._replica.children.add(name)
-        elif not _is_logged_in(server, self._home):
-            self._deciding.feed(WorldKnown(name, world_of(server)))
+        else:
+            self._replica.children.discard(name)
+        is_ours_alone = server.command is not None or _is_logged_in(server, self._home)
+        self._deciding.feed(WorldKnown(name, "" if is_ours_alone else world_of(server)))
 
     def end(self) -> None:
         """Nothing is under way any more: leave. Blocks for a moment."""
