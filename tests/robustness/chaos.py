@@ -141,7 +141,7 @@ class Campaign:
         until_s = time.monotonic() + self.seconds
         said_s = time.monotonic()
         while (now_s := time.monotonic()) < until_s:
-            time.sleep(chance.uniform(*TROUBLE_S))
+            self._ended.wait(chance.uniform(*TROUBLE_S))
             chance.choice([self._kill, self._cut, self._cut, self._terminate])(chance)
             if now_s > said_s + 30.0:
                 said_s = now_s
